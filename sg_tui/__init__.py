@@ -1,0 +1,1 @@
+"""The terminal program: what people see of the engine."""

@@ -1,0 +1,207 @@
+"""One table of everything a person can do: it makes the bindings, the footer, the help screen, the palette and the README.
+
+A row's `id` names the method `action_<id>` of the place its scope belongs to ("toggle('gelu')" passes an argument).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from textual.binding import Binding
+
+from sg_core.optimizations import Optimizations
+
+Scope = Literal["app", "write", "prompt", "document", "train", "chart", "bench"]
+
+SCOPES: dict[Scope, str] = {
+    "app": "Everywhere",
+    "write": "Write",
+    "prompt": "In the prompt",
+    "document": "In the text (click it, or Esc from the prompt)",
+    "train": "Train",
+    "chart": "In a chart",
+    "bench": "Bench",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """One thing that can be done.
+
+    id: the action's name in its scope; keys: Textual's key names; label: a word or two for the footer;
+    description: a line for help and palette; footer: its rank there (1 stays longest on narrow screens, 0 is not shown);
+    priority: also when a focused widget knows the key; palette: listed there; shown: the keys as people read them.
+    """
+
+    id: str
+    keys: tuple[str, ...]
+    label: str
+    description: str
+    scope: Scope
+    footer: int = 0
+    priority: bool = False
+    palette: bool = True
+    shown: str = ""
+
+    @property
+    def key_text(self) -> str:
+        """The keys as people read them: "Ctrl+R", "Alt+1"."""
+        return self.shown or " ".join(key_text(key) for key in self.keys)
+
+
+# The words for the seven switches, in the order of their numbers.
+SWITCH_LABELS: dict[str, str] = {
+    "kv_cache": "KV cache",
+    "linear": "linear",
+    "gelu": "GELU",
+    "residual": "residual",
+    "gelu_table": "GELU table",
+    "layernorm": "layer norm",
+    "unembedding": "unembedding",
+}
+
+_APP = (
+    Action("help", ("f1",), "help", "What every key does", "app", footer=2, priority=True),
+    Action("mode('write')", ("f2",), "Write", "Complete text and chat", "app", priority=True),
+    Action("mode('train')", ("f3",), "Train", "Train a model and watch it learn", "app", priority=True),
+    Action("mode('bench')", ("f4",), "Bench", "Measure every optimization", "app", priority=True),
+    Action(
+        "command_palette", ("ctrl+p",), "palette", "Find any action by name", "app", footer=5, palette=False
+    ),
+    Action("choose_model", ("ctrl+l",), "model", "Choose another model", "app", priority=True),
+    Action("copy_or_stop", ("ctrl+c",), "copy", "Copy the selection, or else stop", "app", palette=False),
+    Action("toggle_theme", ("f9",), "theme", "Dark or light colours", "app"),
+    Action("quit", ("ctrl+q",), "quit", "Leave; the text is kept", "app", footer=6, priority=True),
+)
+
+_WRITE = (
+    Action(
+        "send",
+        ("enter",),
+        "go on",
+        "Send the prompt; empty: go on writing",
+        "prompt",
+        footer=1,
+        palette=False,
+    ),
+    Action(
+        "newline", ("ctrl+j", "shift+enter"), "new line", "A new line in the prompt", "prompt", palette=False
+    ),
+    Action("older", ("up",), "", "An earlier prompt (in the first line)", "prompt", palette=False),
+    Action("newer", ("down",), "", "A later prompt (in the last line)", "prompt", palette=False),
+    Action(
+        "stop", ("escape",), "stop", "Stop writing at once; else go to the text and back", "write", footer=1
+    ),
+    Action("retry", ("ctrl+r",), "retry", "Write the last part again with another seed", "write", footer=3),
+    Action("undo", ("ctrl+z",), "undo", "Take back the last part", "write", footer=4),
+    Action("redo", ("ctrl+y",), "redo", "Put the part taken back in place again", "write"),
+    Action("chat_or_complete", ("f5",), "chat", "Chat as in a play, or complete one text", "write", footer=4),
+    Action(
+        "panel", ("ctrl+t", "f6"), "panel", "Open or close the panel of a small screen", "write", footer=3
+    ),
+    Action(
+        "heat", ("f7",), "heat", "Colour every token by how much it surprised the model", "write", footer=7
+    ),
+    Action("new_text", ("ctrl+n",), "new", "Begin a new text; the old one is kept", "write", footer=7),
+    Action("open_text", ("ctrl+o",), "open", "Open an earlier text", "write", footer=7),
+    Action("save_text", ("ctrl+s",), "save", "Save the text to a file", "write", footer=7),
+    *(
+        Action(
+            f"toggle('{name}')",
+            (f"alt+{number}",),
+            SWITCH_LABELS[name],
+            f"Switch {SWITCH_LABELS[name]} on or off",
+            "write",
+        )
+        for number, name in enumerate(Optimizations.names(), 1)
+    ),
+    *(
+        Action(
+            f"toggle('{name}')",
+            (str(number),),
+            "switches" if number == 1 else "",
+            f"Switch {SWITCH_LABELS[name]} on or off",
+            "document",
+            footer=1 if number == 1 else 0,
+            palette=False,
+            shown="1-7" if number == 1 else "",
+        )
+        for number, name in enumerate(Optimizations.names(), 1)
+    ),
+    Action("cursor_left", ("left",), "token", "The token before", "document", palette=False),
+    Action("cursor_right", ("right",), "token", "The token after", "document", palette=False),
+    Action("to_prompt", ("enter", "i"), "prompt", "Back to the prompt", "document", footer=2, palette=False),
+)
+
+# Rows of the training and bench views are added here.
+_TRAIN: tuple[Action, ...] = ()
+_BENCH: tuple[Action, ...] = ()
+
+ACTIONS: tuple[Action, ...] = (*_APP, *_WRITE, *_TRAIN, *_BENCH)
+
+_NAMES = {
+    "ctrl": "Ctrl", "alt": "Alt", "shift": "Shift", "escape": "Esc", "enter": "Enter", "space": "Space", "up": "↑", "down": "↓",
+    "left": "←", "right": "→", "pageup": "PgUp", "pagedown": "PgDn", "home": "Home", "end": "End", "delete": "Del", "tab": "Tab",
+    "plus": "+", "minus": "-", "question_mark": "?", "slash": "/", "left_square_bracket": "[", "right_square_bracket": "]",
+    "comma": ",", "full_stop": ".", "equals_sign": "=",
+}  # fmt: skip
+
+
+def key_text(key: str) -> str:
+    """Textual's name of a key as people read it: "ctrl+r" -> "Ctrl+R", "f1" -> "F1"; a lone letter stays as typed."""
+    *modifiers, last = key.split("+")
+    named = _NAMES.get(last, last.upper() if modifiers or len(last) > 1 else last)
+    return "+".join([*(_NAMES[modifier] for modifier in modifiers), named])
+
+
+def actions(*scopes: Scope) -> list[Action]:
+    """The rows of these scopes, in the order of the table."""
+    return [action for action in ACTIONS if action.scope in scopes]
+
+
+def bindings(*scopes: Scope) -> list[Binding]:
+    """Textual bindings of these scopes, for a class's BINDINGS."""
+    return [
+        Binding(
+            ",".join(action.keys),
+            action.id,
+            action.description,
+            show=False,
+            priority=action.priority,
+            key_display=action.key_text,
+        )
+        for action in actions(*scopes)
+    ]
+
+
+def footer(scopes: Iterable[Scope]) -> list[Action]:
+    """The rows a footer shows for these scopes, most wanted first."""
+    shown = [action for action in actions(*scopes) if action.footer]
+    return sorted(shown, key=lambda action: action.footer)
+
+
+def help_sections() -> list[tuple[str, list[tuple[str, str]]]]:
+    """(title, [(keys, description)]) for the help screen and the README; the seven switches are told in one line."""
+    sections = []
+    for scope, title in SCOPES.items():
+        rows: dict[str, str] = {}
+        for action in actions(scope):
+            if action.id.startswith("toggle("):
+                rows["Alt+1 … Alt+7" if scope == "write" else "1 … 7"] = "Switch an optimization on or off"
+            else:
+                rows[action.key_text] = action.description
+        if rows:
+            sections.append((title, list(rows.items())))
+    return sections
+
+
+def markdown() -> str:
+    """The table of keys as the README shows it."""
+    lines = []
+    for title, rows in help_sections():
+        lines += [f"**{title}**", "", "| key | what it does |", "|---|---|"]
+        lines += [f"| `{keys}` | {description} |" for keys, description in rows]
+        lines.append("")
+    return "\n".join(lines)
