@@ -1,6 +1,6 @@
-"""One table of everything a person can do: it makes the bindings, the footer, the help screen, the palette and the README.
+"""One table of everything a person can do: it makes the bindings, the footer, the help, the palette, the README.
 
-A row's `id` names the method `action_<id>` of the place its scope belongs to ("toggle('gelu')" passes an argument).
+A row's `id` names the method `action_<id>` of the place its scope belongs to ("toggle('gelu')" has an argument).
 """
 
 from __future__ import annotations
@@ -31,8 +31,9 @@ class Action:
     """One thing that can be done.
 
     id: the action's name in its scope; keys: Textual's key names; label: a word or two for the footer;
-    description: a line for help and palette; footer: its rank there (1 stays longest on narrow screens, 0 is not shown);
-    priority: also when a focused widget knows the key; palette: listed there; shown: the keys as people read them.
+    description: a line for help and palette; footer: its rank there (1 stays longest on narrow screens, 0 is
+    not shown); priority: also when a focused widget knows the key; palette: listed there; shown: the keys as
+    people read them, where their names don't say it.
     """
 
     id: str
@@ -142,15 +143,16 @@ _BENCH: tuple[Action, ...] = ()
 ACTIONS: tuple[Action, ...] = (*_APP, *_WRITE, *_TRAIN, *_BENCH)
 
 _NAMES = {
-    "ctrl": "Ctrl", "alt": "Alt", "shift": "Shift", "escape": "Esc", "enter": "Enter", "space": "Space", "up": "↑", "down": "↓",
-    "left": "←", "right": "→", "pageup": "PgUp", "pagedown": "PgDn", "home": "Home", "end": "End", "delete": "Del", "tab": "Tab",
-    "plus": "+", "minus": "-", "question_mark": "?", "slash": "/", "left_square_bracket": "[", "right_square_bracket": "]",
+    "ctrl": "Ctrl", "alt": "Alt", "shift": "Shift", "escape": "Esc", "enter": "Enter", "space": "Space",
+    "up": "↑", "down": "↓", "left": "←", "right": "→", "pageup": "PgUp", "pagedown": "PgDn",
+    "home": "Home", "end": "End", "delete": "Del", "tab": "Tab", "plus": "+", "minus": "-",
+    "question_mark": "?", "slash": "/", "left_square_bracket": "[", "right_square_bracket": "]",
     "comma": ",", "full_stop": ".", "equals_sign": "=",
 }  # fmt: skip
 
 
 def key_text(key: str) -> str:
-    """Textual's name of a key as people read it: "ctrl+r" -> "Ctrl+R", "f1" -> "F1"; a lone letter stays as typed."""
+    """Textual's name of a key as people read it: "ctrl+r" -> "Ctrl+R", "f1" -> "F1"; a letter stays as typed."""
     *modifiers, last = key.split("+")
     named = _NAMES.get(last, last.upper() if modifiers or len(last) > 1 else last)
     return "+".join([*(_NAMES[modifier] for modifier in modifiers), named])
@@ -183,7 +185,7 @@ def footer(scopes: Iterable[Scope]) -> list[Action]:
 
 
 def help_sections() -> list[tuple[str, list[tuple[str, str]]]]:
-    """(title, [(keys, description)]) for the help screen and the README; the seven switches are told in one line."""
+    """(title, [(keys, description)]) for the help screen and the README; the switches are told in one line."""
     sections = []
     for scope, title in SCOPES.items():
         rows: dict[str, str] = {}

@@ -1,6 +1,6 @@
 """What makes any text harmless to a terminal and to the layout, whatever a model, a file or an error says.
 
-One table, applied character by character, so that a sequence split across tokens is as harmless as a whole one.
+One table, applied character by character, so that a sequence split across tokens is as harmless as a whole.
 After it the width of a text is the sum of the widths of its characters: whatever joins characters into one
 picture (joiners, variation selectors, skin tones) is left out of what is shown, never of what is kept.
 """
@@ -51,12 +51,15 @@ _LINE_TABLE = _TABLE | {0x0A: chr(0x240A), 0x09: chr(0x2409)}
 
 
 def safe(text: str) -> str:
-    """The text with every control, bidirectional and width-breaking character made visible or left out; keeps \\n and \\t."""
+    """The text with every control, bidirectional and width-breaking character made visible or left out.
+
+    \\n and \\t stay.
+    """
     return text.translate(_TABLE)
 
 
 def safe_line(text: str, limit: int = 0) -> str:
-    """The text on one harmless line (\\n and \\t shown as symbols), cut with an ellipsis after `limit` characters if > 0."""
+    """The text on one harmless line, \\n and \\t shown as symbols; with `limit` > 0 cut to it, with an ellipsis."""
     cut = text if limit <= 0 or len(text) <= limit else text[: limit - 1] + "…"
     return cut.translate(_LINE_TABLE)
 
