@@ -1,0 +1,110 @@
+"""From what a person asks for (a text, a model or its sizes, settings) to a Trainer, and the folder of its run."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sg_core import paths
+from sg_core.config import GPT2Config
+from sg_core.errors import CheckpointError, DataError, SettingError, TrainingError
+from sg_core.files import reason, shown
+from sg_core.settings import TrainingConfig
+
+if TYPE_CHECKING:
+    from sg_core.model import GPT2
+    from sg_core.training import Trainer
+
+Progress = Callable[[str, int, int], None]
+
+
+def prepare_training(
+    *,
+    data: str,
+    model: str | None,
+    config: GPT2Config | None,
+    training: TrainingConfig,
+    resume: str | None = None,
+    progress: Progress | None = None,
+    cancelled: Callable[[], bool] | None = None,
+    threads: int | None = None,
+) -> Trainer:
+    """A trainer that is ready for its first (or, after a resume, its next) step.
+
+    data: as for dataset.read_text. model: a model to fine-tune, with its own vocabulary; None for a new one of `config`,
+    whose vocabulary of `config.vocab_size` entries is learned from the training part of the text (a short text gives
+    fewer). resume: folder of an earlier run; everything but `threads` then comes from its newest checkpoint.
+    progress: called with (what, done, total). cancelled: asked now and then; True raises DataError.
+
+    Raises SettingError, DataError, DownloadError, ModelFileError, CheckpointError or TrainingError.
+    """
+    from sg_core.model import GPT2
+    from sg_core.training import Trainer
+
+    if resume is not None:
+        return Trainer.resume(Path(resume).expanduser(), threads=threads)
+
+    from sg_core.dataset import TextDataset, read_text, split_text
+
+    if model is None:
+        shape = config or GPT2Config()
+        _require_context(training.context, shape)
+        source = read_text(data, progress, cancelled)
+        start = _new_model(split_text(source.text)[0], shape, training.seed, progress, cancelled)
+    else:
+        start = GPT2.from_pretrained(model)
+        _require_context(training.context, start.config)
+        source = read_text(data, progress, cancelled)
+    if start.tokenizer is None:
+        raise TrainingError(f"{shown(start.name)} has no tokenizer files, so it can't be trained on a text")
+    dataset = TextDataset.from_text(source.name, source.text, start.tokenizer)
+    dataset.require(training.context)
+    return Trainer(start, dataset, training, threads=threads)
+
+
+def _require_context(context: int, config: GPT2Config) -> None:
+    if context > config.n_ctx:
+        raise SettingError(f"context is {context}; the model's own context is {config.n_ctx}, the most it can be")
+
+
+def _new_model(
+    text: str,
+    config: GPT2Config,
+    seed: int,
+    progress: Progress | None,
+    cancelled: Callable[[], bool] | None,
+) -> GPT2:
+    """A random model whose vocabulary is learned from `text`."""
+    from sg_core.model import GPT2
+    from sg_core.vocabulary import learn_vocabulary
+
+    def learned(done: int, total: int) -> None:
+        if cancelled is not None and cancelled():
+            raise DataError("learning the vocabulary was stopped")
+        if progress is not None:
+            progress("vocabulary", done, total)
+
+    tokenizer = learn_vocabulary(text, config.vocab_size, learned)
+    return GPT2.random(replace(config, vocab_size=tokenizer.vocab_size), seed=seed, tokenizer=tokenizer)
+
+
+def new_run_folder(name: str) -> Path:
+    """A new, empty folder for a run, called by date and `name`, in the folder of runs. Raises CheckpointError."""
+    safe = re.sub(r"[^\w.-]+", "-", name).strip("-.")[:40] or "run"
+    stem = f"{datetime.now():%Y-%m-%d-%H%M%S}-{safe}"
+    for number in range(1, 1000):
+        folder = paths.runs_dir() / (stem if number == 1 else f"{stem}-{number}")
+        try:
+            folder.mkdir(mode=0o700)
+        except FileExistsError:
+            continue
+        except OSError as problem:
+            raise CheckpointError(
+                f"the folder {shown(folder)} can't be made: {reason(problem)}; name another place for the run"
+            ) from problem
+        return folder
+    raise CheckpointError(f"{shown(paths.runs_dir())} already holds a thousand runs called {shown(stem)}")
