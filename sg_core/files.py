@@ -1,0 +1,123 @@
+"""Reading and writing files whose names and contents may be anything."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import stat
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any, BinaryIO
+
+from sg_core.errors import SgError
+
+
+def shown(name: object) -> str:
+    """A name as it may stand in a message: control characters, newlines and bidi marks escaped, one line."""
+    text = str(name)
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
+
+
+def reason(error: OSError) -> str:
+    """Why the system refused, without the path that its own text repeats."""
+    return (error.strerror or str(error)).lower()
+
+
+@contextlib.contextmanager
+def open_regular(path: Path, error: type[SgError]) -> Iterator[BinaryIO]:
+    """Opens a regular file for reading; a folder, FIFO, device or symlink loop raises `error` at once."""
+    try:
+        # O_NONBLOCK: opening a FIFO nobody writes to would wait for ever
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    except OSError as problem:
+        raise error(f"{shown(path)} can't be read: {reason(problem)}") from problem
+    except ValueError as problem:  # a null character in the name
+        raise error(f"{shown(path)} can't be read: {problem}") from problem
+    try:
+        mode = os.fstat(descriptor).st_mode
+        if not stat.S_ISREG(mode):
+            kind = "a folder" if stat.S_ISDIR(mode) else "not a regular file"
+            raise error(f"{shown(path)} is {kind}; a file is needed")
+        file = os.fdopen(descriptor, "rb")
+    except BaseException:
+        os.close(descriptor)
+        raise
+    with file:
+        yield file
+
+
+def read_bytes(path: Path, limit: int, error: type[SgError]) -> bytes:
+    """The whole of a regular file of at most `limit` bytes; raises `error` otherwise."""
+    with open_regular(path, error) as file:
+        size = os.fstat(file.fileno()).st_size
+        if size > limit:
+            raise error(f"{shown(path)} has {size:,} bytes; at most {limit:,} are read")
+        try:
+            data = file.read(limit + 1)
+        except OSError as problem:
+            raise error(f"{shown(path)} can't be read: {reason(problem)}") from problem
+    if len(data) > limit:
+        raise error(f"{shown(path)} has more than {limit:,} bytes, the most that are read")
+    return data
+
+
+def read_json_object(path: Path, limit: int, error: type[SgError]) -> dict[str, Any]:
+    """A JSON object from a UTF-8 file of at most `limit` bytes; raises `error` for anything else."""
+    return parse_json_object(read_bytes(path, limit, error), shown(path), error)
+
+
+def parse_json_object(data: bytes, where: str, error: type[SgError]) -> dict[str, Any]:
+    """A JSON object from UTF-8 bytes. Raises `error`, beginning with `where`; also for duplicate keys."""
+
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        result = dict(pairs)
+        if len(result) < len(pairs):
+            seen: set[str] = set()
+            twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+            raise error(f"{where} has the key {shown(twice)!r} twice")
+        return result
+
+    try:
+        value = json.loads(data.decode("utf-8"), object_pairs_hook=unique)
+    except UnicodeDecodeError as problem:
+        raise error(f"{where} is not UTF-8 text (byte {problem.start})") from problem
+    except RecursionError as problem:
+        raise error(f"{where} is nested too deeply") from problem
+    except ValueError as problem:
+        raise error(f"{where} is not valid JSON: {problem}") from problem
+    if not isinstance(value, dict):
+        raise error(f"{where} holds a JSON {type(value).__name__}; an object is needed")
+    return value
+
+
+def make_folder(folder: Path, error: type[SgError]) -> None:
+    """Makes a folder and its parents where they are missing; raises `error` when that can't be done."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as problem:
+        raise error(f"the folder {shown(folder)} can't be made: {reason(problem)}") from problem
+
+
+@contextlib.contextmanager
+def replacing(path: Path, error: type[SgError]) -> Iterator[IO[bytes]]:
+    """A new file that takes the place of `path`, synced, when the block ends well; else nothing changes."""
+    temporary: str | None = None
+    try:
+        descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+        with os.fdopen(descriptor, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+        temporary = None
+    except OSError as problem:
+        raise error(f"{shown(path)} can't be written: {reason(problem)}") from problem
+    finally:
+        if temporary is not None:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
