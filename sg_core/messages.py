@@ -94,6 +94,13 @@ class StopTraining:
 
 
 @dataclass(frozen=True, slots=True)
+class SaveTraining:
+    """Save the running or paused training into `folder` now, and from here on: the way out when its own folder failed."""
+
+    folder: str
+
+
+@dataclass(frozen=True, slots=True)
 class Bench:
     """Measure the ladder (or all 128 combinations) on the loaded model; each row comes as a BenchRow."""
 
@@ -112,6 +119,7 @@ Command = (
     | PauseTraining
     | ResumeTraining
     | StopTraining
+    | SaveTraining
     | Bench
 )
 

@@ -1,0 +1,35 @@
+"""Memory for the numbers between the operations of a forward pass.
+
+Shared plan: every block uses the same rows (all a decoder with a full set of optimizations needs). Kept plan: each
+block has rows of its own, so that earlier positions can be computed again, or gradients taken.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from sg_core.config import GPT2Config
+
+# Columns of `Activations.places`: what each operation of a block writes, and its width in units of C.
+LN1, QKV, ATT, PROJ, RES1, LN2, FC, GELU, MLP, RES2 = range(10)
+_WIDTHS = (1, 3, 1, 1, 1, 1, 4, 4, 1, 1)
+
+
+class Activations:
+    """A float32 arena with `rows` rows for each operation; `places` (L, 10), `embedding` and `final_norm` say where."""
+
+    def __init__(self, config: GPT2Config, rows: int, *, kept: bool) -> None:
+        C = config.n_embd
+        widths = np.array(_WIDTHS, np.int64) * (C * rows)
+        starts = np.concatenate(([0], np.cumsum(widths)))
+        block = int(starts[-1]) if kept else 0
+        self.rows = rows
+        self.kept = kept
+        first = 2 * rows * C
+        layers = np.arange(config.n_layer, dtype=np.int64)[:, None]
+        self.embedding = 0
+        self.final_norm = rows * C
+        self.places: npt.NDArray[np.int64] = np.ascontiguousarray(first + layers * block + starts[None, :-1])
+        # np.empty: the system hands out a page when it is first written, so unused rows cost nothing
+        self.arena = np.empty(first + int(starts[-1]) * (config.n_layer if kept else 1), np.float32)

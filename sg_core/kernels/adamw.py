@@ -1,0 +1,60 @@
+"""AdamW (Loshchilov & Hutter 2019), and the global gradient norm, each in one pass over the arena."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from sg_core.kernels.jit import kernel, row_kernel
+from sg_core.kernels.team import share_start
+
+NORM_BLOCK = 1 << 16  # numbers summed together; the blocks are then added in order, whatever the threads
+
+
+@row_kernel
+def squares_of_block(values: Any, start: int, stop: int) -> Any:
+    """Sum of squares as float64."""
+    total = np.float64(0.0)
+    for i in range(start, stop):
+        total += np.float64(values[i]) * np.float64(values[i])
+    return total
+
+
+@kernel
+def block_squares(sums: Any, values: Any, thread: int, threads: int) -> None:
+    """sums[i] (float64) = sum of squares of the i-th block of NORM_BLOCK numbers."""
+    for block in range(thread, sums.shape[0], threads):
+        start = block * NORM_BLOCK
+        sums[block] = squares_of_block(values, start, min(start + NORM_BLOCK, values.shape[0]))
+
+
+@kernel
+def adamw(
+    parameters: Any, gradients: Any, first: Any, second: Any, decayed: int, learning_rate: Any, beta1: Any, beta2: Any,
+    epsilon: Any, decay: Any, step: int, gradient_scale: Any, thread: int, threads: int,
+) -> None:  # fmt: skip
+    """One update of flat float32 arenas; `step` counts from 1. The first `decayed` numbers (the matrices) decay.
+
+    `gradient_scale` multiplies the gradients first (clipping).
+    """
+    count = parameters.shape[0]
+    one = np.float32(1.0)
+    b1, b2 = np.float32(beta1), np.float32(beta2)
+    rest1, rest2 = np.float32(1.0 - beta1), np.float32(1.0 - beta2)
+    root_correction = np.float32(1.0 / np.sqrt(1.0 - beta2**step))
+    rate = np.float32(learning_rate / (1.0 - beta1**step))
+    scale, small = np.float32(gradient_scale), np.float32(epsilon)
+    shrink = np.float32(1.0 - learning_rate * decay)
+    start, stop = share_start(count, thread, threads), share_start(count, thread + 1, threads)
+    for part in range(2):
+        lower = max(start, 0 if part == 0 else decayed)
+        upper = min(stop, decayed if part == 0 else count)
+        keep = shrink if part == 0 else one
+        for i in range(lower, upper):
+            g = gradients[i] * scale
+            m = b1 * first[i] + rest1 * g
+            v = b2 * second[i] + rest2 * g * g
+            first[i] = m
+            second[i] = v
+            parameters[i] = parameters[i] * keep - rate * m / (np.sqrt(v) * root_correction + small)

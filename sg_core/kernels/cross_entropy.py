@@ -1,0 +1,48 @@
+"""Softmax, cross-entropy and its gradient, in one pass over each row of logits."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from sg_core.kernels.elementary import exp
+from sg_core.kernels.jit import row_kernel
+from sg_core.kernels.simd import largest
+from sg_core.kernels.team import share_start
+
+
+@row_kernel
+def log_sum_exp(logits: Any, start: int, count: int) -> Any:
+    """log(sum(exp(logits))) over `count` numbers of a flat array, as float64."""
+    peak = largest(logits, start, count)
+    total = np.float32(0.0)
+    for i in range(start, start + count):
+        total += exp(logits[i] - peak)
+    return np.float64(peak) + np.log(np.float64(total))
+
+
+@row_kernel
+def cross_entropy_forward(losses: Any, logits: Any, targets: Any, first: int, rows: int, thread: int, threads: int) -> None:
+    """losses[first + m] (float64, nats) = -log softmax(logits (M, V))[targets[first + m]]."""
+    V = logits.shape[1]
+    flat = logits.reshape(-1)
+    for m in range(share_start(rows, thread, threads), share_start(rows, thread + 1, threads)):
+        losses[first + m] = log_sum_exp(flat, m * V, V) - np.float64(flat[m * V + targets[first + m]])
+
+
+@row_kernel
+def cross_entropy_backward(
+    losses: Any, logits: Any, targets: Any, scale: Any, first: int, rows: int, thread: int, threads: int
+) -> None:
+    """As the forward pass, and logits become their gradient: scale * (softmax - one-hot)."""
+    V = logits.shape[1]
+    flat = logits.reshape(-1)
+    for m in range(share_start(rows, thread, threads), share_start(rows, thread + 1, threads)):
+        start = m * V
+        total = log_sum_exp(flat, start, V)
+        losses[first + m] = total - np.float64(flat[start + targets[first + m]])
+        offset = np.float32(total)
+        for i in range(start, start + V):
+            flat[i] = scale * exp(flat[i] - offset)
+        flat[start + targets[first + m]] -= scale

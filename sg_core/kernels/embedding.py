@@ -1,0 +1,35 @@
+"""Token plus position embedding."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sg_core.kernels.jit import kernel
+from sg_core.kernels.team import share_start
+
+
+@kernel
+def embedding_forward(out: Any, ids: Any, wte: Any, wpe: Any, position: int, thread: int, threads: int) -> None:
+    """out (B*T, C) = wte[ids] + wpe[position : position + T] for ids (B, T); each thread a range of columns."""
+    B, T = ids.shape
+    C = wte.shape[1]
+    c0, c1 = share_start(C, thread, threads), share_start(C, thread + 1, threads)
+    for b in range(B):
+        for t in range(T):
+            token = ids[b, t]
+            for c in range(c0, c1):
+                out[b * T + t, c] = wte[token, c] + wpe[position + t, c]
+
+
+@kernel
+def embedding_backward(dwte: Any, dwpe: Any, dy: Any, ids: Any, thread: int, threads: int) -> None:
+    """dwte[ids] += dy and dwpe[t] += dy; each thread a range of columns, so that equal ids never collide."""
+    B, T = ids.shape
+    C = dwte.shape[1]
+    c0, c1 = share_start(C, thread, threads), share_start(C, thread + 1, threads)
+    for b in range(B):
+        for t in range(T):
+            token = ids[b, t]
+            for c in range(c0, c1):
+                dwte[token, c] += dy[b * T + t, c]
+                dwpe[t, c] += dy[b * T + t, c]

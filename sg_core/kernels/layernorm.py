@@ -1,0 +1,80 @@
+"""Layer norm (Ba et al. 2016): y = (x - mean) / sqrt(var + eps) * weight + bias, row by row."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from sg_core.kernels.jit import kernel, row_kernel
+from sg_core.kernels.team import share_start
+
+_ONE = np.float32(1.0)
+
+
+@row_kernel
+def _mean_and_scale(x: Any, epsilon: Any) -> Any:
+    """Mean and 1/sqrt(variance + eps) of a row (C,), in two passes: no cancellation."""
+    C = x.shape[0]
+    total = np.float32(0.0)
+    for i in range(C):
+        total += x[i]
+    mean = total / np.float32(C)
+    squares = np.float32(0.0)
+    for i in range(C):
+        centred = x[i] - mean
+        squares += centred * centred
+    return mean, _ONE / np.sqrt(squares / np.float32(C) + epsilon)
+
+
+@kernel
+def layernorm_forward(
+    out: Any, x: Any, weight: Any, bias: Any, epsilon: Any, start: int, stop: int, thread: int, threads: int
+) -> None:
+    """Rows start:stop of out (M, C) from x (M, C), weight (C,), bias (C,)."""
+    rows = stop - start
+    for m in range(start + share_start(rows, thread, threads), start + share_start(rows, thread + 1, threads)):
+        mean, scale = _mean_and_scale(x[m], epsilon)
+        for i in range(x.shape[1]):
+            out[m, i] = (x[m, i] - mean) * scale * weight[i] + bias[i]
+
+
+@row_kernel
+def _backward_row(dx: Any, dy: Any, x: Any, weight: Any, mean: Any, scale: Any) -> None:
+    """dx += gradient through one row: with g = dy*weight and n = (x - mean)*scale, scale*(g - avg(g) - n*avg(g*n))."""
+    C = x.shape[0]
+    g_sum = np.float32(0.0)
+    gn_sum = np.float32(0.0)
+    for i in range(C):
+        g = dy[i] * weight[i]
+        g_sum += g
+        gn_sum += g * (x[i] - mean) * scale
+    g_mean, gn_mean = g_sum / np.float32(C), gn_sum / np.float32(C)
+    for i in range(C):
+        dx[i] += scale * (dy[i] * weight[i] - g_mean - (x[i] - mean) * scale * gn_mean)
+
+
+@kernel
+def layernorm_backward_input(
+    dx: Any, dy: Any, x: Any, weight: Any, statistics: Any, epsilon: Any, rows: int, thread: int, threads: int
+) -> None:
+    """dx (M, C) += gradient; statistics (M, 2) receives each row's mean and scale for the weights' gradients."""
+    for m in range(share_start(rows, thread, threads), share_start(rows, thread + 1, threads)):
+        mean, scale = _mean_and_scale(x[m], epsilon)
+        statistics[m, 0] = mean
+        statistics[m, 1] = scale
+        _backward_row(dx[m], dy[m], x[m], weight, mean, scale)
+
+
+@kernel
+def layernorm_backward_weight(
+    dweight: Any, dbias: Any, dy: Any, x: Any, statistics: Any, rows: int, thread: int, threads: int
+) -> None:
+    """dweight (C,), dbias (C,) += sums over the rows, each thread a range of columns."""
+    C = x.shape[1]
+    c0, c1 = share_start(C, thread, threads), share_start(C, thread + 1, threads)
+    for m in range(rows):
+        mean, scale = statistics[m, 0], statistics[m, 1]
+        for i in range(c0, c1):
+            dweight[i] += dy[m, i] * (x[m, i] - mean) * scale
+            dbias[i] += dy[m, i]

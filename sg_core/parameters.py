@@ -1,0 +1,128 @@
+"""All float32 numbers of a model in one contiguous arena, seen through named views.
+
+The same class holds weights, gradients and AdamW's moments, so that an update is one pass over flat arrays.
+Matrices lie first (they decay in training), vectors after. A matrix is stored (out, in), each row read in one
+stream; Hugging Face's Conv1D shape (in, out) is its transposed view.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sg_core.config import GPT2Config
+
+FloatArray = npt.NDArray[np.float32]
+PREFIX = "transformer."
+
+# Columns of `ParameterLayout.blocks`, the places of a block's tensors in the arena.
+LN1_W, LN1_B, QKV_W, QKV_B, PROJ_W, PROJ_B, LN2_W, LN2_B, FC_W, FC_B, MLP_W, MLP_B = range(12)
+# Columns of `ParameterLayout.ends`: token and position embedding, final layer norm.
+WTE, WPE, LNF_W, LNF_B = range(4)
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """One named tensor: its place in the arena, its shape there, and whether its public view is transposed."""
+
+    name: str
+    place: int
+    shape: tuple[int, ...]
+    transposed: bool
+
+    @property
+    def size(self) -> int:
+        """How many numbers it has."""
+        return int(np.prod(self.shape))
+
+
+@dataclass(frozen=True)
+class ParameterLayout:
+    """Where each tensor lies."""
+
+    tensors: tuple[Tensor, ...]  # in Hugging Face's order
+    size: int
+    decayed: int  # numbers before this place belong to matrices
+    blocks: npt.NDArray[np.int64]  # (L, 12)
+    ends: npt.NDArray[np.int64]  # (4,)
+
+
+def _block_tensors(C: int) -> list[tuple[str, tuple[int, ...]]]:
+    return [
+        ("ln_1.weight", (C,)), ("ln_1.bias", (C,)),
+        ("attn.c_attn.weight", (3 * C, C)), ("attn.c_attn.bias", (3 * C,)),
+        ("attn.c_proj.weight", (C, C)), ("attn.c_proj.bias", (C,)),
+        ("ln_2.weight", (C,)), ("ln_2.bias", (C,)),
+        ("mlp.c_fc.weight", (4 * C, C)), ("mlp.c_fc.bias", (4 * C,)),
+        ("mlp.c_proj.weight", (C, 4 * C)), ("mlp.c_proj.bias", (C,)),
+    ]  # fmt: skip
+
+
+@lru_cache(maxsize=8)
+def layout(config: GPT2Config) -> ParameterLayout:
+    """The arena's plan for a model of these sizes."""
+    C = config.n_embd
+    entries = [(f"{PREFIX}wte.weight", (config.vocab_size, C), False), (f"{PREFIX}wpe.weight", (config.n_ctx, C), False)]
+    for index in range(config.n_layer):
+        entries += [
+            (f"{PREFIX}h.{index}.{name}", shape, len(shape) == 2)  # type: ignore[misc]
+            for name, shape in _block_tensors(C)
+        ]
+    entries += [(f"{PREFIX}ln_f.{kind}", (C,), False) for kind in ("weight", "bias")]  # type: ignore[list-item]
+
+    places: dict[str, int] = {}
+    position = decayed = 0
+    for dimensions in (2, 1):
+        for name, shape, _ in entries:
+            if len(shape) == dimensions:
+                places[name] = position
+                position += int(np.prod(shape))
+        decayed = decayed or position
+    tensors = tuple(Tensor(name, places[name], shape, transposed) for name, shape, transposed in entries)
+    blocks = [[places[f"{PREFIX}h.{i}.{name}"] for name, _ in _block_tensors(C)] for i in range(config.n_layer)]
+    ends = [places[PREFIX + name] for name in ("wte.weight", "wpe.weight", "ln_f.weight", "ln_f.bias")]
+    return ParameterLayout(tensors, position, decayed, np.array(blocks, np.int64), np.array(ends, np.int64))
+
+
+class Parameters(Mapping[str, FloatArray]):
+    """Named float32 arrays with Hugging Face's names and shapes: writable views of one arena.
+
+    Iterates over names with the "transformer." prefix; looks names up with or without it.
+    """
+
+    def __init__(self, config: GPT2Config, arena: FloatArray | None = None) -> None:
+        self.config = config
+        self.layout = layout(config)
+        self.arena: FloatArray = np.zeros(self.layout.size, np.float32) if arena is None else arena
+        self._tensors = {tensor.name: tensor for tensor in self.layout.tensors}
+
+    def __getitem__(self, name: str) -> FloatArray:
+        tensor = self._tensors.get(name) or self._tensors[PREFIX + name]
+        view = self.arena[tensor.place : tensor.place + tensor.size].reshape(tensor.shape)
+        return view.T if tensor.transposed else view
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._tensors)
+
+    def __len__(self) -> int:
+        return len(self._tensors)
+
+    def __contains__(self, name: Any) -> bool:
+        return name in self._tensors or f"{PREFIX}{name}" in self._tensors
+
+    def initialize(self, seed: int) -> None:
+        """GPT-2's initialisation: N(0, 0.02), the projections into the residual stream by 1/sqrt(2L) less, norms 1."""
+        generator = np.random.Generator(np.random.PCG64(seed))
+        residual = 0.02 / np.sqrt(2 * self.config.n_layer)
+        for tensor in self.layout.tensors:
+            flat = self.arena[tensor.place : tensor.place + tensor.size]
+            if len(tensor.shape) == 2:
+                generator.standard_normal(dtype=np.float32, out=flat)
+                flat *= np.float32(residual if tensor.name.endswith("c_proj.weight") else 0.02)
+            else:
+                flat[:] = 1.0 if ".ln_" in tensor.name and tensor.name.endswith("weight") else 0.0
