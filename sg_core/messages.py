@@ -18,7 +18,7 @@ from sg_core.settings import TrainingConfig
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """Load a model: the shipped name, a folder in Hugging Face layout, or a Hub id. The old one stays until it's done."""
+    """Load a model: the shipped name, a Hugging Face folder, or a Hub id. The old one stays till then."""
 
     model: str = "tinyshakespeare"
     precision: str = "f32"
@@ -27,7 +27,7 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class Generate:
-    """Continue `prompt` (the whole text so far: what the session already holds of it is not computed again)."""
+    """Continue `prompt`, the whole text so far: what the session holds of it is not computed again."""
 
     request: int  # chosen by the sender; comes back in every event of this generation
     prompt: str
@@ -63,7 +63,7 @@ class Train:
     """Start training.
 
     data: "tinyshakespeare" | "python-docs" | path of a text file.
-    model: None for a new model of `config` with a vocabulary learned from the data; else as in Load (fine-tuning).
+    model: None for a new model of `config` with a vocabulary learned from the data; else as in Load.
     config: name of a training preset (settings.PRESETS).
     resume: folder of an earlier run; the other fields but `out` are then ignored.
     """
@@ -95,7 +95,7 @@ class StopTraining:
 
 @dataclass(frozen=True, slots=True)
 class SaveTraining:
-    """Save the running or paused training into `folder` now, and from here on: the way out when its own folder failed."""
+    """Save the training into `folder` now, and from here on: the way out when its own folder failed."""
 
     folder: str
 
@@ -128,8 +128,11 @@ Command = (
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """What the engine is doing now: importing, compiling, loading, downloading, prefill, decoding, training, evaluating,
-    saving, benchmarking, paused, idle. `done` of `total` where it can be counted."""
+    """What the engine is doing now, and `done` of `total` where that can be counted.
+
+    name: importing, compiling, loading, downloading, learning vocabulary, prefill, decoding, training,
+    evaluating, saving, benchmarking, paused or idle.
+    """
 
     name: str
     detail: str = ""
@@ -149,7 +152,7 @@ class Loaded:
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """One token of a running generation. `text` is safe to concatenate and may be empty; it is raw model output."""
+    """One token of a running generation. `text` is raw model output, safe to concatenate; it may be empty."""
 
     request: int
     id: int
@@ -220,7 +223,7 @@ class TrainStep:
 
 @dataclass(frozen=True, slots=True)
 class Evaluated:
-    """Validation: mean nats per token, and per character of the validation text (comparable between vocabularies)."""
+    """Validation: mean nats per token, and per character of its text (comparable between vocabularies)."""
 
     step: int
     val_loss: float

@@ -1,0 +1,337 @@
+"""An engine without model, thread or clock, for tests of the app: the surface of `sg_core.engine.Engine`.
+
+    engine = ScriptedEngine()                    # every command runs to its end inside submit()
+    engine = ScriptedEngine(automatic=False)     # nothing moves until the test calls engine.advance(n)
+    engine = ScriptedEngine(replies=("Aye.",))   # what its model writes; the seed chooses among several
+    engine.script(Load, [Phase("loading"), Failed("no such model")])   # canned events for the next Load
+    engine.emit(Notice("..."))                   # any event, at once
+
+One unit of `advance` is one token, one training step or one event of a canned list, for every job that runs.
+Text depends on replies and seed alone; the milliseconds depend on switches and position.
+`submitted` lists the commands in order; `started`, `closed` and `stops` say what the app asked for.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from typing import Literal
+
+from sg_core.config import GPT2Config
+from sg_core.messages import (
+    Bench,
+    BenchRow,
+    Command,
+    ContextMoved,
+    Done,
+    Evaluated,
+    Event,
+    Failed,
+    Generate,
+    Load,
+    Loaded,
+    Metrics,
+    PauseTraining,
+    Phase,
+    ResumeTraining,
+    Sample,
+    Saved,
+    SaveTraining,
+    SetOptimizations,
+    SetSampling,
+    SetThreads,
+    StopTraining,
+    Token,
+    Train,
+    TrainingEnded,
+    TrainingStarted,
+    TrainStep,
+)
+from sg_core.optimizations import Optimizations
+from sg_core.settings import PRESETS
+
+REPLY = (
+    "What light is this that burns upon the hill?\n\nJULIET:\nThe lantern of the watch, and not the day;\n"
+    "Stay yet a little, for the night is long.\n\nROMEO:\nThen let me stay, and let the morning find me.\n"
+)
+OPERATIONS = {
+    "embedding": 0.01,
+    "layernorm": 0.02,
+    "qkv": 0.08,
+    "attention": 0.06,
+    "linear": 0.24,
+    "gelu": 0.03,
+    "residual": 0.01,
+    "unembedding": 0.09,
+    "sampling": 0.02,
+}  # ms of a token with every switch on
+SWITCHED = {
+    "kv_cache": ("qkv", "attention"),
+    "linear": ("linear",),
+    "gelu": ("gelu",),
+    "residual": ("residual",),
+    "layernorm": ("layernorm",),
+    "unembedding": ("unembedding",),
+}
+CONTEXT = 256
+Job = Literal["canned", "loading", "writing", "training"]
+
+
+class ScriptedEngine:
+    """Drop-in for Engine: events, start, submit, stop, close, busy."""
+
+    def __init__(self, replies: Sequence[str] = (REPLY,), automatic: bool = True) -> None:
+        self.events: deque[Event] = deque()
+        self.last_traceback = ""
+        self.submitted: list[Command] = []
+        self.started = False
+        self.closed = False
+        self.stops = 0
+        self.automatic = automatic
+        self.replies = tuple(replies)
+        self.model = "tinyshakespeare"
+        self.config = GPT2Config(vocab_size=1024, n_ctx=CONTEXT, n_layer=4, n_head=8, n_embd=256)
+        self.optimizations = Optimizations()
+        self.threads: int | None = None
+        self.paused = False
+        self._canned: dict[type, deque[list[Event]]] = {}
+        self._jobs: dict[Job, Iterator[None]] = {}
+        self._writing: tuple[int, int] | None = None  # request, tokens written
+        self._training: tuple[int, str | None] | None = None  # step, folder
+
+    # ------------------------------------------------------------ the surface of Engine
+
+    @property
+    def busy(self) -> bool:
+        """True while something runs; training that is paused does not count."""
+        return any(job != "training" or not self.paused for job in self._jobs)
+
+    def start(self) -> None:
+        self.started = True
+
+    def submit(self, command: Command) -> None:
+        self.submitted.append(command)
+        canned = self._canned.get(type(command))
+        if canned:
+            self._jobs["canned"] = self._canned_events(canned.popleft())
+        else:
+            self._accept(command)
+        if self.automatic:
+            self.run_until_idle()
+
+    def stop(self) -> None:
+        self.stops += 1
+        for job in ("canned", "loading"):
+            self._jobs.pop(job, None)
+        self._stop_writing()
+
+    def close(self, timeout: float = 1.0) -> None:
+        self.closed = True
+        self._jobs.clear()
+
+    # ------------------------------------------------------------ what tests add
+
+    def script(self, command: type, events: Iterable[Event]) -> None:
+        """The next command of this type yields exactly these events, one a unit."""
+        self._canned.setdefault(command, deque()).append(list(events))
+
+    def emit(self, *events: Event) -> None:
+        self.events.extend(events)
+
+    def advance(self, units: int = 1) -> None:
+        """Let every running job do `units` units of its work."""
+        for _ in range(units):
+            for job in tuple(self._jobs):
+                if (job == "training" and self.paused) or job not in self._jobs:
+                    continue
+                if next(self._jobs[job], self) is self:
+                    self._jobs.pop(job, None)
+
+    def run_until_idle(self) -> None:
+        while self.busy:
+            self.advance()
+
+    # ------------------------------------------------------------ jobs
+
+    def _accept(self, command: Command) -> None:
+        match command:
+            case Load():
+                self._stop_writing()
+                self._jobs["loading"] = self._load(command)
+            case Generate():
+                self._stop_writing()
+                self._jobs["writing"] = self._write(command)
+            case Bench():
+                self._jobs["writing"] = self._bench(command)
+            case Train():
+                self.paused = False
+                self._jobs["training"] = self._train(command)
+            case SetOptimizations():
+                self.optimizations = command.optimizations
+            case SetThreads():
+                self.threads = command.threads
+            case SetSampling():
+                pass
+            case PauseTraining() | ResumeTraining() | StopTraining() | SaveTraining():
+                self._steer_training(command)
+
+    def _steer_training(self, command: PauseTraining | ResumeTraining | StopTraining | SaveTraining) -> None:
+        if self._training is None:
+            self.emit(Failed("no training is running"))
+            return
+        step, folder = self._training
+        match command:
+            case PauseTraining():
+                self.paused = True
+                self.emit(Phase("paused"))
+            case ResumeTraining():
+                self.paused = False
+                self.emit(Phase("training"))
+            case SaveTraining():
+                self._training = (step, command.folder)
+                self.emit(Saved(step, command.folder))
+            case StopTraining():
+                self._jobs.pop("training", None)
+                self._training, self.paused = None, False
+                saved = (Saved(step, folder),) if folder else ()
+                self.emit(*saved, TrainingEnded(step, "stopped"), Phase("idle"))
+
+    def _stop_writing(self) -> None:
+        self._jobs.pop("writing", None)
+        if self._writing is not None:
+            request, tokens = self._writing
+            self._writing = None
+            self.emit(Done(request, "stopped", tokens), Phase("idle"))
+
+    def _canned_events(self, events: list[Event]) -> Iterator[None]:
+        for event in events:
+            self.emit(event)
+            yield
+
+    def _load(self, command: Load) -> Iterator[None]:
+        self.emit(Phase("importing"))
+        yield
+        for done in range(3):
+            self.emit(Phase("compiling", ("linear", "attention", "gelu")[done], done, 3))
+            yield
+        self.emit(Phase("loading", command.model))
+        yield
+        self.model = command.model
+        self.emit(Loaded(command.model, self.config, command.precision, command.threads or 2), Phase("idle"))
+
+    def _write(self, command: Generate) -> Iterator[None]:
+        reply = self.replies[command.sampling.seed % len(self.replies)]
+        cuts = [at for at in (reply.find(stop) for stop in command.stop if stop) if at >= 0]
+        pieces = re.findall(r" ?\w+|\W", reply[: min(cuts)] if cuts else reply)
+        prompt_tokens = max(1, len(command.prompt) // 3)
+        used = min(prompt_tokens, CONTEXT // 2)
+        times: list[float] = []
+        self._writing = (command.request, 0)
+        self.emit(Phase("prefill", "", used, used), Phase("decoding"))
+        for number, piece in enumerate(pieces[: command.max_tokens], 1):
+            used += 1
+            if used > CONTEXT:
+                used = CONTEXT // 2
+                self.emit(ContextMoved(command.request, used))
+            token = self._token(command.request, piece, used)
+            times.append(token.ms)
+            self._writing = (command.request, number)
+            self.emit(token, metrics(command.request, times, prompt_tokens, used))
+            yield
+        reason = "length" if len(pieces) > command.max_tokens else "stop" if cuts else "end of text"
+        self._writing = None
+        self.emit(Done(command.request, reason, min(len(pieces), command.max_tokens)), Phase("idle"))
+
+    def _token(self, request: int, piece: str, position: int) -> Token:
+        op_ms = self._op_ms(position)
+        token_id = sum(map(ord, piece)) % self.config.vocab_size
+        logprob = -0.1 - (token_id % 7) / 4
+        others = ((logprob - k, text) for k, text in enumerate((" the", " and", ",", "\n"), 1))
+        top = ((token_id, logprob, piece), *((k, p, text) for k, (p, text) in enumerate(others)))
+        return Token(request, token_id, piece, logprob, top, sum(op_ms.values()), op_ms)
+
+    def _op_ms(self, position: int) -> dict[str, float]:
+        op_ms = dict(OPERATIONS)
+        for switch, operations in SWITCHED.items():
+            if not getattr(self.optimizations, switch):
+                op_ms |= {name: op_ms[name] * position for name in operations}
+        return op_ms
+
+    def _bench(self, command: Bench) -> Iterator[None]:
+        self._writing = (command.request, 0)
+        self.emit(Phase("benchmarking"))
+        settings = Optimizations.none()
+        for name in ("", *Optimizations.names()):
+            settings = settings.with_(name) if name else settings
+            self.optimizations, kept = settings, self.optimizations
+            ms = sum(self._op_ms(command.tokens).values())
+            self.optimizations = kept
+            label = f"+ {name}" if name else "no optimization"
+            self.emit(BenchRow(command.request, label, settings, ms, 0.9 * ms, 1.2 * ms, command.tokens))
+            yield
+        self._writing = None
+        self.emit(Done(command.request, "length", command.tokens), Phase("idle"))
+
+    def _train(self, command: Train) -> Iterator[None]:
+        preset = PRESETS[command.config]
+        training = command.training or preset.training
+        out = command.out or command.resume or "runs/scripted"
+        first = 40 if command.resume else 0
+        self._training = (first, out)
+        started = TrainingStarted(
+            command.model or command.config,
+            preset.config,
+            training,
+            command.data,
+            300_000,
+            33_000,
+            first,
+            out,
+        )
+        self.emit(started, Phase("training", "", first, training.steps))
+        for step in range(first + 1, training.steps + 1):
+            self._training = (step, self._training[1] if self._training else out)
+            loss = 1.4 + 4.8 * math.exp(-step / 40) + 0.05 * math.sin(step)
+            self.emit(TrainStep(step, loss, training.learning_rate, 1.0, 20_000.0))
+            last = step == training.steps
+            if last or _due(step, training.evaluate_every):
+                self.emit(Evaluated(step, loss + 0.1, (loss + 0.1) / 2.5))
+            if last or _due(step, training.save_every):
+                self.emit(Saved(step, self._training[1] or out))
+            if _due(step, command.sample_every):
+                self.emit(Sample(step, f"\nROMEO:\nA sample after {step} steps.\n"))
+            yield
+        self._training = None
+        self.emit(TrainingEnded(training.steps, "finished"), Phase("idle"))
+
+
+def metrics(request: int, times: list[float], prompt_tokens: int, used: int) -> Metrics:
+    """The figures after `times` (ms of every token so far)."""
+    newest = sorted(times[-50:])
+    median = newest[len(newest) // 2]
+    return Metrics(
+        request=request,
+        tokens=len(times),
+        ms_per_token=median,
+        p95_ms=newest[int(0.95 * (len(newest) - 1))],
+        tokens_per_second=1000 / median,
+        first_token_ms=9.0 + times[0],
+        prefill_ms=9.0,
+        prompt_tokens=prompt_tokens,
+        context_used=used,
+        context_size=CONTEXT,
+    )
+
+
+def _due(step: int, every: int) -> bool:
+    return every > 0 and step % every == 0
+
+
+def with_steps(command: Train, steps: int) -> Train:
+    """The same command for a run of `steps` steps."""
+    return replace(
+        command, training=replace(command.training or PRESETS[command.config].training, steps=steps)
+    )
