@@ -1,4 +1,4 @@
-"""The one file the engine fetches itself: tinyshakespeare, resumed when it breaks off, verified before use."""
+"""The one file the engine fetches itself, tinyshakespeare: resumed after a break, verified before use."""
 
 from __future__ import annotations
 
