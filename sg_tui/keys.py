@@ -1,6 +1,6 @@
-"""One table of everything a person can do: it makes the bindings, the footer, the help, the palette, the README.
+"""One table of everything a person can do; bindings, footer, help, palette and README are made from it.
 
-A row's `id` names the method `action_<id>` of the place its scope belongs to ("toggle('gelu')" has an argument).
+A row's `id` names the method `action_<id>` of the place its scope means; "toggle('gelu')" has an argument.
 """
 
 from __future__ import annotations
@@ -152,7 +152,7 @@ _NAMES = {
 
 
 def key_text(key: str) -> str:
-    """Textual's name of a key as people read it: "ctrl+r" -> "Ctrl+R", "f1" -> "F1"; a letter stays as typed."""
+    """Textual's name of a key as people read it: "ctrl+r" -> "Ctrl+R", "f1" -> "F1"; a letter stays."""
     *modifiers, last = key.split("+")
     named = _NAMES.get(last, last.upper() if modifiers or len(last) > 1 else last)
     return "+".join([*(_NAMES[modifier] for modifier in modifiers), named])
@@ -185,7 +185,7 @@ def footer(scopes: Iterable[Scope]) -> list[Action]:
 
 
 def help_sections() -> list[tuple[str, list[tuple[str, str]]]]:
-    """(title, [(keys, description)]) for the help screen and the README; the switches are told in one line."""
+    """(title, [(keys, description)]) for the help screen and the README; the switches take one line."""
     sections = []
     for scope, title in SCOPES.items():
         rows: dict[str, str] = {}

@@ -59,7 +59,7 @@ def safe(text: str) -> str:
 
 
 def safe_line(text: str, limit: int = 0) -> str:
-    """The text on one harmless line, \\n and \\t shown as symbols; with `limit` > 0 cut to it, with an ellipsis."""
+    """The text on one harmless line, \\n and \\t shown as symbols; `limit` > 0 cuts it, with an ellipsis."""
     cut = text if limit <= 0 or len(text) <= limit else text[: limit - 1] + "…"
     return cut.translate(_LINE_TABLE)
 

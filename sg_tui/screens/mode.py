@@ -1,0 +1,79 @@
+"""What the three main screens have in common: header, footer, events, and the word when there is no room."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, ClassVar, cast
+
+from textual import events
+from textual.app import ComposeResult
+from textual.screen import Screen
+from textual.widget import Widget
+from textual.widgets import Static
+
+from sg_core.messages import Event
+from sg_tui.keys import Scope
+from sg_tui.widgets.action_footer import ActionFooter
+from sg_tui.widgets.header import Header
+
+if TYPE_CHECKING:
+    from sg_tui.app import SgApp
+
+LEAST_WIDTH, LEAST_HEIGHT = 60, 16
+
+
+class ModeScreen(Screen[None]):
+    """A main screen. Subclasses give `body` and take events; data stays in plain state, drawn only when seen.
+
+    The app calls `handle` for every event, also while the screen is hidden (no widget work there), and `draw`
+    once after each batch of events and at least twice a second, only while the screen is seen.
+    """
+
+    MODE: ClassVar[str] = ""
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide")]  # noqa: RUF012 (declared so by Textual)
+    VERTICAL_BREAKPOINTS = [(0, "-short"), (32, "-tall")]  # noqa: RUF012
+
+    @property
+    def sg(self) -> SgApp:
+        """The app, as what it is."""
+        return cast("SgApp", self.app)
+
+    def compose(self) -> ComposeResult:
+        yield Header()
+        yield from self.body()
+        yield ActionFooter()
+        yield Static(
+            f"This needs {LEAST_WIDTH} columns and {LEAST_HEIGHT} lines.", id="too-small", markup=False
+        )
+
+    def body(self) -> Iterable[Widget]:
+        """The widgets between header and footer."""
+        return ()
+
+    def scopes(self) -> tuple[Scope, ...]:
+        """The scopes whose actions the footer shows now, nearest first."""
+        return ("app",)
+
+    def handle(self, event: Event) -> None:
+        """Take an event. Widgets are not touched here."""
+
+    def draw(self) -> None:
+        """Show what has changed."""
+
+    def draw_all(self) -> None:
+        """Header, footer and the screen's own; called by the app."""
+        self.query_one(Header).show(self.sg)
+        self.query_one(ActionFooter).show(self.scopes())
+        self.draw()
+
+    def on_screen_resume(self) -> None:
+        if self.is_mounted:
+            self.draw_all()
+
+    def on_resize(self, event: events.Resize) -> None:
+        width, height = event.size
+        small = width < LEAST_WIDTH or height < LEAST_HEIGHT
+        self.set_class(small, "-too-small")
+        if small:
+            notice = f"sg-tui needs {LEAST_WIDTH} x {LEAST_HEIGHT}, this terminal is {width} x {height}"
+            self.query_one("#too-small", Static).update(notice)

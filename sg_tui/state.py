@@ -1,0 +1,117 @@
+"""What is known of the engine and of the running generation: plain data, which events change."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+
+from sg_core.messages import (
+    ContextMoved,
+    Done,
+    Event,
+    Failed,
+    Generate,
+    Loaded,
+    Metrics,
+    Phase,
+    Token,
+)
+from sg_core.optimizations import Optimizations
+from sg_core.sampling import Sampling
+from sg_tui.effects import Effects
+
+AVERAGED = 20  # tokens over which the time of an operation is averaged
+STRIP = 240  # tokens whose ms the speed strip can show
+
+
+class GenerationState:
+    """The settings of a generation, and what came of the newest. `version` grows with every change."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self.optimizations = Optimizations()
+        self.sampling = Sampling()
+        self.max_tokens = 400
+        self.threads: int | None = None
+        self.loaded: Loaded | None = None
+        self.phase = Phase("starting")
+        self.phase_since = clock()
+        self.request = 0  # of the newest generation of the Write screen, 0 before the first
+        self.running = False
+        self.reason = ""  # why the newest generation ended
+        self.metrics: Metrics | None = None
+        self.effects = Effects()
+        self.ms: deque[float] = deque(maxlen=STRIP)
+        self.op_ms: deque[dict[str, float]] = deque(maxlen=AVERAGED)
+        self.version = 0
+        self._clock = clock
+        self._position = 0  # tokens in the context
+        self._settled = False  # False: the next token still pays for what happened before it
+
+    @property
+    def phase_seconds(self) -> float:
+        """How long the present phase has lasted."""
+        return self._clock() - self.phase_since
+
+    @property
+    def idle(self) -> bool:
+        return self.phase.name == "idle"
+
+    def asked(self, command: Generate) -> None:
+        """`command` is about to be submitted."""
+        self.request, self.running, self.reason = command.request, True, ""
+        self._settled = False
+        self.version += 1
+
+    def switch(self, optimizations: Optimizations) -> None:
+        """The switches were changed."""
+        self.optimizations, self._settled = optimizations, False
+        self.op_ms.clear()
+        self.version += 1
+
+    def take(self, event: Event) -> bool:
+        """Take what belongs to the engine or to the Write screen's generation; False when nothing changed."""
+        match event:
+            case Phase():
+                if event.name != self.phase.name:
+                    self.phase_since = self._clock()
+                self.phase = event
+            case Loaded():
+                self.loaded = event
+                self._forget()
+            case Token(request=self.request):
+                self._take_token(event)
+            case Metrics(request=self.request):
+                self.metrics, self._position = event, event.context_used
+            case ContextMoved(request=self.request):
+                self._position, self._settled = event.kept, False
+            case Done(request=self.request):
+                self.running, self.reason = False, event.reason
+            case Failed(request=self.request):
+                self.running, self.reason = False, "failed"
+            case _:
+                return False
+        self.version += 1
+        return True
+
+    def average_op_ms(self) -> dict[str, float]:
+        """operation -> mean ms of the newest tokens, in the order of the computation."""
+        if not self.op_ms:
+            return {}
+        return {
+            name: sum(one.get(name, 0.0) for one in self.op_ms) / len(self.op_ms) for name in self.op_ms[-1]
+        }
+
+    def _take_token(self, token: Token) -> None:
+        self._position += 1
+        self.ms.append(token.ms)
+        self.op_ms.append(token.op_ms)
+        if self._settled:
+            self.effects.add(self.optimizations, self._position, token.ms)
+        self._settled = True
+
+    def _forget(self) -> None:
+        self.effects = Effects()
+        self.metrics = None
+        self.ms.clear()
+        self.op_ms.clear()

@@ -1,0 +1,68 @@
+"""The colours: calm, dark or light. Nothing is told by a colour alone."""
+
+from __future__ import annotations
+
+from textual.theme import Theme
+
+DARK = Theme(
+    name="sg-dark",
+    dark=True,
+    primary="#7fb8ad",
+    secondary="#8fa9d6",
+    accent="#d9a866",
+    foreground="#d7dae0",
+    background="#15171b",
+    surface="#1a1d22",
+    panel="#22262d",
+    success="#8fbf7f",
+    warning="#d9a866",
+    error="#e07f73",
+    variables={
+        "border": "#363c46",
+        "border-blurred": "#2a2f37",
+        "faint": "#6f7784",
+        "person": "#9ec1f0",
+        "model": "#e6dfcf",
+        "cue": "#d9a866",
+        "block-cursor-background": "#7fb8ad",
+        "block-cursor-foreground": "#15171b",
+        "block-cursor-text-style": "none",
+        "input-selection-background": "#8fa9d6 35%",
+        "scrollbar": "#363c46",
+        "scrollbar-background": "#15171b",
+        "scrollbar-background-hover": "#15171b",
+        "scrollbar-background-active": "#15171b",
+        "scrollbar-corner-color": "#15171b",
+    },
+)
+LIGHT = Theme(
+    name="sg-light",
+    dark=False,
+    primary="#1f7a6c",
+    secondary="#3a5fa3",
+    accent="#9a5b00",
+    foreground="#2a2d33",
+    background="#f7f5f0",
+    surface="#fdfcf9",
+    panel="#ece8df",
+    success="#3a7d2c",
+    warning="#9a5b00",
+    error="#b3372b",
+    variables={
+        "border": "#c9c3b6",
+        "border-blurred": "#ddd8cc",
+        "faint": "#77736a",
+        "person": "#2456a6",
+        "model": "#3b352a",
+        "cue": "#9a5b00",
+        "block-cursor-background": "#1f7a6c",
+        "block-cursor-foreground": "#fdfcf9",
+        "block-cursor-text-style": "none",
+        "input-selection-background": "#3a5fa3 25%",
+        "scrollbar": "#c9c3b6",
+        "scrollbar-background": "#f7f5f0",
+        "scrollbar-background-hover": "#f7f5f0",
+        "scrollbar-background-active": "#f7f5f0",
+        "scrollbar-corner-color": "#f7f5f0",
+    },
+)

@@ -1,0 +1,52 @@
+"""The last line: what the keys do here and now, made from the table of actions; each can be clicked."""
+
+from __future__ import annotations
+
+from textual import events
+from textual.content import Content
+from textual.widget import Widget
+
+from sg_tui.keys import Action, Scope, footer
+
+
+class ActionFooter(Widget):
+    """One line. On a narrow screen the least wanted actions are left out."""
+
+    DEFAULT_CSS = "ActionFooter { height: 1; dock: bottom; background: $panel; }"
+    can_focus = False
+    ALLOW_SELECT = False
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._scopes: tuple[Scope, ...] = ()
+        self._targets: list[tuple[int, int, Action]] = []
+
+    def show(self, scopes: tuple[Scope, ...]) -> None:
+        if scopes != self._scopes:
+            self._scopes = scopes
+            self.refresh()
+
+    def render(self) -> Content:
+        chosen: list[Action] = []
+        room = self.size.width - 1
+        for action in footer(self._scopes):
+            width = len(_label(action)) + 2
+            if width <= room and action.key_text not in {other.key_text for other in chosen}:
+                chosen.append(action)
+                room -= width
+        parts: list[tuple[str, str]] = [(" ", "")]
+        self._targets, at = [], 1
+        for action in chosen:
+            parts += [(action.key_text, "bold $foreground"), (f" {action.label}  ", "$faint")]
+            self._targets.append((at, at + len(_label(action)), action))
+            at += len(_label(action)) + 2
+        return Content.assemble(*parts)
+
+    async def on_click(self, event: events.Click) -> None:
+        for first, end, action in self._targets:
+            if first <= event.x < end:
+                self.app.simulate_key(action.keys[0])
+
+
+def _label(action: Action) -> str:
+    return f"{action.key_text} {action.label}"

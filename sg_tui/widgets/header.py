@@ -1,0 +1,90 @@
+"""The first line: the model, its precision and threads, the three views, and what the engine does now."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from textual import events
+from textual.content import Content
+from textual.widget import Widget
+
+from sg_core.messages import Phase
+from sg_tui.figures import duration
+from sg_tui.textsafe import safe_line
+
+if TYPE_CHECKING:
+    from sg_tui.app import SgApp
+
+MODES = (("write", "Write"), ("train", "Train"), ("bench", "Bench"))
+QUIET = ("idle", "paused")
+
+
+class Header(Widget):
+    """One line; the views and the model's name can be clicked."""
+
+    DEFAULT_CSS = "Header { height: 1; dock: top; background: $panel; }"
+    can_focus = False
+    ALLOW_SELECT = False
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._facts: tuple[str, str, str, str] = ("", "", "", "")
+        self._targets: list[tuple[int, int, str]] = []  # first cell, past the last, action
+
+    def show(self, app: SgApp) -> None:
+        """Take the app's facts; draws only when a word has changed."""
+        state = app.generation
+        loaded = state.loaded
+        model = safe_line(loaded.model if loaded else app.model, 40)
+        size, how = "", ""
+        if loaded:
+            millions = loaded.config.parameter_count / 1e6
+            size = f"{millions:,.0f}M" if millions >= 100 else f"{millions:.1f}M"
+            threads = state.threads or loaded.threads
+            how = f"{loaded.precision} · {threads} thread{'s' if threads != 1 else ''}"
+        facts = (
+            app.current_mode,
+            f"{model} {size}".rstrip(),
+            how,
+            phase_text(state.phase, state.phase_seconds),
+        )
+        if facts != self._facts:
+            self._facts = facts
+            self.refresh()
+
+    def render(self) -> Content:
+        mode, model, how, phase = self._facts
+        width = self.size.width
+        phase_style = "$accent" if phase else ""
+        right = Content.assemble(
+            *self._tabs(mode), (f"{phase:>{min(22, max(0, width - 62))}}  ", phase_style)
+        )
+        left = Content.assemble((" sg-tui ", "bold $primary"), "  ", (model, "$foreground"))
+        space = width - right.cell_length
+        if how and left.cell_length + len(how) + 5 < space:
+            left = Content.assemble(left, ("  ·  ", "$faint"), (how, "$faint"))
+        left = left.truncate(max(0, space - 2), ellipsis=True)
+        self._targets = [(9, left.cell_length, "choose_model")]
+        at = space
+        for name, label in MODES:
+            self._targets.append((at, at + len(label) + 2, f"mode('{name}')"))
+            at += len(label) + 2
+        return Content.assemble(left, " " * (space - left.cell_length), right)
+
+    def _tabs(self, mode: str) -> list[tuple[str, str]]:
+        return [
+            (f" {label} ", "bold underline $primary" if name == mode else "$faint") for name, label in MODES
+        ]
+
+    async def on_click(self, event: events.Click) -> None:
+        for first, end, action in self._targets:
+            if first <= event.x < end:
+                await self.run_action(f"app.{action}")
+
+
+def phase_text(phase: Phase, seconds: float) -> str:
+    """What the engine does, how far it is, for how long: "compiling 3/11 0:04"; empty when it rests."""
+    if phase.name in QUIET:
+        return "" if phase.name == "idle" else phase.name
+    progress = f" {phase.done:,}/{phase.total:,}" if phase.total else ""
+    return f"{safe_line(phase.name, 14)}{progress} {duration(int(seconds))}"
