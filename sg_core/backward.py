@@ -9,7 +9,7 @@ import numpy as np
 from sg_core.activations import ATT, FC, GELU, LN1, LN2, QKV, RES1, RES2
 from sg_core.kernels.attention import attention_backward
 from sg_core.kernels.cross_entropy import cross_entropy_backward, cross_entropy_forward
-from sg_core.kernels.dropout import dropout
+from sg_core.kernels.dropout import dropout, dropout_of
 from sg_core.kernels.embedding import embedding_backward
 from sg_core.kernels.gelu import gelu_backward
 from sg_core.kernels.jit import kernel
@@ -96,13 +96,12 @@ def backward(
     """dparameters += gradients of scale * sum(losses); losses (M,) = nats of each of the M = B*T targets.
 
     ids (B, T), targets (M,) int32; `activations` are the kept ones of `forward` on the same ids, rate and key.
-    dx, dbranch, dnorm (M, C), dwide (M, 4C), dqkv (M, 3C), statistics (M, 2), scratch (threads, 3*T*T): room.
+    dx, dbranch, dnorm (M, C), dwide (M, 4C), dqkv (M, 3C), statistics (M, 2), scratch (threads, 3*ROWS*T + 2*hs*T): room.
     """
     B, T = ids.shape
     M = B * T
     V = logits.shape[1]
     L = places.shape[0]
-    hs = C // heads
     wte, dwte = matrix(parameters, ends[WTE], V, C), matrix(dparameters, ends[WTE], V, C)
     loss_backward(
         thread, threads, cells, losses, dnorm, dwte, matrix(activations, final_place, M, C), wte, targets, logits, scale
@@ -120,13 +119,13 @@ def backward(
         x_place = embedding_place if layer == 0 else places[layer - 1, RES2]
         dout = dx
         if rate > 0:
-            dropout(dbranch, dx, rate, dropout_key(key, layer + 1, MLP_DROPOUT), M, thread, threads)
+            dropout_of(dbranch, dx, rate, dropout_key(key, layer + 1, MLP_DROPOUT), M, thread, threads)
             barrier(cells, threads)
             dout = dbranch
         active = matrix(activations, a[GELU], M, 4 * C)
         _linear(thread, threads, dwide, dparameters, dout, active, parameters, p[MLP_W], p[MLP_B])
         barrier(cells, threads)
-        gelu_backward(dwide, dwide, matrix(activations, a[FC], M, 4 * C), M, thread, threads)
+        gelu_backward(dwide, matrix(activations, a[FC], M, 4 * C), M, thread, threads)
         barrier(cells, threads)
         norm = matrix(activations, a[LN2], M, C)
         _linear(thread, threads, dnorm, dparameters, dwide, norm, parameters, p[FC_W], p[FC_B])
@@ -137,14 +136,14 @@ def backward(
         )
         dout = dx
         if rate > 0:
-            dropout(dbranch, dx, rate, dropout_key(key, layer + 1, PROJECTION_DROPOUT), M, thread, threads)
+            dropout_of(dbranch, dx, rate, dropout_key(key, layer + 1, PROJECTION_DROPOUT), M, thread, threads)
             barrier(cells, threads)
             dout = dbranch
         mixed = matrix(activations, a[ATT], M, C)
         _linear(thread, threads, dnorm, dparameters, dout, mixed, parameters, p[PROJ_W], p[PROJ_B])
         barrier(cells, threads)
         attention_backward(
-            dqkv, dnorm, matrix(activations, a[QKV], M, 3 * C), B, T, heads, hs, scratch,
+            dqkv, dnorm, matrix(activations, a[QKV], M, 3 * C), B, T, heads, scratch,
             rate, dropout_key(key, layer + 1, ATTENTION_DROPOUT), thread, threads,
         )  # fmt: skip
         barrier(cells, threads)
@@ -156,7 +155,7 @@ def backward(
             thread, threads, cells, dx, dparameters, dnorm, x, parameters, p[LN1_W], p[LN1_B], statistics, epsilon
         )
     if rate > 0:
-        dropout(dx, dx, rate, dropout_key(key, 0, 0), M, thread, threads)
+        dropout(dx, rate, dropout_key(key, 0, 0), M, thread, threads)
         barrier(cells, threads)
     embedding_backward(dwte, matrix(dparameters, ends[WPE], T, C), dx, ids, thread, threads)
     barrier(cells, threads)

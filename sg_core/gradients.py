@@ -34,7 +34,7 @@ class BatchPass:
         piece = max(1, min(rows, _LOGITS_BYTES // (4 * config.vocab_size)))
         self._logits = np.empty((piece, config.vocab_size), np.float32)
         self._losses = np.empty(rows, np.float64)
-        self._scratch = np.empty((team.threads, ROWS * T), np.float32)
+        self._scratch = np.empty((team.threads, (ROWS + config.head_size) * T), np.float32)
         self._starts = np.zeros(5, np.int64)
         self._times = np.zeros(len(OPERATIONS), np.int64)
         self._backward_room: tuple[Any, ...] | None = None
@@ -81,14 +81,14 @@ class BatchPass:
         """Mean nats of a batch; `gradients` += share * gradient of that mean. rate, key: dropout and its mask."""
         B, T = self.shape
         rows, C = B * T, self._channels
+        parameters, activations = self._parameters, self._activations
         if self._backward_room is None:
             self._backward_room = (
                 np.empty((rows, C), np.float32), np.empty((rows, C), np.float32), np.empty((rows, C), np.float32),
                 np.empty((rows, 4 * C), np.float32), np.empty((rows, 3 * C), np.float32), np.empty((rows, 2), np.float32),
-                np.empty((self._team.threads, 3 * T * T), np.float32),
+                np.empty((self._team.threads, (3 * ROWS + 2 * parameters.config.head_size) * T), np.float32),
             )  # fmt: skip
         self._forward(ids, rate, key, self._logits, 0)
-        parameters, activations = self._parameters, self._activations
         plan = parameters.layout
         self._team.run(
             backward, ids, targets.reshape(-1), C, parameters.config.n_head, self._epsilon,

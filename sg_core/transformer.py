@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from sg_core.activations import ATT, FC, GELU, LN1, LN2, MLP, PROJ, QKV, RES1, RES2
-from sg_core.kernels.attention import attention_forward, scatter_keys_values
+from sg_core.kernels.attention import attention_cached, attention_forward, scatter_keys_values
 from sg_core.kernels.dropout import dropout, mix
 from sg_core.kernels.embedding import embedding_forward
 from sg_core.kernels.gelu import gelu_forward
@@ -68,8 +68,8 @@ def forward(
 
     ids (B, n) int32 are the new tokens: positions stop-n:stop of each of B sequences. Buffers of `activations` have
     `rows` rows; row b*(stop-base) + t - base belongs to position t of sequence b. starts (5,) are first positions;
-    with B > 1 all of them are `base`. With `cached`, keys and values (flat, (L, NH, capacity, hs)) hold one
-    sequence and receive the positions that attention computes; else they are read from the rows themselves.
+    with B > 1 all of them are `base`. With `cached`, keys (L, NH, hs, capacity) and values (L, NH, capacity, hs), flat,
+    hold one sequence and receive the positions that attention computes; else attention stays inside the rows.
     rate > 0 drops out. Rows logits_from:logits_to of the final norm become logits (n, V) from row 0 on.
     times (8,) int64 gains the nanoseconds of each operation.
     """
@@ -92,7 +92,7 @@ def forward(
     embedding_forward(x[new - base :], ids, wte, wpe, new, thread, threads)
     barrier(cells, threads)
     if rate > 0:
-        dropout(x, x, rate, dropout_key(key, 0, 0), count, thread, threads)
+        dropout(x, rate, dropout_key(key, 0, 0), count, thread, threads)
         barrier(cells, threads)
     clock = _tick(times, EMBEDDING_TIME, clock, thread)
 
@@ -117,23 +117,16 @@ def forward(
 
         mixed = matrix(activations, a[ATT], rows, C)
         if cached:
-            layer_keys = keys[layer * span : (layer + 1) * span]
-            layer_values = values[layer * span : (layer + 1) * span]
+            layer_keys = keys[layer * span : (layer + 1) * span].reshape((heads, hs, capacity))
+            layer_values = values[layer * span : (layer + 1) * span].reshape((heads, capacity, hs))
             scatter_keys_values(
-                layer_keys.reshape((heads, capacity, hs)), layer_values.reshape((heads, capacity, hs)), qkv,
-                base, starts[ATTENTION], stop, heads, hs, thread, threads,
-            )  # fmt: skip
+                layer_keys, layer_values, qkv, base, starts[ATTENTION], stop, heads, hs, thread, threads
+            )
             barrier(cells, threads)
-            k_place, v_place, stride, head_stride = 0, 0, hs, capacity * hs
+            attention_cached(mixed, qkv, layer_keys, layer_values, base, starts[ATTENTION], stop, scratch, thread, threads)
         else:
-            layer_keys = activations
-            layer_values = activations
-            k_place, v_place, stride, head_stride = a[QKV] + C, a[QKV] + 2 * C, 3 * C, hs
-        attention_forward(
-            mixed, qkv, layer_keys, k_place, stride, head_stride, layer_values, v_place, stride, head_stride,
-            length, B, base, starts[ATTENTION], stop, heads, hs, scratch, capacity,
-            rate, dropout_key(key, layer + 1, ATTENTION_DROPOUT), thread, threads,
-        )  # fmt: skip
+            site = dropout_key(key, layer + 1, ATTENTION_DROPOUT)
+            attention_forward(mixed, qkv, B, stop, heads, scratch, rate, site, thread, threads)
         barrier(cells, threads)
         clock = _tick(times, ATTENTION_TIME, clock, thread)
 
@@ -146,7 +139,7 @@ def forward(
         clock = _tick(times, LINEAR_TIME, clock, thread)
 
         if rate > 0:
-            dropout(branch, branch, rate, dropout_key(key, layer + 1, PROJECTION_DROPOUT), count, thread, threads)
+            dropout(branch, rate, dropout_key(key, layer + 1, PROJECTION_DROPOUT), count, thread, threads)
             barrier(cells, threads)
         middle = matrix(activations, a[RES1], rows, C)
         residual_forward(middle, x, branch, residual_from, count, thread, threads)
@@ -183,7 +176,7 @@ def forward(
         clock = _tick(times, LINEAR_TIME, clock, thread)
 
         if rate > 0:
-            dropout(branch, branch, rate, dropout_key(key, layer + 1, MLP_DROPOUT), count, thread, threads)
+            dropout(branch, rate, dropout_key(key, layer + 1, MLP_DROPOUT), count, thread, threads)
             barrier(cells, threads)
         x = matrix(activations, a[RES2], rows, C)
         residual_forward(x, middle, branch, residual_from, count, thread, threads)

@@ -13,10 +13,10 @@ NORM_BLOCK = 1 << 16  # numbers summed together; the blocks are then added in or
 
 
 @row_kernel
-def squares_of_block(values: Any, start: int, stop: int) -> Any:
-    """Sum of squares as float64."""
+def squares_of_block(values: Any) -> Any:
+    """Sum of squares of (n,) float32 as float64."""
     total = np.float64(0.0)
-    for i in range(start, stop):
+    for i in range(values.shape[0]):
         total += np.float64(values[i]) * np.float64(values[i])
     return total
 
@@ -26,7 +26,7 @@ def block_squares(sums: Any, values: Any, thread: int, threads: int) -> None:
     """sums[i] (float64) = sum of squares of the i-th block of NORM_BLOCK numbers."""
     for block in range(thread, sums.shape[0], threads):
         start = block * NORM_BLOCK
-        sums[block] = squares_of_block(values, start, min(start + NORM_BLOCK, values.shape[0]))
+        sums[block] = squares_of_block(values[start : min(start + NORM_BLOCK, values.shape[0])])
 
 
 @kernel
@@ -36,7 +36,7 @@ def adamw(
 ) -> None:  # fmt: skip
     """One update of flat float32 arenas; `step` counts from 1. The first `decayed` numbers (the matrices) decay.
 
-    `gradient_scale` multiplies the gradients first (clipping).
+    `gradient_scale` multiplies the gradients first (clipping); they are zero afterwards, ready for the next step.
     """
     count = parameters.shape[0]
     one = np.float32(1.0)
@@ -51,10 +51,13 @@ def adamw(
         lower = max(start, 0 if part == 0 else decayed)
         upper = min(stop, decayed if part == 0 else count)
         keep = shrink if part == 0 else one
-        for i in range(lower, upper):
-            g = gradients[i] * scale
-            m = b1 * first[i] + rest1 * g
-            v = b2 * second[i] + rest2 * g * g
-            first[i] = m
-            second[i] = v
-            parameters[i] = parameters[i] * keep - rate * m / (np.sqrt(v) * root_correction + small)
+        upper = max(lower, upper)
+        p, dp, m, v = parameters[lower:upper], gradients[lower:upper], first[lower:upper], second[lower:upper]
+        for i in range(upper - lower):
+            g = dp[i] * scale
+            m_new = b1 * m[i] + rest1 * g
+            v_new = b2 * v[i] + rest2 * g * g
+            dp[i] = np.float32(0.0)
+            m[i] = m_new
+            v[i] = v_new
+            p[i] = p[i] * keep - rate * m_new / (np.sqrt(v_new) * root_correction + small)

@@ -13,11 +13,11 @@ from sg_core.kernels.team import share_start
 
 
 @row_kernel
-def log_sum_exp(logits: Any, start: int, count: int) -> Any:
-    """log(sum(exp(logits))) over `count` numbers of a flat array, as float64."""
-    peak = largest(logits, start, count)
+def log_sum_exp(logits: Any) -> Any:
+    """log(sum(exp(logits))) of (V,) float32, as float64."""
+    peak = largest(logits, 0, logits.shape[0])
     total = np.float32(0.0)
-    for i in range(start, start + count):
+    for i in range(logits.shape[0]):
         total += exp(logits[i] - peak)
     return np.float64(peak) + np.log(np.float64(total))
 
@@ -25,10 +25,8 @@ def log_sum_exp(logits: Any, start: int, count: int) -> Any:
 @row_kernel
 def cross_entropy_forward(losses: Any, logits: Any, targets: Any, first: int, rows: int, thread: int, threads: int) -> None:
     """losses[first + m] (float64, nats) = -log softmax(logits (M, V))[targets[first + m]]."""
-    V = logits.shape[1]
-    flat = logits.reshape(-1)
     for m in range(share_start(rows, thread, threads), share_start(rows, thread + 1, threads)):
-        losses[first + m] = log_sum_exp(flat, m * V, V) - np.float64(flat[m * V + targets[first + m]])
+        losses[first + m] = log_sum_exp(logits[m]) - np.float64(logits[m, targets[first + m]])
 
 
 @row_kernel
@@ -36,13 +34,12 @@ def cross_entropy_backward(
     losses: Any, logits: Any, targets: Any, scale: Any, first: int, rows: int, thread: int, threads: int
 ) -> None:
     """As the forward pass, and logits become their gradient: scale * (softmax - one-hot)."""
-    V = logits.shape[1]
-    flat = logits.reshape(-1)
     for m in range(share_start(rows, thread, threads), share_start(rows, thread + 1, threads)):
-        start = m * V
-        total = log_sum_exp(flat, start, V)
-        losses[first + m] = total - np.float64(flat[start + targets[first + m]])
+        row = logits[m]
+        target = targets[first + m]
+        total = log_sum_exp(row)
+        losses[first + m] = total - np.float64(row[target])
         offset = np.float32(total)
-        for i in range(start, start + V):
-            flat[i] = scale * exp(flat[i] - offset)
-        flat[start + targets[first + m]] -= scale
+        for i in range(row.shape[0]):
+            row[i] = scale * exp(row[i] - offset)
+        row[target] -= scale

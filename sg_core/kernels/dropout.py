@@ -36,15 +36,32 @@ def dropout_threshold(rate: Any) -> Any:
 
 
 @kernel
-def dropout(out: Any, x: Any, rate: Any, key: Any, rows: int, thread: int, threads: int) -> None:
-    """out (M, N) = x (M, N) with each number kept with probability 1 - rate and divided by it; out may be x.
+def drop_range(values: Any, rate: Any, key: Any, place: int) -> None:
+    """In place on (n,) float32 numbers, the first having the counter `place`.
 
-    It is its own backward pass: apply it to the gradient with the same key.
+    Each is kept with probability 1 - rate and divided by it, else it becomes 0.
     """
-    N = x.shape[1]
-    flat_x, flat_out = x.reshape(-1), out.reshape(-1)
     threshold = dropout_threshold(rate)
     scale = np.float32(1.0 / (1.0 - rate))
-    for i in range(share_start(rows * N, thread, threads), share_start(rows * N, thread + 1, threads)):
-        kept = mix(key, np.uint32(i)) >= threshold
-        flat_out[i] = flat_x[i] * scale if kept else _ZERO
+    counter = np.uint32(place)
+    for i in range(values.shape[0]):
+        kept = mix(key, counter + np.uint32(i)) >= threshold
+        values[i] = values[i] * scale if kept else _ZERO
+
+
+@kernel
+def dropout(x: Any, rate: Any, key: Any, rows: int, thread: int, threads: int) -> None:
+    """In place on the first rows of x (M, N). Applied to the gradient with the same key it is its own backward pass."""
+    count = rows * x.shape[1]
+    first, last = share_start(count, thread, threads), share_start(count, thread + 1, threads)
+    drop_range(x.reshape(-1)[first:last], rate, key, first)
+
+
+@kernel
+def dropout_of(out: Any, x: Any, rate: Any, key: Any, rows: int, thread: int, threads: int) -> None:
+    """As `dropout`, but x (M, N) stays and the result goes to out (M, N), another array."""
+    count = rows * x.shape[1]
+    first, last = share_start(count, thread, threads), share_start(count, thread + 1, threads)
+    target = out.reshape(-1)[first:last]
+    target[:] = x.reshape(-1)[first:last]
+    drop_range(target, rate, key, first)

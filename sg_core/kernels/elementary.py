@@ -31,14 +31,14 @@ def exp(x: Any) -> Any:
 
 
 @row_kernel
-def softmax_row(values: Any, start: int, count: int) -> None:
-    """Softmax in place over `count` numbers of a flat float32 array."""
-    peak = largest(values, start, count)
+def softmax_row(row: Any, scale: Any) -> None:
+    """row = softmax(scale * row) in place, (n,) float32, scale > 0."""
+    peak = largest(row, 0, row.shape[0])
     total = np.float32(0.0)
-    for i in range(start, start + count):
-        e = exp(values[i] - peak)
-        values[i] = e
+    for i in range(row.shape[0]):
+        e = exp((row[i] - peak) * scale)
+        row[i] = e
         total += e
-    scale = _ONE / total
-    for i in range(start, start + count):
-        values[i] *= scale
+    inverse = _ONE / total
+    for i in range(row.shape[0]):
+        row[i] *= inverse

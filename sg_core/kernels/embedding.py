@@ -16,9 +16,10 @@ def embedding_forward(out: Any, ids: Any, wte: Any, wpe: Any, position: int, thr
     c0, c1 = share_start(C, thread, threads), share_start(C, thread + 1, threads)
     for b in range(B):
         for t in range(T):
-            token = ids[b, t]
-            for c in range(c0, c1):
-                out[b * T + t, c] = wte[token, c] + wpe[position + t, c]
+            target = out[b * T + t, c0:c1]
+            token, place = wte[ids[b, t], c0:c1], wpe[position + t, c0:c1]
+            for c in range(c1 - c0):
+                target[c] = token[c] + place[c]
 
 
 @kernel
@@ -29,7 +30,8 @@ def embedding_backward(dwte: Any, dwpe: Any, dy: Any, ids: Any, thread: int, thr
     c0, c1 = share_start(C, thread, threads), share_start(C, thread + 1, threads)
     for b in range(B):
         for t in range(T):
-            token = ids[b, t]
-            for c in range(c0, c1):
-                dwte[token, c] += dy[b * T + t, c]
-                dwpe[t, c] += dy[b * T + t, c]
+            gradient = dy[b * T + t, c0:c1]
+            token, place = dwte[ids[b, t], c0:c1], dwpe[t, c0:c1]
+            for c in range(c1 - c0):
+                token[c] += gradient[c]
+                place[c] += gradient[c]

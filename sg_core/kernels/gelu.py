@@ -41,23 +41,25 @@ def gelu_forward(out: Any, x: Any, table: Any, use_table: bool, start: int, stop
     count = (stop - start) * N
     first = start * N + share_start(count, thread, threads)
     last = start * N + share_start(count, thread + 1, threads)
+    source, target = flat_x[first:last], flat_out[first:last]
     if use_table:
-        for i in range(first, last):
-            value = flat_x[i]
-            flat_out[i] = max(value, _ZERO) + float32_of_half(table[half_bits(value)])
+        for i in range(last - first):
+            value = source[i]
+            target[i] = max(value, _ZERO) + float32_of_half(table[half_bits(value)])
     else:
-        for i in range(first, last):
-            value = flat_x[i]
-            flat_out[i] = value / (_ONE + exp(-_TWICE_ROOT * (value + _CUBIC * value * value * value)))
+        for i in range(last - first):
+            value = source[i]
+            target[i] = value / (_ONE + exp(-_TWICE_ROOT * (value + _CUBIC * value * value * value)))
 
 
 @kernel
-def gelu_backward(dx: Any, dy: Any, x: Any, rows: int, thread: int, threads: int) -> None:
-    """dx (M, N) = dy·gelu'(x), of the computed form; dx and dy may be the same array."""
+def gelu_backward(dy: Any, x: Any, rows: int, thread: int, threads: int) -> None:
+    """dy (M, N) *= gelu'(x), of the computed form, in place."""
     N = x.shape[1]
-    flat_x, flat_dx, flat_dy = x.reshape(-1), dx.reshape(-1), dy.reshape(-1)
-    for i in range(share_start(rows * N, thread, threads), share_start(rows * N, thread + 1, threads)):
-        value = flat_x[i]
+    first, last = share_start(rows * N, thread, threads), share_start(rows * N, thread + 1, threads)
+    source, gradient = x.reshape(-1)[first:last], dy.reshape(-1)[first:last]
+    for i in range(last - first):
+        value = source[i]
         gate = _ONE / (_ONE + exp(-_TWICE_ROOT * (value + _CUBIC * value * value * value)))
         slope = _TWICE_ROOT * (_ONE + _THREE * _CUBIC * value * value)
-        flat_dx[i] = flat_dy[i] * (gate + value * gate * (_ONE - gate) * slope)
+        gradient[i] *= gate + value * gate * (_ONE - gate) * slope

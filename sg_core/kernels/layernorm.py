@@ -34,9 +34,10 @@ def layernorm_forward(
     """Rows start:stop of out (M, C) from x (M, C), weight (C,), bias (C,)."""
     rows = stop - start
     for m in range(start + share_start(rows, thread, threads), start + share_start(rows, thread + 1, threads)):
-        mean, scale = _mean_and_scale(x[m], epsilon)
-        for i in range(x.shape[1]):
-            out[m, i] = (x[m, i] - mean) * scale * weight[i] + bias[i]
+        row, target = x[m], out[m]
+        mean, scale = _mean_and_scale(row, epsilon)
+        for i in range(row.shape[0]):
+            target[i] = (row[i] - mean) * scale * weight[i] + bias[i]
 
 
 @row_kernel
@@ -73,8 +74,10 @@ def layernorm_backward_weight(
     """dweight (C,), dbias (C,) += sums over the rows, each thread a range of columns."""
     C = x.shape[1]
     c0, c1 = share_start(C, thread, threads), share_start(C, thread + 1, threads)
+    weight_sums, bias_sums = dweight[c0:c1], dbias[c0:c1]
     for m in range(rows):
         mean, scale = statistics[m, 0], statistics[m, 1]
-        for i in range(c0, c1):
-            dweight[i] += dy[m, i] * (x[m, i] - mean) * scale
-            dbias[i] += dy[m, i]
+        gradient, row = dy[m, c0:c1], x[m, c0:c1]
+        for i in range(c1 - c0):
+            weight_sums[i] += gradient[i] * (row[i] - mean) * scale
+            bias_sums[i] += gradient[i]

@@ -111,11 +111,9 @@ def linear_forward(out: Any, x: Any, weight: Any, bias: Any, start: int, stop: i
     n0, n1 = share_start(N, thread, threads), share_start(N, thread + 1, threads)
     for m in range(start, stop):
         if bias.shape[0]:
-            for n in range(n0, n1):
-                out[m, n] = bias[n]
+            out[m, n0:n1] = bias[n0:n1]
         else:
-            for n in range(n0, n1):
-                out[m, n] = np.float32(0.0)
+            out[m, n0:n1] = np.float32(0.0)
     add_dots(out, x, weight, start, stop, n0, n1)
 
 
@@ -125,8 +123,7 @@ def linear_backward_input(dx: Any, dy: Any, weight: Any, rows: int, thread: int,
     N, K = weight.shape
     k0, k1 = share_start(K, thread, threads), share_start(K, thread + 1, threads)
     for m in range(rows):
-        for k in range(k0, k1):
-            dx[m, k] = np.float32(0.0)
+        dx[m, k0:k1] = np.float32(0.0)
     add_outer(dx, k0, K, dy, 0, N, 1, weight, k0, K, rows, k1 - k0, N)
 
 
@@ -137,6 +134,8 @@ def linear_backward_weight(dweight: Any, dbias: Any, dy: Any, x: Any, rows: int,
     n0, n1 = share_start(N, thread, threads), share_start(N, thread + 1, threads)
     add_outer(dweight, n0 * K, K, dy, n0, 1, N, x, 0, K, n1 - n0, K, rows)
     if dbias.shape[0]:
+        sums = dbias[n0:n1]
         for m in range(rows):
-            for n in range(n0, n1):
-                dbias[n] += dy[m, n]
+            row = dy[m, n0:n1]
+            for n in range(n1 - n0):
+                sums[n] += row[n]

@@ -15,5 +15,7 @@ def residual_forward(out: Any, x: Any, branch: Any, start: int, stop: int, threa
     flat_out, flat_x, flat_branch = out.reshape(-1), x.reshape(-1), branch.reshape(-1)
     count = (stop - start) * C
     first = start * C + share_start(count, thread, threads)
-    for i in range(first, start * C + share_start(count, thread + 1, threads)):
-        flat_out[i] = flat_x[i] + flat_branch[i]
+    last = start * C + share_start(count, thread + 1, threads)
+    total, one, other = flat_out[first:last], flat_x[first:last], flat_branch[first:last]
+    for i in range(last - first):
+        total[i] = one[i] + other[i]

@@ -1,0 +1,125 @@
+"""GPT2: what users hold. Ties weights, tokenizer, sessions and gradients together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sg_core.config import GPT2Config
+from sg_core.errors import SettingError, TrainingError
+from sg_core.gradients import BatchPass
+from sg_core.kernels.team import Team, physical_cores
+from sg_core.optimizations import Optimizations
+from sg_core.parameters import FloatArray, Parameters
+from sg_core.tokenizer import Tokenizer
+
+if TYPE_CHECKING:
+    from sg_core.session import Session
+
+
+class GPT2:
+    """A GPT-2: configuration, float32 parameters, and (where its folder has one) a tokenizer."""
+
+    def __init__(
+        self, config: GPT2Config, parameters: Parameters, tokenizer: Tokenizer | None = None, name: str = "model"
+    ) -> None:
+        if tokenizer is not None and tokenizer.vocab_size > config.vocab_size:
+            raise SettingError(
+                f"the tokenizer has {tokenizer.vocab_size} tokens, the model's vocab_size is {config.vocab_size}"
+            )
+        self.config = config
+        self.parameters = parameters
+        self.tokenizer = tokenizer
+        self.name = name
+        self._team: Team | None = None
+
+    @classmethod
+    def from_pretrained(cls, name: str | Path = "tinyshakespeare") -> GPT2:
+        """The shipped model, a folder in Hugging Face layout, or a Hub id fetched before (`sg-tui models pull ID`).
+
+        Raises ModelFileError when it isn't there or can't be used.
+        """
+        from sg_core.hub import resolve
+        from sg_core.pretrained import read_config, read_weights
+
+        folder = resolve(str(name))
+        config = read_config(folder)
+        weights = read_weights(folder, config)
+        tokenizer = Tokenizer.from_folder(folder)
+        parameters = Parameters(config)
+        for tensor, array in weights:
+            parameters[tensor][...] = array
+        return cls(config, parameters, tokenizer, str(name))
+
+    @classmethod
+    def random(cls, config: GPT2Config, seed: int = 0, tokenizer: Tokenizer | None = None, name: str = "random") -> GPT2:
+        """GPT-2's initialisation from a seed."""
+        parameters = Parameters(config)
+        parameters.initialize(seed)
+        return cls(config, parameters, tokenizer, name)
+
+    def session(
+        self, optimizations: Optimizations | None = None, precision: str = "f32", threads: int | None = None
+    ) -> Session:
+        """One text to generate, with its KV cache. Raises SettingError."""
+        from sg_core.session import Session
+
+        return Session(self, optimizations or Optimizations(), precision, threads)
+
+    def logits(self, ids: Sequence[int] | npt.ArrayLike) -> FloatArray:
+        """(T,) token ids -> (T, V) float32: the scores of every next token, exact (no GELU table)."""
+        array = np.ascontiguousarray(self.check_ids(ids), np.int32)
+        if not 1 <= array.size <= self.config.n_ctx:
+            raise SettingError(f"{array.size} ids were given; the context takes from 1 to {self.config.n_ctx}")
+        return BatchPass(self.parameters, 1, array.size, self._shared_team()).logits(array.reshape(1, -1))
+
+    def loss_and_gradients(self, inputs: npt.ArrayLike, targets: npt.ArrayLike) -> tuple[float, Mapping[str, FloatArray]]:
+        """(B, T), (B, T) ids -> mean nats per token, and its gradient by name, without dropout."""
+        x, y = np.asarray(inputs), np.asarray(targets)
+        if x.ndim != 2 or x.shape != y.shape or x.size == 0:
+            raise SettingError(f"inputs {x.shape} and targets {y.shape} must both be (B, T)")
+        if x.shape[1] > self.config.n_ctx:
+            raise SettingError(f"T is {x.shape[1]}; the context takes at most {self.config.n_ctx}")
+        x = np.ascontiguousarray(self.check_ids(x.ravel()), np.int32).reshape(x.shape)
+        y = np.ascontiguousarray(self.check_ids(y.ravel()), np.int32).reshape(y.shape)
+        gradients = Parameters(self.config)
+        batch = BatchPass(self.parameters, x.shape[0], x.shape[1], self._shared_team())
+        return batch.loss_and_gradients(x, y, gradients), gradients
+
+    def save_pretrained(self, folder: str | Path, dtype: str = "F32") -> None:
+        """Write a folder in Hugging Face layout; dtype: F32, F16 or BF16."""
+        from sg_core.pretrained import write_model
+
+        write_model(Path(folder), self.config, self.parameters, self.tokenizer, dtype)
+
+    def check_ids(self, ids: Sequence[int] | npt.ArrayLike) -> npt.NDArray[np.int64]:
+        """(n,) int64 ids, all in the vocabulary. Raises SettingError, naming the first that isn't."""
+        array: npt.NDArray[Any] = np.asarray(ids)
+        if array.size and not np.issubdtype(array.dtype, np.integer):
+            raise SettingError(f"token ids must be whole numbers, not {array.dtype}")
+        array = array.astype(np.int64).ravel()
+        wrong = (array < 0) | (array >= self.config.vocab_size)
+        if wrong.any():
+            first = int(array[wrong][0])
+            raise SettingError(f"token id {first} is not in the vocabulary; ids go from 0 to {self.config.vocab_size - 1}")
+        return array
+
+    def not_finite(self) -> list[str]:
+        """Names of tensors that hold NaN or infinite numbers."""
+        if np.isfinite(self.parameters.arena).all():
+            return []
+        return [name for name, array in self.parameters.items() if not np.isfinite(array).all()]
+
+    def require_finite(self) -> None:
+        """Raises TrainingError naming the first tensors with NaN or infinite numbers."""
+        if names := self.not_finite():
+            raise TrainingError(f"{len(names)} tensors hold NaN or infinite numbers, first {', '.join(names[:5])}")
+
+    def _shared_team(self) -> Team:
+        if self._team is None:
+            self._team = Team(physical_cores())
+        return self._team

@@ -1,0 +1,58 @@
+"""Bytes of tokens in, text out that is safe to concatenate: no half characters, no part of a stop string."""
+
+from __future__ import annotations
+
+import codecs
+
+from sg_core.errors import SettingError
+
+
+class TextStream:
+    """Turns the bytes of one token after another into text.
+
+    Bytes of an unfinished UTF-8 character wait for the next token, and so does any end of the text that may be the
+    beginning of a stop string. When a stop string is complete, the text before it is given, `stopped` becomes True,
+    and nothing more comes. Of several stop strings the one that begins first counts.
+    """
+
+    def __init__(self, stop: tuple[str, ...] = ()) -> None:
+        """Raises SettingError for an empty stop string, which would stop everywhere."""
+        if isinstance(stop, str) or not all(isinstance(word, str) and word for word in stop):
+            raise SettingError(f"stop is {stop!r}; it must be a tuple of strings that are not empty")
+        self.stopped = False
+        self._stop = stop
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._held = ""
+
+    def push(self, data: bytes) -> str:
+        """The text that is now certain, "" once stopped. What is not UTF-8 becomes U+FFFD."""
+        return self._release(self._decoder.decode(data))
+
+    def finish(self) -> str:
+        """What was held back; a character that was never finished is one U+FFFD. To be called once, at the end."""
+        text = self._release(self._decoder.decode(b"", True))
+        rest, self._held = self._held, ""
+        return text + rest
+
+    def _release(self, new: str) -> str:
+        if self.stopped:
+            return ""
+        text = self._held + new
+        places = [place for word in self._stop if (place := text.find(word)) >= 0]
+        if places:
+            self.stopped = True
+            self._held = ""
+            return text[: min(places)]
+        certain = len(text) - self._possible_beginning(text)
+        self._held = text[certain:]
+        return text[:certain]
+
+    def _possible_beginning(self, text: str) -> int:
+        """The length of the longest end of `text` with which some stop string begins."""
+        longest = 0
+        for word in self._stop:
+            for length in range(min(len(word) - 1, len(text)), longest, -1):
+                if text.endswith(word[:length]):
+                    longest = length
+                    break
+        return longest
