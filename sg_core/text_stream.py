@@ -10,9 +10,9 @@ from sg_core.errors import SettingError
 class TextStream:
     """Turns the bytes of one token after another into text.
 
-    Bytes of an unfinished UTF-8 character wait for the next token, and so does any end of the text that may be the
-    beginning of a stop string. When a stop string is complete, the text before it is given, `stopped` becomes True,
-    and nothing more comes. Of several stop strings the one that begins first counts.
+    Bytes of an unfinished UTF-8 character wait for the next token, and so does any end of the text that may be
+    the beginning of a stop string. As soon as a stop string is complete (of several, the one that begins first),
+    the text before it is given, `stopped` becomes True, and nothing more comes.
     """
 
     def __init__(self, stop: tuple[str, ...] = ()) -> None:
@@ -29,7 +29,7 @@ class TextStream:
         return self._release(self._decoder.decode(data))
 
     def finish(self) -> str:
-        """What was held back; a character that was never finished is one U+FFFD. To be called once, at the end."""
+        """What was held back; a character never finished is one U+FFFD. To be called once, at the end."""
         text = self._release(self._decoder.decode(b"", True))
         rest, self._held = self._held, ""
         return text + rest
