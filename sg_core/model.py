@@ -49,7 +49,8 @@ class GPT2:
         folder = resolve(str(name))
         config = read_config(folder)
         weights = read_weights(folder, config)
-        tokenizer = Tokenizer.from_folder(folder)
+        has_tokenizer = any((folder / file).exists() for file in ("vocab.json", "merges.txt", "tokenizer.json"))
+        tokenizer = Tokenizer.from_folder(folder) if has_tokenizer else None
         parameters = Parameters(config)
         for tensor, array in weights:
             parameters[tensor][...] = array

@@ -1,4 +1,4 @@
-"""From logits to the next token: the settings, and the draw itself."""
+"""How the next token is chosen: the settings (the draw itself is in sampler.py, which needs NumPy)."""
 
 from __future__ import annotations
 

@@ -10,8 +10,8 @@ from sg_core.errors import SettingError
 class TextStream:
     """Turns the bytes of one token after another into text.
 
-    Bytes of an unfinished UTF-8 character wait for the next token, and so does any end of the text that may be
-    the beginning of a stop string. As soon as a stop string is complete (of several, the one that begins first),
+    Bytes of an unfinished UTF-8 character wait for the next token, and so does any end of the text that
+    may begin a stop string. As soon as a stop string is complete (of several, the one that begins first),
     the text before it is given, `stopped` becomes True, and nothing more comes.
     """
 

@@ -1,0 +1,38 @@
+"""The likeliest tokens of a row of logits, and their log-probabilities."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from sg_core.kernels.cross_entropy import log_sum_exp
+from sg_core.kernels.jit import kernel
+
+
+@kernel
+def likeliest(ids: Any, logprobs: Any, logits: Any) -> Any:
+    """Fill ids (k,) int64 and logprobs (k,) float64 with the k highest logits (V,), ties by lowest id; k <= V.
+
+    Returns log(sum(exp(logits))).
+    """
+    k = ids.shape[0]
+    total = log_sum_exp(logits)
+    count = 0
+    least = np.float32(0.0)
+    for i in range(logits.shape[0]):
+        value = logits[i]
+        if count == k and not value > least:
+            continue
+        place = min(count, k - 1)
+        while place > 0 and value > logprobs[place - 1]:
+            ids[place] = ids[place - 1]
+            logprobs[place] = logprobs[place - 1]
+            place -= 1
+        ids[place] = i
+        logprobs[place] = value
+        count = min(count + 1, k)
+        least = np.float32(logprobs[count - 1])
+    for place in range(k):
+        logprobs[place] -= total
+    return total

@@ -1,0 +1,41 @@
+"""How much memory there is, asked before much of it is taken."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+
+from sg_core.errors import SgError
+
+_CGROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+
+
+def available_memory() -> int | None:
+    """Bytes that can still be taken without swapping, within the container's limit; None where no one tells."""
+    figures: list[int] = []
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        for line in Path("/proc/meminfo").read_text("ascii").splitlines():
+            if line.startswith("MemAvailable:"):
+                figures.append(int(line.split()[1]) * 1024)
+    if not figures:
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            figures.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    for limit in _CGROUP_LIMITS:
+        with contextlib.suppress(OSError, ValueError):
+            figures.append(int(Path(limit).read_text("ascii")))
+    return min(figures, default=None)
+
+
+def require_memory(wanted: int, what: str, error: type[SgError]) -> None:
+    """Raises `error` when `wanted` bytes, needed by `what`, are more than there are; silent where no one tells."""
+    available = available_memory()
+    if available is not None and wanted > available:
+        raise error(
+            f"{what} needs {_gigabytes(wanted)} of memory, of which {_gigabytes(available)} are free; "
+            "close other programs or choose a smaller model"
+        )
+
+
+def _gigabytes(count: int) -> str:
+    return f"{count / 1e9:,.1f} GB"
