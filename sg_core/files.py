@@ -8,8 +8,9 @@ import os
 import stat
 import tempfile
 from collections.abc import Iterator
+from io import BufferedReader
 from pathlib import Path
-from typing import IO, Any, BinaryIO
+from typing import IO, Any
 
 from sg_core.errors import SgError
 
@@ -28,7 +29,7 @@ def reason(error: OSError) -> str:
 
 
 @contextlib.contextmanager
-def open_regular(path: Path, error: type[SgError]) -> Iterator[BinaryIO]:
+def open_regular(path: Path, error: type[SgError]) -> Iterator[BufferedReader]:
     """Opens a regular file for reading; a folder, FIFO, device or symlink loop raises `error` at once."""
     try:
         # O_NONBLOCK: opening a FIFO nobody writes to would wait for ever

@@ -12,7 +12,7 @@ _CGROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.lim
 
 
 def available_memory() -> int | None:
-    """Bytes that can still be taken without swapping, within the container's limit; None where no one tells."""
+    """Bytes that can be taken without swapping, within the container's limit; None where no one tells."""
     figures: list[int] = []
     with contextlib.suppress(OSError, ValueError, IndexError):
         for line in Path("/proc/meminfo").read_text("ascii").splitlines():
@@ -28,7 +28,7 @@ def available_memory() -> int | None:
 
 
 def require_memory(wanted: int, what: str, error: type[SgError]) -> None:
-    """Raises `error` when `wanted` bytes, needed by `what`, are more than there are; silent where no one tells."""
+    """Raises `error` when `what` needs more bytes than there are; passes where no one tells."""
     available = available_memory()
     if available is not None and wanted > available:
         raise error(

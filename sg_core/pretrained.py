@@ -6,8 +6,9 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
+from io import BufferedReader
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -54,8 +55,8 @@ _UNSAFE = (".bin", ".pt", ".pth", ".ckpt", ".npz", ".npy", ".h5", ".msgpack", ".
 def read_config(folder: Path) -> GPT2Config:
     """The sizes in a folder's config.json.
 
-    Raises ModelFileError for another architecture, for a field that asks for another computation, and for sizes
-    that are absurd or beyond the memory of this machine.
+    Raises ModelFileError for another architecture, for a field that asks for another computation, and for
+    sizes that are absurd or beyond the memory of this machine.
     """
     path = Path(folder) / CONFIG
     where = shown(path)
@@ -77,7 +78,8 @@ def read_config(folder: Path) -> GPT2Config:
     inner = content.get("n_inner")
     if inner is not None and inner != 4 * config.n_embd:
         raise ModelFileError(
-            f"{where}: n_inner is {shown(inner)[:60]}; only null or 4 * n_embd = {4 * config.n_embd} is supported"
+            f"{where}: n_inner is {shown(inner)[:60]}; only null or 4 * n_embd = {4 * config.n_embd} "
+            "is supported"
         )
     require_memory(4 * config.parameter_count, f"the model of {where}", ModelFileError)
     return config
@@ -88,15 +90,13 @@ def _first(content: Mapping[str, Any], names: tuple[str, ...]) -> Any:
 
 
 def tensor_shapes(config: GPT2Config) -> dict[str, tuple[int, ...]]:
-    """The canonical name ("transformer.h.0.attn.c_attn.weight") and Hugging Face shape of every tensor, in order."""
-    return {
-        tensor.name: tensor.shape[::-1] if tensor.transposed else tensor.shape
-        for tensor in layout(config).tensors
-    }
+    """The canonical name ("transformer.h.0.ln_1.weight") and Hugging Face shape of every tensor, in order."""
+    tensors = layout(config).tensors
+    return {tensor.name: tensor.shape[::-1] if tensor.transposed else tensor.shape for tensor in tensors}
 
 
 def read_weights(folder: Path, config: GPT2Config) -> Iterator[tuple[str, FloatArray]]:
-    """Canonical name and float32 array, in Hugging Face's shape, of every tensor of the folder, one at a time.
+    """Canonical name and float32 array, in Hugging Face's shape, of every tensor, one at a time.
 
     Everything but the numbers themselves is checked before the first tensor comes. Raises ModelFileError.
     """
@@ -112,7 +112,7 @@ class _Weights:
 
     def __init__(self, folder: Path, stack: ExitStack) -> None:
         self._folder = folder
-        self._tensors: dict[str, tuple[BinaryIO, str, StoredTensor]] = {}
+        self._tensors: dict[str, tuple[BufferedReader, str, StoredTensor]] = {}
         listed = _weight_files(folder)
         for name, expected in listed.items():
             path = folder / name
@@ -121,9 +121,7 @@ class _Weights:
             header = read_header(file, where)
             for tensor in expected:
                 if tensor not in header:
-                    raise ModelFileError(
-                        f"{where} lacks the tensor {shown(tensor)!r}, which {INDEX} places there"
-                    )
+                    raise ModelFileError(f"{where} lacks {shown(tensor)!r}, which {INDEX} places there")
             for tensor in header:
                 if tensor in self._tensors:
                     raise ModelFileError(f"{where}: tensor {shown(tensor)!r} is in another shard too")
@@ -153,13 +151,10 @@ class _Weights:
             found.setdefault(wte, _HEAD)  # tied tensors may be stored under either name
         missing = [name for name in shapes if name not in found]
         if missing or unexpected:
+            lists = (_list("missing", missing), _list("unexpected", unexpected))
             raise ModelFileError(
                 f"{shown(self._folder)} does not hold the weights that its config.json describes: "
-                + "; ".join(
-                    _list(kind, names)
-                    for kind, names in (("missing", missing), ("unexpected", unexpected))
-                    if names
-                )
+                + "; ".join(filter(None, lists))
             )
         for canonical, name in found.items():
             self._check(name, shapes[canonical])
@@ -172,22 +167,26 @@ class _Weights:
         _, where, tensor = self._tensors[name]
         if tensor.dtype not in READABLE:
             raise ModelFileError(
-                f"{where}: tensor {shown(name)!r} has the dtype {tensor.dtype}; {', '.join(READABLE)} can be read"
+                f"{where}: tensor {shown(name)!r} has the dtype {tensor.dtype}; "
+                f"{', '.join(READABLE)} can be read"
             )
         if tensor.shape != shape:
             raise ModelFileError(
-                f"{where}: tensor {shown(name)!r} has the shape {list(tensor.shape)}; config.json asks for {list(shape)}"
+                f"{where}: tensor {shown(name)!r} has the shape {list(tensor.shape)}; "
+                f"config.json asks for {list(shape)}"
             )
 
     def _check_tied(self, wte: str) -> None:
         if not np.array_equal(self.read(wte).view(np.uint32), self.read(_HEAD).view(np.uint32)):
             raise ModelFileError(
-                f"{shown(self._folder)}: lm_head.weight differs from wte.weight; GPT-2 shares them, and a model that "
-                "doesn't can't be used"
+                f"{shown(self._folder)}: lm_head.weight differs from wte.weight; only models that share "
+                "them, as GPT-2 does, can be used"
             )
 
 
 def _list(kind: str, names: list[str]) -> str:
+    if not names:
+        return ""
     first = ", ".join(shown(name)[:100] for name in names[:5])
     return f"{len(names)} {kind} ({first}{', ...' if len(names) > 5 else ''})"
 
@@ -206,8 +205,8 @@ def _weight_files(folder: Path) -> dict[str, list[str]]:
     for tensor, name in weight_map.items():
         if not isinstance(name, str) or not re.fullmatch(r"[\w.-]+\.safetensors", name, re.ASCII):
             raise ModelFileError(
-                f"{where} places {shown(tensor)!r} in {shown(name)[:100]!r}; a .safetensors file of the same folder "
-                "is needed"
+                f"{where} places {shown(tensor)!r} in {shown(name)[:100]!r}; a .safetensors file of the same "
+                "folder is needed"
             )
         files.setdefault(name, []).append(tensor)
     for name in files:
@@ -224,8 +223,8 @@ def _no_weights(folder: Path) -> str:
     if not unsafe:
         return f"{shown(folder)} has no {WEIGHTS}"
     return (
-        f"{shown(folder)} has no {WEIGHTS} but {shown(unsafe[0])}, a kind of file that can run code and is never "
-        "opened here; convert it where you trust it, with transformers: "
+        f"{shown(folder)} has no {WEIGHTS} but {shown(unsafe[0])}, a kind of file that can run code and is "
+        "never opened here; convert it where you trust it, with transformers: "
         "AutoModelForCausalLM.from_pretrained(FOLDER).save_pretrained(FOLDER)"
     )
 
@@ -237,10 +236,10 @@ def write_model(
     tokenizer: Tokenizer | None,
     dtype: str = "F32",
 ) -> None:
-    """Writes a folder that transformers.AutoModelForCausalLM loads: config.json, tokenizer files, model.safetensors.
+    """Writes a folder that transformers.AutoModelForCausalLM loads: configuration, tokenizer, weights.
 
-    parameters: canonical name -> array in Hugging Face's shape. dtype: F32, F16 or BF16, the weights' own. Files appear
-    whole or not at all, the weights last. Raises SettingError or ModelFileError.
+    parameters: canonical name -> array in Hugging Face's shape. dtype: F32, F16 or BF16, in which they are
+    stored. Files appear whole or not at all, the weights last. Raises SettingError or ModelFileError.
     """
     shapes = tensor_shapes(config)
     for name, shape in shapes.items():

@@ -11,8 +11,9 @@ import math
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -41,7 +42,7 @@ class StoredTensor:
     stop: int
 
 
-def read_header(file: BinaryIO, where: str) -> dict[str, StoredTensor]:
+def read_header(file: BufferedReader, where: str) -> dict[str, StoredTensor]:
     """What an open safetensors file holds, fully checked against its size; no tensor is read.
 
     where: how messages name the file. Raises ModelFileError, naming the tensor where there is one.
@@ -60,7 +61,7 @@ def read_header(file: BinaryIO, where: str) -> dict[str, StoredTensor]:
         )
     if 8 + length > size:
         raise ModelFileError(
-            f"{where} is cut off or not a safetensors file: its header has {length:,} bytes, the file {size:,}"
+            f"{where} is cut off or no safetensors file: its header has {length:,} bytes, the file {size:,}"
         )
     entries = parse_json_object(file.read(length), f"the header of {where}", ModelFileError)
     _check_metadata(entries.pop("__metadata__", {}), where)
@@ -123,12 +124,12 @@ def _check_cover(tensors: list[StoredTensor], begin: int, size: int, where: str)
         raise ModelFileError(f"{where} has {size - end:,} bytes after its last tensor; the file is damaged")
 
 
-def read_tensor(file: BinaryIO, tensor: StoredTensor, where: str) -> FloatArray:
+def read_tensor(file: BufferedReader, tensor: StoredTensor, where: str) -> FloatArray:
     """One tensor as float32 of its shape, converted from F16, BF16 or F64. Raises ModelFileError."""
     raw = np.empty(tensor.stop - tensor.start, np.uint8)
     try:
         file.seek(tensor.start)
-        count = file.readinto(memoryview(raw)) if raw.size else 0  # type: ignore[attr-defined]
+        count = file.readinto(raw.data) if raw.size else 0
     except OSError as problem:
         raise ModelFileError(f"{where} can't be read: {reason(problem)}") from problem
     if count != raw.size:
@@ -146,17 +147,18 @@ def _as_float32(raw: npt.NDArray[np.uint8], tensor: StoredTensor, where: str) ->
     kinds = {"F32": "<f4", "F16": "<f2", "F64": "<f8"}
     if tensor.dtype not in kinds:
         raise ModelFileError(
-            f"{where}: tensor {shown(tensor.name)!r} has the dtype {tensor.dtype}; {', '.join(READABLE)} can be read"
+            f"{where}: tensor {shown(tensor.name)!r} has the dtype {tensor.dtype}; "
+            f"{', '.join(READABLE)} can be read"
         )
     with np.errstate(over="ignore"):  # a float64 beyond float32 becomes infinite, which the model reports
         return raw.view(kinds[tensor.dtype]).astype(np.float32, copy=False)
 
 
 def write_file(path: Path, arrays: Mapping[str, npt.NDArray[np.float32]], dtype: str) -> None:
-    """Writes float32 arrays as F32, F16 or BF16 (rounded to nearest, ties to even), one at a time, in their order.
+    """Writes float32 arrays as F32, F16 or BF16 (rounded to nearest, ties to even), one at a time, in order.
 
-    The file appears under its name when it is whole and synced. Raises ModelFileError when it can't be written,
-    SettingError for an unknown dtype or for values that are infinite in F16.
+    The file appears under its name when it is whole and synced. Raises ModelFileError when it can't be
+    written, SettingError for an unknown dtype or for values that are infinite in F16.
     """
     convert = _CONVERSIONS.get(dtype)
     if convert is None:
