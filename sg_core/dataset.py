@@ -31,9 +31,7 @@ class SourceText:
     text: str
 
 
-def read_text(
-    source: str, progress: Progress | None = None, cancelled: Callable[[], bool] | None = None
-) -> SourceText:
+def read_text(source: str, progress: Progress | None = None, cancelled: Callable[[], bool] | None = None) -> SourceText:
     """The text of a source: "tinyshakespeare" (downloaded once, verified), "python-docs", or a text file.
 
     A file is UTF-8; a byte order mark at its start is dropped, everything else is kept as it is, CRLF too.
@@ -43,9 +41,9 @@ def read_text(
     if source == "python-docs":
         return SourceText(source, _python_docs())
     if source == "tinyshakespeare":
-        from sg_core.download import tinyshakespeare
+        from sg_core.tinyshakespeare import read_tinyshakespeare
 
-        return SourceText(source, _decode(tinyshakespeare(progress, cancelled), source))
+        return SourceText(source, _decode(read_tinyshakespeare(progress, cancelled), source))
     path = Path(source).expanduser()
     return SourceText(path.name, _decode(_read_file(path, progress, cancelled), shown(path)))
 
@@ -55,9 +53,7 @@ def _python_docs() -> str:
     try:
         from pydoc_data.topics import topics
     except ImportError as problem:
-        raise DataError(
-            "this Python carries no language reference (pydoc_data); train on a text file"
-        ) from problem
+        raise DataError("this Python carries no language reference (pydoc_data); train on a text file") from problem
     return "\n\n".join(topics[name].strip("\n") for name in sorted(topics)) + "\n"
 
 
@@ -67,9 +63,7 @@ def _read_file(path: Path, progress: Progress | None, cancelled: Callable[[], bo
     with open_regular(path, DataError) as file:
         total = path.stat().st_size
         if total > LARGEST_TEXT:
-            raise DataError(
-                f"{shown(path)} has {total:,} bytes; at most {LARGEST_TEXT:,} fit, use a part of it"
-            )
+            raise DataError(f"{shown(path)} has {total:,} bytes; at most {LARGEST_TEXT:,} fit, use a part of it")
         try:
             while part := file.read(_CHUNK):
                 parts.append(part)
@@ -119,9 +113,7 @@ class TextDataset:
         """The first 90% of the characters train, the last 10% validate. Raises DataError for a tiny text."""
         train, validation = split_text(text)
         if not train or not validation:
-            raise DataError(
-                f"{shown(name)} has {len(text)} characters; at least 10 are needed to train and validate"
-            )
+            raise DataError(f"{shown(name)} has {len(text)} characters; at least 10 are needed to train and validate")
         return cls(
             name,
             np.array(tokenizer.encode(train), dtype=np.int32),

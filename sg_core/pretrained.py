@@ -78,8 +78,7 @@ def read_config(folder: Path) -> GPT2Config:
     inner = content.get("n_inner")
     if inner is not None and inner != 4 * config.n_embd:
         raise ModelFileError(
-            f"{where}: n_inner is {shown(inner)[:60]}; only null or 4 * n_embd = {4 * config.n_embd} "
-            "is supported"
+            f"{where}: n_inner is {shown(inner)[:60]}; only null or 4 * n_embd = {4 * config.n_embd} is supported"
         )
     require_memory(4 * config.parameter_count, f"the model of {where}", ModelFileError)
     return config
@@ -105,6 +104,12 @@ def read_weights(folder: Path, config: GPT2Config) -> Iterator[tuple[str, FloatA
         names = found.match(tensor_shapes(config))
         for canonical, name in names.items():
             yield canonical, found.read(name)
+
+
+def check_weights(folder: Path, config: GPT2Config) -> None:
+    """Everything about a folder's weights but the numbers themselves. Raises ModelFileError."""
+    with ExitStack() as stack:
+        _Weights(Path(folder), stack).match(tensor_shapes(config))
 
 
 class _Weights:
@@ -139,9 +144,7 @@ class _Weights:
             short = name.removeprefix(PREFIX)
             canonical = PREFIX + short
             if canonical in found:
-                raise ModelFileError(
-                    f"{shown(self._folder)} has {shown(short)!r} with and without {PREFIX!r}"
-                )
+                raise ModelFileError(f"{shown(self._folder)} has {shown(short)!r} with and without {PREFIX!r}")
             if canonical in shapes:
                 found[canonical] = name
             elif name != _HEAD and not _BUFFER.fullmatch(short):
@@ -167,8 +170,7 @@ class _Weights:
         _, where, tensor = self._tensors[name]
         if tensor.dtype not in READABLE:
             raise ModelFileError(
-                f"{where}: tensor {shown(name)!r} has the dtype {tensor.dtype}; "
-                f"{', '.join(READABLE)} can be read"
+                f"{where}: tensor {shown(name)!r} has the dtype {tensor.dtype}; {', '.join(READABLE)} can be read"
             )
         if tensor.shape != shape:
             raise ModelFileError(
@@ -197,6 +199,19 @@ def _weight_files(folder: Path) -> dict[str, list[str]]:
         return {WEIGHTS: []}
     if not (folder / INDEX).exists():
         raise ModelFileError(_no_weights(folder))
+    files = _read_index(folder)
+    for name in files:
+        if not (folder / name).exists():
+            raise ModelFileError(f"{shown(folder)} lacks the shard {name}; fetch the model again")
+    return files
+
+
+def shard_names(folder: Path) -> list[str]:
+    """The files that the shard index of a folder names, none of them outside the folder. Raises ModelFileError."""
+    return sorted(_read_index(folder))
+
+
+def _read_index(folder: Path) -> dict[str, list[str]]:
     where = shown(folder / INDEX)
     weight_map = read_json_object(folder / INDEX, LARGEST_INDEX, ModelFileError).get("weight_map")
     if not isinstance(weight_map, dict) or not weight_map:
@@ -209,9 +224,6 @@ def _weight_files(folder: Path) -> dict[str, list[str]]:
                 "folder is needed"
             )
         files.setdefault(name, []).append(tensor)
-    for name in files:
-        if not (folder / name).exists():
-            raise ModelFileError(f"{shown(folder)} lacks the shard {name}; fetch the model again")
     return files
 
 
