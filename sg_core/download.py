@@ -81,8 +81,8 @@ def fetch(remote: RemoteFile, target: Path, report: Report, check: Callable[[], 
         length = _length(part)
         part.unlink(missing_ok=True)
         raise DownloadError(
-            f"{shown(remote.url)} sent {length:,} bytes that are not {shown(remote.name)}: "
-            f"{_expectation(remote)}; nothing was installed"
+            f"{shown(remote.url)} sent {length:,} bytes that are not {shown(remote.name)} (length or checksum "
+            "differs); nothing was installed"
         )
     os.replace(part, target)
 
@@ -90,12 +90,6 @@ def fetch(remote: RemoteFile, target: Path, report: Report, check: Callable[[], 
 def _tag(remote: RemoteFile) -> str:
     """Tells the versions of a file apart, so that one is never continued with the bytes of another."""
     return (remote.sha256 or remote.git_sha1 or str(remote.size))[:12]
-
-
-def _expectation(remote: RemoteFile) -> str:
-    if remote.sha256 or remote.git_sha1:
-        return "their checksum differs"
-    return "another length was announced"
 
 
 def _length(path: Path) -> int:
@@ -107,7 +101,7 @@ def _length(path: Path) -> int:
 
 def _fetch_part(remote: RemoteFile, part: Path, report: Report, check: Callable[[], None]) -> None:
     """Asks again for the rest whenever the connection breaks off, as long as every few tries bring something."""
-    fruitless = 0
+    fruitless, restarted = 0, False
     while True:
         before = _length(part)
         if remote.size is not None and before >= remote.size:
@@ -116,9 +110,10 @@ def _fetch_part(remote: RemoteFile, part: Path, report: Report, check: Callable[
             _fetch_rest(remote, part, report, check)
             return
         except urllib.error.HTTPError as problem:
-            if problem.code != 416 or before == 0:  # 416: the part is no part of this file
+            if problem.code != 416 or before == 0 or restarted:  # 416: what is kept is no part of this file
                 raise DownloadError(f"{shown(remote.url)} can't be fetched: {problem}") from problem
             part.unlink(missing_ok=True)
+            restarted = True
             cause: Exception = problem
         except ValueError as problem:
             raise DownloadError(f"{shown(remote.url)} can't be fetched: {problem}") from problem
@@ -144,8 +139,13 @@ def _fetch_rest(remote: RemoteFile, part: Path, report: Report, check: Callable[
         if start and (response.status != 206 or not _begins_at(response, start)):
             start = 0
             file.truncate(0)
-        length = response.length  # what this answer will bring
-        total = remote.size if remote.size is not None else (start + length if length is not None else None)
+        announced = None if response.length is None else start + response.length
+        if remote.size is not None and announced not in (None, remote.size):
+            raise DownloadError(
+                f"{shown(remote.url)} would send {announced:,} bytes, but {shown(remote.name)} has {remote.size:,}; "
+                "nothing was installed"
+            )
+        total = remote.size if remote.size is not None else announced
         done = start
         report(remote.name, done, total or 0)
         while chunk := response.read(_CHUNK):
