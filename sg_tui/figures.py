@@ -37,3 +37,8 @@ def bar(share: float, width: int) -> str:
     eighths = round(max(0.0, min(1.0, share)) * width * 8) if math.isfinite(share) else 0
     full, rest = divmod(eighths, 8)
     return "█" * full + (" ▏▎▍▌▋▊▉"[rest] if rest else "")
+
+
+def nats(value: float, decimals: int = 3) -> str:
+    """A loss, with as many decimals whatever it is, so that it does not jump about while it changes."""
+    return f"{value:.{decimals}f}" if abs(value) < 1000 else number(value)

@@ -13,13 +13,14 @@ from textual.binding import Binding
 
 from sg_core.optimizations import Optimizations
 
-Scope = Literal["app", "write", "prompt", "document", "train", "chart", "bench"]
+Scope = Literal["app", "write", "prompt", "document", "form", "train", "chart", "bench"]
 
 SCOPES: dict[Scope, str] = {
     "app": "Everywhere",
     "write": "Write",
     "prompt": "In the prompt",
     "document": "In the text (click it, or Esc from the prompt)",
+    "form": "Before a training",
     "train": "Train",
     "chart": "In a chart",
     "bench": "Bench",
@@ -68,9 +69,7 @@ _APP = (
     Action("mode('write')", ("f2",), "Write", "Complete text and chat", "app", priority=True),
     Action("mode('train')", ("f3",), "Train", "Train a model and watch it learn", "app", priority=True),
     Action("mode('bench')", ("f4",), "Bench", "Measure every optimization", "app", priority=True),
-    Action(
-        "command_palette", ("ctrl+p",), "palette", "Find any action by name", "app", footer=5, palette=False
-    ),
+    Action("command_palette", ("ctrl+p",), "palette", "Find any action by name", "app", footer=5, palette=False),
     Action("choose_model", ("ctrl+l",), "model", "Choose another model", "app", priority=True),
     Action("copy_or_stop", ("ctrl+c",), "copy", "Copy the selection, or else stop", "app", palette=False),
     Action("toggle_theme", ("f9",), "theme", "Dark or light colours", "app"),
@@ -87,24 +86,16 @@ _WRITE = (
         footer=1,
         palette=False,
     ),
-    Action(
-        "newline", ("ctrl+j", "shift+enter"), "new line", "A new line in the prompt", "prompt", palette=False
-    ),
+    Action("newline", ("ctrl+j", "shift+enter"), "new line", "A new line in the prompt", "prompt", palette=False),
     Action("older", ("up",), "", "An earlier prompt (in the first line)", "prompt", palette=False),
     Action("newer", ("down",), "", "A later prompt (in the last line)", "prompt", palette=False),
-    Action(
-        "stop", ("escape",), "stop", "Stop writing at once; else go to the text and back", "write", footer=1
-    ),
+    Action("stop", ("escape",), "stop", "Stop writing at once; else go to the text and back", "write", footer=1),
     Action("retry", ("ctrl+r",), "retry", "Write the last part again with another seed", "write", footer=3),
     Action("undo", ("ctrl+z",), "undo", "Take back the last part", "write", footer=4),
     Action("redo", ("ctrl+y",), "redo", "Put the part taken back in place again", "write"),
     Action("chat_or_complete", ("f5",), "chat", "Chat as in a play, or complete one text", "write", footer=4),
-    Action(
-        "panel", ("ctrl+t", "f6"), "panel", "Open or close the panel of a small screen", "write", footer=3
-    ),
-    Action(
-        "heat", ("f7",), "heat", "Colour every token by how much it surprised the model", "write", footer=7
-    ),
+    Action("panel", ("ctrl+t", "f6"), "panel", "Open or close the panel of a small screen", "write", footer=3),
+    Action("heat", ("f7",), "heat", "Colour every token by how much it surprised the model", "write", footer=7),
     Action("new_text", ("ctrl+n",), "new", "Begin a new text; the old one is kept", "write", footer=7),
     Action("open_text", ("ctrl+o",), "open", "Open an earlier text", "write", footer=7),
     Action("save_text", ("ctrl+s",), "save", "Save the text to a file", "write", footer=7),
@@ -136,9 +127,38 @@ _WRITE = (
     Action("to_prompt", ("enter", "i"), "prompt", "Back to the prompt", "document", footer=2, palette=False),
 )
 
-# Rows of the training and bench views are added here.
-_TRAIN: tuple[Action, ...] = ()
-_BENCH: tuple[Action, ...] = ()
+_TRAIN = (
+    Action("start", ("enter",), "start", "Start the run as the form has it", "form", footer=1, palette=False),
+    Action("show_run", ("escape",), "the run", "Back to the last run", "form", footer=2, palette=False),
+    Action("pause", ("p",), "pause", "Pause the training, or go on with it", "train", footer=1),
+    Action("stop_training", ("s",), "stop", "Stop the training; its last state is saved", "train", footer=1),
+    Action("talk", ("t",), "talk", "Ask the model as it is now", "train", footer=1),
+    Action("sample_now", ("g",), "sample", "Let the model write a sample now", "train", footer=3),
+    Action("new_run", ("n",), "new run", "Start another run (when none is under way)", "train", footer=2),
+    Action("toggle_log", ("l",), "log", "Loss on a logarithmic or a linear axis", "train", footer=4),
+    Action("next_x_axis", ("x",), "x axis", "Loss by step, by tokens or by time", "train", footer=4),
+    Action("older_sample", ("comma",), "older", "The sample before", "train", footer=7),
+    Action("newer_sample", ("full_stop",), "newer", "The next sample", "train", footer=7),
+    Action("save_elsewhere", ("f",), "save to", "Save this run into another folder", "train"),
+    Action("leave", ("escape",), "", "Stop the answer; leave the line", "train", palette=False),
+    Action("zoom_in", ("plus", "equals_sign"), "zoom", "Zoom in", "chart", footer=6, palette=False),
+    Action("zoom_out", ("minus",), "out", "Zoom out", "chart", palette=False),
+    Action("zoom_x_in", ("right_square_bracket",), "", "Zoom in along x", "chart", palette=False),
+    Action("zoom_x_out", ("left_square_bracket",), "", "Zoom out along x", "chart", palette=False),
+    Action("pan_left", ("left",), "", "Move to what is left", "chart", palette=False),
+    Action("pan_right", ("right",), "", "Move to what is right", "chart", palette=False),
+    Action("pan_up", ("up",), "", "Move up", "chart", palette=False),
+    Action("pan_down", ("down",), "", "Move down", "chart", palette=False),
+    Action("reset_scales", ("0", "home"), "all", "See the whole chart again", "chart", footer=6, palette=False),
+)
+_BENCH = (
+    Action("ladder", ("enter",), "measure", "Measure the switches, one after another", "bench", footer=1),
+    Action("all", ("a",), "all 128", "Measure all 128 combinations of switches", "bench", footer=2),
+    Action("stop_bench", ("escape",), "stop", "Stop measuring", "bench", footer=1),
+    Action("sort", ("o",), "sort", "Sort as measured, by time, or by switches", "bench", footer=3),
+    Action("tokens(2)", ("plus", "equals_sign"), "tokens", "Twice as many tokens a row", "bench", footer=4),
+    Action("tokens(0.5)", ("minus",), "", "Half as many tokens a row", "bench"),
+)
 
 ACTIONS: tuple[Action, ...] = (*_APP, *_WRITE, *_TRAIN, *_BENCH)
 

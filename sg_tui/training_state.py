@@ -26,9 +26,10 @@ from sg_core.messages import (
     TrainStep,
 )
 
-SMOOTHING = 0.97  # weight of the past in the moving average of the loss: about the last 33 steps
+SMOOTHING = 0.95  # weight of the past in the moving average of the loss: about the last 20 steps
 ETA_STEPS = 400  # the time left is told from at most so many of the latest steps
 SAMPLES_KEPT = 500
+COMMANDS = ("", "Train", "PauseTraining", "ResumeTraining", "StopTraining", "SaveTraining")  # whose failures are ours
 Status = Literal["none", "starting", "running", "paused", "stopping", "ended"]
 
 
@@ -89,6 +90,7 @@ class Run:
 
     facts: TrainingStarted
     number: int
+    model: str  # what the person calls it
     curve: Curve = field(default_factory=Curve)
     evaluations: list[Evaluated] = field(default_factory=list)
     evaluation_seconds: list[float] = field(default_factory=list)
@@ -103,7 +105,7 @@ class Run:
 
     @property
     def name(self) -> str:
-        return f"{self.facts.model} on {self.facts.data}"
+        return f"{self.model} on {self.facts.data}"
 
     @property
     def tokens_per_step(self) -> int:
@@ -160,6 +162,8 @@ class TrainingState:
         self._clock = clock
         self._running_since: float | None = None
         self._runs = 0
+        self._preparing = False  # a run was asked for and has not started yet
+        self._reason_owed = False  # a run ended in failure, and the line that says why is still to come
 
     @property
     def live(self) -> bool:
@@ -181,16 +185,13 @@ class TrainingState:
             return 0
         return self.run.step - (self.run.saved.step if self.run.saved else self.run.facts.first_step)
 
-    @property
-    def _failed_without_reason(self) -> bool:
-        return self.ended is not None and self.ended.reason == "failed" and not self.failure
-
     # ------------------------------------------------------------ what the person asks for
 
     def asked(self, command: Train) -> None:
         """`command` is about to be submitted."""
         self.command = command
         self.status, self.failure, self.notice = "starting", "", ""
+        self._preparing, self._reason_owed = True, False
         self.phase = Phase("starting")
         self.version += 1
 
@@ -217,12 +218,10 @@ class TrainingState:
                 if not self.live:
                     return False
                 self._enter(event)
-            case Failed(message=message, request=None):
-                if not self.live and not self._failed_without_reason:
+            case Failed(request=None, command=command) if command in COMMANDS:
+                if not self.live and not self._reason_owed:
                     return False
-                self.failure = message
-                if self.status == "starting":
-                    self.status = "none" if self.run is None else "ended"
+                self._fail(event.message)
             case Notice(text=text):
                 if not self.live:
                     return False
@@ -235,9 +234,10 @@ class TrainingState:
     def _start(self, facts: TrainingStarted) -> None:
         if self.run is not None and len(self.run.curve):
             self.earlier.append(self.run)
-        self.run = Run(facts, self._runs)
+        self.run = Run(facts, self._runs, self._called(facts))
         self._runs += 1
         self.status, self.ended, self.failure = "running", None, ""
+        self._preparing = False
         self._running_since = self._clock()
 
     def _record(self, run: Run, event: TrainStep | Evaluated | Sample | Saved) -> None:
@@ -254,11 +254,11 @@ class TrainingState:
                 run.samples.append(event)
                 del run.samples[:-SAMPLES_KEPT]
             case Saved():
-                run.saved = event
+                run.saved, self.failure = event, ""
 
     def _enter(self, phase: Phase) -> None:
         self.phase = phase
-        if phase.name == "paused" and self.status == "running":
+        if phase.name == "paused" and self.status in ("running", "stopping"):
             self._hold()
             self.status = "paused"
         elif phase.name == "training" and self.status == "paused":
@@ -274,10 +274,30 @@ class TrainingState:
             self.run.seconds = self.seconds
         self._running_since = None
 
+    def _fail(self, message: str) -> None:
+        self.failure, self._reason_owed = message, False
+        if self._preparing:
+            self._back_to_what_was()
+
     def _end(self, event: TrainingEnded) -> None:
         if not self.live:
             return
-        self._hold()
-        self.ended = event
-        self.status = "ended" if self.run is not None else "none"
+        self._reason_owed = event.reason == "failed" and not self.failure
         self.phase = Phase("idle")
+        if self._preparing:
+            self._back_to_what_was()
+            return
+        self._hold()
+        self.ended, self.status = event, "ended"
+
+    def _back_to_what_was(self) -> None:
+        """The run that was asked for did not come to be."""
+        self._preparing = False
+        self.status = "none" if self.run is None else "ended"
+
+    def _called(self, facts: TrainingStarted) -> str:
+        """A new model is called by its preset, a run that goes on as before, any other model by its name."""
+        command = self.command
+        if command is not None and command.resume is not None and self.run is not None:
+            return self.run.model
+        return command.config if command is not None and command.model is None and not command.resume else facts.model

@@ -1,0 +1,287 @@
+"""The Train view: a form that starts a run, then its loss, its figures and what the model writes as it learns."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+from textual import on
+from textual.containers import Container, Vertical
+from textual.widget import Widget
+from textual.widgets import Input
+
+from sg_core.messages import (
+    Event,
+    Generate,
+    PauseTraining,
+    ResumeTraining,
+    SaveTraining,
+    StopTraining,
+    Train,
+    TrainingStarted,
+)
+from sg_tui.keys import Scope, actions, bindings
+from sg_tui.screens.mode import ModeScreen
+from sg_tui.talk import Talk
+from sg_tui.training_state import Run, TrainingState
+from sg_tui.widgets.line_input import LineInput
+from sg_tui.widgets.loss_chart import LossChart, Plot
+from sg_tui.widgets.run_form import RunForm
+from sg_tui.widgets.run_panel import RunPanel, steps_words
+from sg_tui.widgets.sample_view import SampleView
+
+REDRAW_SECONDS = 0.5  # between two drawings of the chart
+ANSWER_TOKENS = 200
+FORM_ACTIONS = {action.id for action in actions("form")}
+LIVE_ACTIONS = {action.id for action in actions("train")}
+LINES = {"talk": "ask the model as it is now", "folder": "a folder to save this run in"}
+
+
+class TrainScreen(ModeScreen):
+    """`sg.training` knows the run; here is what the person looks at and asks for."""
+
+    MODE = "train"
+    CSS_PATH = "../styles/train.tcss"
+    BINDINGS = bindings("form", "train")  # type: ignore[assignment]  # a list of Binding is what Textual wants
+    AUTO_FOCUS = "#start"
+    VERTICAL_BREAKPOINTS = [(0, "-tiny"), (20, "-short"), (32, "-tall")]  # noqa: RUF012 (declared so by Textual)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.talk = Talk()
+        self.forming = True  # the form is shown, not a run
+        self._line = ""  # what the line asks for: a key of LINES, or nothing
+        self._told = ""  # the failure the form shows
+        self._drawn: tuple[int, object] = (-1, None)
+        self._drawn_at = 0.0
+        self._sure_to_stop = False
+        self._starting = False  # a run was asked for and is not there yet
+        self._start_failed = False
+        self._run_before: Run | None = None
+
+    def body(self) -> Iterable[Widget]:
+        yield RunForm(id="form")
+        with Container(id="live"):
+            yield RunPanel(id="figures")
+            with Vertical(id="main"):
+                yield LossChart(id="chart")
+                yield SampleView(id="samples")
+                yield LineInput(id="line", compact=True)
+
+    def on_mount(self) -> None:
+        self.query_one("#line").display = False
+        self._show_part()
+
+    @property
+    def state(self) -> TrainingState:
+        return self.sg.training
+
+    def scopes(self) -> tuple[Scope, ...]:
+        if self.forming:
+            return ("form", "app")
+        return ("train", "chart", "app") if isinstance(self.focused, Plot) else ("train", "app")
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """The form's keys work in the form, the run's keys beside the run."""
+        if action in FORM_ACTIONS:
+            return self.forming
+        if action in LIVE_ACTIONS:
+            return not self.forming
+        return super().check_action(action, parameters)
+
+    # ------------------------------------------------------------ events and drawing
+
+    def handle(self, event: Event) -> None:
+        self.talk.take(event)
+        if isinstance(event, TrainingStarted):
+            samples = self.query_one(SampleView)
+            samples.back, samples.talking = 0, False
+
+    def draw(self) -> None:
+        if not all(self.query_one(part).is_mounted for part in (RunForm, LossChart, SampleView, Plot)):
+            return
+        state = self.state
+        if self._starting and (state.run is not self._run_before or not state.live):
+            self._starting = False
+            if state.run is self._run_before:  # nothing came of it
+                self._start_failed = True
+                self._open_form()
+        if self.forming:
+            self._draw_form(state)
+            return
+        self.query_one(RunPanel).show(state)
+        self.query_one(SampleView).show(state, self.talk)
+        chart = self.query_one(LossChart)
+        now = time.monotonic()
+        if (state.version, chart.size) != self._drawn and now - self._drawn_at >= REDRAW_SECONDS:
+            self._drawn, self._drawn_at = (state.version, chart.size), now
+            chart.show(state.run, state.earlier)
+            chart.redraw()
+
+    def _draw_form(self, state: TrainingState) -> None:
+        form = self.query_one(RunForm)
+        form.show(self.sg.generation.loaded, self._go_on_words())
+        if self._start_failed and state.failure != self._told:
+            self._told = state.failure
+            command = state.command
+            form.tell(state.failure, command is not None and command.data == "tinyshakespeare")
+
+    def _go_on_words(self) -> str:
+        run = self.state.run
+        if self.state.live or run is None or not self._resumable:
+            return ""
+        return f"Go on with {run.name}, step {steps_words(run)}"
+
+    @property
+    def _resumable(self) -> str:
+        """The folder of an ended run that has steps left, or nothing."""
+        state = self.state
+        if state.status != "ended" or state.run is None or state.run.saved is None:
+            return ""
+        unfinished = state.run.saved.step < state.run.facts.training.steps
+        return (state.run.facts.out or state.run.saved.folder) if unfinished else ""
+
+    def _show_part(self) -> None:
+        self.query_one("#form").display = self.forming
+        self.query_one("#live").display = not self.forming
+        self._drawn = (-1, None)
+        self.refresh_bindings()
+
+    # ------------------------------------------------------------ the form
+
+    def _open_form(self) -> None:
+        if not self.forming:
+            self.forming = True
+            self._show_part()
+            self.query_one("#start").focus()
+
+    def action_start(self) -> None:
+        self.query_one(RunForm).start()
+
+    @on(RunForm.Start)
+    def _start(self, event: RunForm.Start) -> None:
+        self._submit(event.command)
+
+    @on(RunForm.GoOn)
+    def _go_on(self) -> None:
+        if folder := self._resumable:
+            self._submit(Train(resume=folder))
+
+    def _submit(self, command: Train) -> None:
+        self._starting, self._start_failed = True, False
+        self._run_before, self._told = self.state.run, ""
+        self.state.asked(command)
+        self.sg.submit(command)
+        self.action_show_run()
+
+    def action_show_run(self) -> None:
+        if self.state.live or self.state.run is not None:
+            self.forming = False
+            self._show_part()
+            self.query_one(Plot).focus()
+            self.draw_all()
+
+    # ------------------------------------------------------------ the run
+
+    def action_pause(self) -> None:
+        if self.state.status == "running":
+            self.sg.submit(PauseTraining())
+        elif self.state.status == "paused":
+            self.sg.submit(ResumeTraining())
+        elif folder := self._resumable:
+            self._submit(Train(resume=folder))
+        elif not self.state.live:
+            self.sg.say("This run is at its end. N starts another one.")
+
+    def action_stop_training(self) -> None:
+        run = self.state.run
+        if self.state.status not in ("running", "paused", "starting"):
+            return
+        if run is not None and run.facts.out is None and self.state.unsaved_steps and not self._sure_to_stop:
+            self._sure_to_stop = True
+            self.sg.say(f"{self.state.unsaved_steps:,} steps are saved nowhere. S again stops, F saves.", "warning")
+            return
+        self._sure_to_stop = False
+        self.state.stopping()
+        self.sg.submit(StopTraining())
+
+    def action_new_run(self) -> None:
+        if self.state.live:
+            self.sg.say("A run is under way. S stops it; then N starts another one.")
+        else:
+            self._open_form()
+
+    def action_toggle_log(self) -> None:
+        self.query_one(LossChart).toggle_log()
+
+    def action_next_x_axis(self) -> None:
+        self.query_one(LossChart).next_x_axis()
+
+    @on(LossChart.Zoomed)
+    def _zoomed(self) -> None:
+        self._drawn = (-1, None)
+
+    def action_older_sample(self) -> None:
+        self._look(-1)
+
+    def action_newer_sample(self) -> None:
+        self._look(1)
+
+    def _look(self, by: int) -> None:
+        view = self.query_one(SampleView)
+        view.look(by, self.state)
+        view.show(self.state, self.talk)
+
+    # ------------------------------------------------------------ talking to the model, saving elsewhere
+
+    def action_talk(self) -> None:
+        self._ask("talk")
+
+    def action_save_elsewhere(self) -> None:
+        if self.state.live:
+            self._ask("folder")
+
+    def _ask(self, what: str) -> None:
+        line = self.query_one("#line", LineInput)
+        self._line = what
+        line.placeholder = LINES[what]
+        line.value = ""
+        line.display = True
+        line.focus()
+
+    @on(Input.Submitted, "#line")
+    def _answered(self, event: Input.Submitted) -> None:
+        what, text = self._line, event.value
+        event.input.value = ""
+        if what == "folder":
+            self._close_line()
+            if text.strip():
+                self.sg.submit(SaveTraining(str(Path(text.strip()).expanduser())))
+        else:
+            self._generate(f"{text}\n" if text else "\n")
+
+    def action_sample_now(self) -> None:
+        self._generate("\n")
+
+    def _generate(self, prompt: str) -> None:
+        if self.state.run is None or not self.state.live:
+            self.sg.say("No model is being trained now.")
+            return
+        sampling = self.sg.generation.sampling
+        command = Generate(self.sg.next_request(), prompt, ANSWER_TOKENS, sampling, from_training=True)
+        self.talk.asked(command, self.state.run.step)
+        self.sg.submit(command)
+        view = self.query_one(SampleView)
+        view.talking = True
+        view.show(self.state, self.talk)
+
+    def action_leave(self) -> None:
+        if self.talk.running:
+            self.sg.stop_engine()
+        else:
+            self._close_line()
+
+    def _close_line(self) -> None:
+        self.query_one("#line").display = False
+        self.query_one(Plot).focus()

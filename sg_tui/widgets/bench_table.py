@@ -1,0 +1,119 @@
+"""The rows of a benchmark as a table with bars; it can be sorted."""
+
+from __future__ import annotations
+
+from textual import events
+from textual.app import ComposeResult
+from textual.containers import Vertical, VerticalScroll
+from textual.content import Content
+from textual.message import Message
+from textual.widgets import Static
+
+from sg_tui.bench_state import BenchState, Line, SortKey, pattern
+from sg_tui.figures import bar
+from sg_tui.textsafe import safe_line
+
+Column = tuple[str, int, SortKey | None]  # title, cells, what a click sorts by
+COLUMNS: tuple[Column, ...] = (
+    ("switches on", 12, "switches"),
+    ("", 20, "order"),
+    ("ms/token", 10, "ms"),
+    ("least – most", 17, None),
+    ("step", 8, None),
+    ("in all", 8, None),
+)
+SORT_WORDS: dict[SortKey, str] = {
+    "order": "as measured",
+    "ms": "fastest first",
+    "switches": "most switches first",
+}
+LEAST_BAR = 8
+
+
+class BenchTable(Vertical):
+    """`show` draws the state, sorted by `sort`."""
+
+    class HeaderClicked(Message):
+        """A column that can be sorted by was clicked."""
+
+        def __init__(self, sort: SortKey) -> None:
+            super().__init__()
+            self.sort = sort
+
+    def __init__(self, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self.sort: SortKey = "order"
+        self._shown: object = None
+        self._width, self._ladder = 0, True
+
+    def compose(self) -> ComposeResult:
+        yield Static(id="bench-head", markup=False)
+        with VerticalScroll(id="bench-rows"):
+            yield Static(id="bench-lines", markup=False)
+
+    def show(self, state: BenchState) -> None:
+        width = self.content_size.width - 2
+        key = (state.version, self.sort, width)
+        if width <= 0 or key == self._shown:
+            return
+        self._shown = key
+        self._width, self._ladder = width, state.is_ladder
+        columns = _columns(width, state.is_ladder)
+        self.query_one("#bench-head", Static).update(_head(columns, self.sort))
+        room = width - sum(cells for _, cells, _ in columns)
+        rows = [_row(line, columns, room) for line in state.lines(self.sort)]
+        self.query_one("#bench-lines", Static).update(Content("\n").join(rows))
+        if state.running and self.sort == "order":
+            self.query_one("#bench-rows").scroll_end(animate=False)
+
+    def on_click(self, event: events.Click) -> None:
+        if event.widget is not self.query_one("#bench-head"):
+            return
+        at = 0
+        for _, cells, sort in _columns(self._width, self._ladder):
+            if at <= event.x < at + cells and sort is not None:
+                self.post_message(self.HeaderClicked(sort))
+            at += cells
+
+
+def _columns(width: int, ladder: bool) -> list[Column]:
+    """The columns that say something and have room beside the shortest bar; the range of times goes first."""
+    columns = [column for column in COLUMNS if ladder or column[0] not in ("", "step")]
+    if sum(cells for _, cells, _ in columns) + LEAST_BAR > width:
+        columns = [column for column in columns if column[0] != "least – most"]
+    return columns
+
+
+def _head(columns: list[Column], sort: SortKey) -> Content:
+    parts = []
+    for title, cells, key in columns:
+        mark = "▾" if key == sort else ""
+        words = f"{title}{mark}"
+        text = f"{words:<{cells}}" if key in ("order", "switches") else f"{words:>{cells - 1}} "
+        parts.append((text, "bold $foreground" if key == sort else "$faint"))
+    return Content.assemble(*parts)
+
+
+def _row(line: Line, columns: list[Column], room: int) -> Content:
+    row = line.row
+    decimals = 3 if row.ms_per_token < 10 else 2
+    least_to_most = f"{row.minimum:.{decimals}f} – {row.maximum:.{decimals}f}"
+    first = line.order == 0
+    cells = {
+        "switches on": (pattern(row.optimizations), "$primary"),
+        "": (safe_line(row.label, 19), "$foreground"),
+        "ms/token": (f"{row.ms_per_token:.{decimals}f}", "bold $foreground"),
+        "least – most": (least_to_most, "$faint"),
+        "step": ("" if first else f"× {line.step:.2f}", _gain(line.step)),
+        "in all": ("" if first else f"× {line.total:.1f}", "bold $accent"),
+    }
+    parts = []
+    for title, width, key in columns:
+        words, style = cells[title]
+        text = f"{words:<{width}}" if key in ("order", "switches") else f"{words:>{width - 1}} "
+        parts.append((text, style))
+    return Content.assemble(*parts, (bar(line.share, max(0, room)), "$primary"))
+
+
+def _gain(factor: float) -> str:
+    return "$foreground" if factor >= 1.02 else "$faint"

@@ -1,0 +1,80 @@
+"""What the model writes while it learns: its samples, one at a time, or its answer to a question."""
+
+from __future__ import annotations
+
+from textual.app import ComposeResult
+from textual.containers import VerticalScroll
+from textual.content import Content
+from textual.widgets import Static
+
+from sg_tui.talk import Talk
+from sg_tui.textsafe import safe, safe_line
+from sg_tui.training_state import TrainingState
+
+
+class SampleView(VerticalScroll):
+    """Shows the newest sample until the person looks at an older one, or the answer while one is asked for."""
+
+    def __init__(self, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self.back = 0  # how many samples before the newest one is looked at
+        self.talking = False  # the answer is shown, not the samples
+        self._shown: object = None
+
+    def compose(self) -> ComposeResult:
+        yield Static(markup=False)
+
+    def look(self, by: int, state: TrainingState) -> None:
+        """Look at an older (-1) or a newer (1) sample; from the answer, back to the samples."""
+        if self.talking:
+            self.talking = False
+            return
+        last = len(state.run.samples) - 1 if state.run else 0
+        self.back = max(0, min(last, self.back - by))
+
+    def show(self, state: TrainingState, talk: Talk) -> None:
+        if self.talking:
+            self._show_answer(talk)
+        else:
+            self._show_sample(state)
+
+    def _show_answer(self, talk: Talk) -> None:
+        if (key := ("answer", talk.version)) == self._shown:
+            return
+        follow = self.max_scroll_y - self.scroll_y <= 1
+        self._shown = key
+        self.border_title = f"the model after step {talk.step:,}"
+        self.border_subtitle = "Esc stops" if talk.running else "T asks again, comma shows the samples"
+        prompt = talk.command.prompt if talk.command else ""
+        end = "▌" if talk.running else ""
+        self.query_one(Static).update(
+            Content.assemble(
+                (safe(prompt), "bold $person"),
+                (safe(talk.text), "$model"),
+                (end, "$primary"),
+                (f"\n! {safe_line(talk.failure)}" if talk.failure else "", "$error"),
+            )
+        )
+        if follow:
+            self.scroll_end(animate=False)
+
+    def _show_sample(self, state: TrainingState) -> None:
+        samples = state.run.samples if state.run else []
+        if self.back and self._shown and samples and self._shown[0] == id(state.run):  # type: ignore[index]
+            grown = len(samples) - self._shown[2]  # type: ignore[index]
+            self.back = min(len(samples) - 1, self.back + max(0, grown))
+        at = len(samples) - 1 - self.back
+        key = (id(state.run), at, len(samples), state.live)
+        if key == self._shown:
+            return
+        self._shown = key
+        if not samples:
+            self.border_title, self.border_subtitle = "samples", ""
+            words = "The model's first sample comes here." if state.live else "This run wrote no sample."
+            self.query_one(Static).update(Content.styled(words, "$faint"))
+            return
+        sample = samples[at]
+        self.border_title = f"sample after step {sample.step:,}"
+        self.border_subtitle = f"{at + 1} of {len(samples)}" + ("" if len(samples) == 1 else "   , older   . newer")
+        self.query_one(Static).update(Content.styled(safe(sample.text).strip("\n"), "$model"))
+        self.scroll_home(animate=False)
