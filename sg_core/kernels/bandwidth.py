@@ -52,7 +52,15 @@ def read_all(thread: int, threads: int, cells: Any, values: Any, sums: Any, stre
         sums[thread] = _sum_four(v, v[part:], v[2 * part :], v[3 * part :], part)
     else:
         sums[thread] = _sum_eight(
-            v, v[part:], v[2 * part :], v[3 * part :], v[4 * part :], v[5 * part :], v[6 * part :], v[7 * part :], part
+            v,
+            v[part:],
+            v[2 * part :],
+            v[3 * part :],
+            v[4 * part :],
+            v[5 * part :],
+            v[6 * part :],
+            v[7 * part :],
+            part,
         )
     barrier(cells, threads)
 
