@@ -276,10 +276,11 @@ class Notice:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """A command failed; nothing else changed. `request` is None when it was not a generation."""
+    """A command failed; nothing else changed. `request` is None when it was not a generation or benchmark."""
 
     message: str
     request: int | None = None
+    command: str = ""  # its kind: "Load", "Generate", "Train", ...
 
 
 Event = (
