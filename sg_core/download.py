@@ -148,7 +148,7 @@ def _fetch_rest(remote: RemoteFile, part: Path, report: Report, check: Callable[
         total = remote.size if remote.size is not None else announced
         done = start
         report(remote.name, done, total or 0)
-        while chunk := response.read(_CHUNK):
+        while chunk := response.read1(_CHUNK):
             check()
             _write(file, chunk, part)
             done += len(chunk)

@@ -16,7 +16,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from sg_core import paths
 from sg_core.download import (
@@ -32,6 +32,8 @@ from sg_core.errors import DownloadError, ModelFileError
 from sg_core.files import read_json_object, replacing, shown
 from sg_core.pretrained import CONFIG, INDEX, WEIGHTS, check_weights, read_config, shard_names
 from sg_core.tokenizer import Tokenizer
+
+T = TypeVar("T")
 
 LARGEST_ORIGIN = 1 << 20
 HUB_TIMEOUT = 10.0  # seconds until the Hub must have answered a question
@@ -158,7 +160,8 @@ class _Pull:
                 raise DownloadError(f"the Hub can't be asked for {self._id}: {problem}") from problem
             if not self._is_up_to_date(files):
                 self._fetch(files)
-                self._verify(self._check_model)
+                self._sweep(files)
+                self._verified(self._check_model)
                 self._install(files)
             return self._folder
 
@@ -178,7 +181,8 @@ class _Pull:
                 "look for a conversion of it on the Hub"
             )
         fetch(index, self._staging / INDEX, self._report, self._check)
-        shards = [self._ask(name) for name in shard_names(self._staging)]
+        names = self._verified(lambda: shard_names(self._staging))
+        shards = [self._ask(name) for name in names]
         return [config, *tokenizer, index, *(shard for shard in shards if shard is not None)]
 
     def _ask(self, name: str) -> RemoteFile | None:
@@ -238,7 +242,7 @@ class _Pull:
             before += file.size or 0
             report(file.name, 0, 0)
             if file.name == CONFIG:  # another architecture, or too large a model: said before the weights come
-                self._verify(lambda: read_config(self._staging))
+                self._verified(lambda: read_config(self._staging))
 
     def _check_model(self) -> None:
         """The files are what the Hub promised; are they also a model?"""
@@ -246,18 +250,22 @@ class _Pull:
         if any((self._staging / name).exists() for name in _TOKENIZER_FILES):
             Tokenizer.from_folder(self._staging)
 
-    def _verify(self, look: Callable[[], object]) -> None:
+    def _verified(self, look: Callable[[], T]) -> T:
         try:
-            look()
+            return look()
         except ModelFileError as problem:
             shutil.rmtree(self._staging, ignore_errors=True)
             raise DownloadError(f"{self._id} can't be used: {problem}") from problem
 
+    def _sweep(self, files: list[RemoteFile]) -> None:
+        """Files of an earlier version, and parts of them, that the repository no longer has."""
+        wanted = {file.name for file in files}
+        for path in self._staging.iterdir():
+            if path.name not in wanted:
+                path.unlink()
+
     def _install(self, files: list[RemoteFile]) -> None:
         """The staging folder takes its place in one step; an older one goes."""
-        for path in self._staging.iterdir():
-            if path.name not in {file.name for file in files}:
-                path.unlink()
         with replacing(self._staging / ORIGIN, DownloadError) as file:
             file.write((json.dumps(self._origin(files), indent=2) + "\n").encode("utf-8"))
         old = self._staging.with_name(f"{self._folder.name}.old")

@@ -97,7 +97,7 @@ class _Handler(BaseHTTPRequestHandler):
         state.requests.append((method, self.path, wanted))
         answer = state.answers.get(self.path, Answer(b"", {"X-Error-Code": "EntryNotFound"}, 404))
         body, start = answer.body, 0
-        if wanted and answer.ranges:
+        if wanted and answer.ranges and answer.status == 200:
             start = int(wanted.removeprefix("bytes=").removesuffix("-"))
         if start and start >= len(body):
             self.send_error(416)
