@@ -151,4 +151,5 @@ def sketch(name: str, tensor: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
     signs = np.unpackbits(raw.view(np.uint8), count=flat.size).astype(np.float64) * 2 - 1
     padded = np.zeros(-(-flat.size // SKETCH_SIZE) * SKETCH_SIZE)
     np.multiply(flat, signs, out=padded[: flat.size])
-    return padded.reshape(-1, SKETCH_SIZE).sum(axis=0)
+    sums: npt.NDArray[np.float64] = padded.reshape(-1, SKETCH_SIZE).sum(axis=0)
+    return sums
