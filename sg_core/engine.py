@@ -56,6 +56,7 @@ class Engine:
         self._training: TrainingRun | None = None
         self._preparing = False  # a training is being prepared
         self._preparation_stopped = False
+        self._postponed: list[Order] = []  # commands to the training that is being prepared
         self._obeyed = 0  # commands dealt with
         self._thread = threading.Thread(target=self._run, name="sg-engine", daemon=True)
 
@@ -126,11 +127,14 @@ class Engine:
     def _obey_waiting(self, sleep: bool = False) -> None:
         order = self._inbox.take(sleep)
         while order is not None and not self._inbox.closed:
-            try:
-                self._obey(order)
-            except Exception as error:  # the thread outlives every failure of a command
-                self._fail(error, order.command)
-            self._obeyed += 1
+            if self._preparing and _needs_training(order.command):
+                self._postponed.append(order)
+            else:
+                try:
+                    self._obey(order)
+                except Exception as error:  # the thread outlives every failure of a command
+                    self._fail(error, order.command)
+                self._obeyed += 1
             order = self._inbox.take(wait=False)
 
     def _fail(self, error: Exception, command: Command) -> None:
@@ -264,6 +268,8 @@ class Engine:
             return
         finally:
             self._preparing = False
+            self._inbox.put_back(self._postponed)
+            self._postponed = []
         if trainer is None:
             self._outbox.emit(TrainingEnded(0, "stopped"))
             return
@@ -282,11 +288,11 @@ class Engine:
 
     def _steer_training(self, command: PauseTraining | ResumeTraining | StopTraining | SaveTraining) -> None:
         run = self._training
-        if run is None:
-            if not (self._preparing and isinstance(command, StopTraining)):
-                raise TrainingError("no training is running")
+        if run is None and self._preparing:
             self._preparation_stopped = True
             return
+        if run is None:
+            raise TrainingError("no training is running")
         match command:
             case PauseTraining():
                 run.pause()
@@ -296,3 +302,10 @@ class Engine:
                 run.stopping = True
             case SaveTraining(folder=folder):
                 run.save_to(Path(folder).expanduser())
+
+
+def _needs_training(command: Command) -> bool:
+    """Whether a command makes no sense before the training has begun; its stop does."""
+    if isinstance(command, Generate):
+        return command.from_training
+    return isinstance(command, PauseTraining | ResumeTraining | SaveTraining)

@@ -58,6 +58,10 @@ class Inbox:
             return self._arrived.popleft()
         return self._queue.get() if wait and not self.closed else None
 
+    def put_back(self, orders: list[Order]) -> None:
+        """Let commands that were taken be the next ones again, in their order."""
+        self._arrived.extendleft(reversed(orders))
+
     def waiting(self) -> bool:
         """Whether a command waits."""
         self._receive()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sg_core.engine_outbox import Outbox
@@ -110,8 +111,11 @@ class Models:
             return asked
 
         def tell(what: str, done: int, total: int) -> None:
-            name = {"vocabulary": "learning vocabulary", "tinyshakespeare": "downloading"}.get(what, "loading")
-            self._outbox.phase(name, "" if what == "vocabulary" else what, done, total)
+            if what == "vocabulary":
+                self._outbox.phase("learning vocabulary", "", done, total)
+            else:
+                local = what == Path(command.data).name and what != "tinyshakespeare"
+                self._outbox.phase("loading" if local else "downloading", what, done, total)
 
         try:
             self._compile(True, poll)

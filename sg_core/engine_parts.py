@@ -68,7 +68,7 @@ def _prepare(command: Train, progress: Progress, cancelled: Cancelled, threads: 
     preset = PRESETS.get(command.config)
     if preset is None:
         raise SettingError(f"config {command.config!r} is unknown; choose from {', '.join(PRESETS)}")
-    return prepare_training(
+    trainer = prepare_training(
         data=command.data,
         model=command.model,
         config=preset.config,
@@ -78,6 +78,9 @@ def _prepare(command: Train, progress: Progress, cancelled: Cancelled, threads: 
         cancelled=cancelled,
         threads=threads,
     )
+    if command.model is None and command.resume is None:
+        trainer.model.name = command.config
+    return trainer
 
 
 def _measure(command: Bench, session: Session, progress: Progress, cancelled: Cancelled) -> Iterator[BenchRow]:
