@@ -23,6 +23,7 @@ from sg_core.engine_outbox import Outbox
 from sg_core.engine_parts import Parts, real_parts
 from sg_core.engine_training import TrainingRun
 from sg_core.errors import CheckpointError, SgError, TrainingError
+from sg_core.manifest import MANIFEST
 from sg_core.messages import (
     Bench,
     Command,
@@ -277,9 +278,11 @@ class Engine:
         self._training.tell_start()
 
     def _run_folder(self, command: Train) -> Path | None:
-        given = command.out or command.resume
-        if given:
-            return Path(given).expanduser()
+        if command.out:
+            return Path(command.out).expanduser()
+        if command.resume:
+            folder = Path(command.resume).expanduser()
+            return folder.parent if (folder / MANIFEST).is_file() else folder
         try:
             return self._models.parts.new_run_folder(command.model or command.config)
         except CheckpointError as error:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 SAMPLE_TOKENS = 120
 SAMPLE_TEMPERATURE = 0.8
-SAVE_ADVICE = "training is paused with its state in memory: save it to another folder"
+SAVE_ADVICE = "training is paused, its state is in memory"
 SMALL_RUN = 5_000_000  # parameters: a checkpoint of 60 MB, written while a person waits for the program to end
 
 

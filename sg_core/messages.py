@@ -27,7 +27,10 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class Generate:
-    """Continue `prompt`, the whole text so far: what the session holds of it is not computed again."""
+    """Continue `prompt`, the whole text so far: what the session holds of it is not computed again.
+
+    A generation that runs is stopped. Ends with exactly one Done or Failed.
+    """
 
     request: int  # chosen by the sender; comes back in every event of this generation
     prompt: str
@@ -65,7 +68,9 @@ class Train:
     data: "tinyshakespeare" | "python-docs" | path of a text file.
     model: None for a new model of `config` with a vocabulary learned from the data; else as in Load.
     config: name of a training preset (settings.PRESETS).
-    resume: folder of an earlier run; the other fields but `out` are then ignored.
+    out: folder of the run; None for a fresh one among the runs, or for the resumed run's own.
+    resume: folder of an earlier run; data, model, config and training are then the run's own.
+    Ends with exactly one TrainingEnded, unless it is refused because another training is there.
     """
 
     data: str = "tinyshakespeare"
@@ -90,7 +95,8 @@ class ResumeTraining:
 
 @dataclass(frozen=True, slots=True)
 class StopTraining:
-    """Training ends after the current step; its last state is saved when the run has a folder."""
+    """Training ends after the current step, its last state saved. If it can't be saved the training pauses instead;
+    a second stop then gives up what was not saved."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +108,10 @@ class SaveTraining:
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """Measure the ladder (or all 128 combinations) on the loaded model; each row comes as a BenchRow."""
+    """Measure the ladder (or all 128 combinations) on the loaded model; each row comes as a BenchRow.
+
+    Refused while a training runs, which would disturb it. Ends with exactly one Done or Failed.
+    """
 
     request: int
     tokens: int = 64
