@@ -66,7 +66,7 @@ def read_all(thread: int, threads: int, cells: Any, values: Any, sums: Any, stre
 
 
 class ReadBandwidth:
-    """The best read rate seen so far with a number of threads. It only rises: a busy moment does not weaken the bound."""
+    """The best read rate seen so far with a number of threads: it only rises, so a busy moment does not weaken it."""
 
     def __init__(self, threads: int) -> None:
         self.threads = threads

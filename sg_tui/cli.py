@@ -1,0 +1,112 @@
+"""`sg-tui` and its subcommands. Textual is imported only to open the app, NumPy and Numba only to compute."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+from sg_core import __version__
+from sg_core.errors import SettingError, SgError
+from sg_tui.commands import bench, complete, doctor, models, train
+from sg_tui.commands.options import (
+    DEFAULT_MODEL,
+    MODEL_HELP,
+    MOST_THREADS,
+    PRECISION_HELP,
+    THREADS_HELP,
+    Parser,
+    whole,
+)
+from sg_tui.commands.output import DONE, FAILED, INTERRUPTED, USAGE, Output
+
+_COMMANDS = {"complete": complete, "bench": bench, "train": train, "models": models, "doctor": doctor}
+_DESCRIPTION = """\
+A GPT-2 in your terminal: complete text and chat, see where every millisecond of every token goes, and switch each
+optimization of the engine on and off while the text streams. Without a command, the app opens.
+"""
+_EPILOG = (
+    "Data goes to stdout, narration to stderr. Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted."
+)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command line; returns the exit code."""
+    args = _parser().parse_args(argv)
+    output = Output()
+    program = f"sg-tui {args.command}" if args.command else "sg-tui"
+    try:
+        _require_order(args)
+        code: int = _COMMANDS[args.command].run(args, output) if args.command else _open_app(args)
+        output.close()
+        return code
+    except BrokenPipeError:
+        output.abandon()
+        return DONE
+    except KeyboardInterrupt:
+        return _ended(output, INTERRUPTED, program, "interrupted")
+    except SettingError as error:
+        return _ended(output, USAGE, program, str(error))
+    except SgError as error:
+        return _ended(output, FAILED, program, str(error))
+    except MemoryError:
+        return _ended(output, FAILED, program, "not enough memory; choose a smaller model, batch or context")
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        return _ended(output, FAILED, program, f"{place}{error.strerror or error}")
+    except Exception as error:
+        if os.environ.get("SG_DEBUG"):
+            raise
+        what = f"internal error: {type(error).__name__}: {error} (SG_DEBUG=1 shows where)"
+        return _ended(output, FAILED, program, what)
+
+
+def _ended(output: Output, code: int, program: str, message: str) -> int:
+    try:
+        output.error(program, message)
+        output.close()
+    except OSError:
+        output.abandon()
+    return code
+
+
+def _parser() -> Parser:
+    parser = Parser(prog="sg-tui", description=_DESCRIPTION, epilog=_EPILOG)
+    parser.add_argument("--version", action="version", version=f"sg-tui {__version__}")
+    app = parser.add_argument_group("the app")
+    # names of their own: a command's options of the same name would overwrite these unseen
+    app.add_argument("--model", dest="app_model", metavar="M", help=MODEL_HELP)
+    app.add_argument("--precision", dest="app_precision", metavar="P", help=PRECISION_HELP)
+    app.add_argument(
+        "--threads", dest="app_threads", type=whole(1, MOST_THREADS), metavar="N", help=THREADS_HELP
+    )
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands", parser_class=Parser)
+    for name, module in _COMMANDS.items():
+        command = commands.add_parser(name, help=module.HELP, description=module.DESCRIPTION)
+        module.add_options(command)
+    return parser
+
+
+def _require_order(args: argparse.Namespace) -> None:
+    for option in ("model", "precision", "threads"):
+        if args.command and getattr(args, f"app_{option}") is not None:
+            raise SettingError(f"--{option} belongs after the command: sg-tui {args.command} --{option} ...")
+
+
+def _open_app(args: argparse.Namespace) -> int:
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise SgError("the app needs a terminal; to write into a pipe or a file use: sg-tui complete PROMPT")
+    if os.environ.get("TERM", "dumb") in ("dumb", ""):
+        raise SgError(
+            "the app needs a terminal that can draw, but TERM is dumb or not set; use: sg-tui complete PROMPT"
+        )
+    from sg_tui.app import SgApp
+
+    app = SgApp(args.app_model or DEFAULT_MODEL, args.app_precision or "f32", args.app_threads)
+    app.run()
+    return app.return_code or DONE
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,233 @@
+"""`sg-tui bench`: measure decoding on this machine, beside the least time the machine allows."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from typing import TYPE_CHECKING, Any
+
+from sg_core.benchmark import (
+    TOKENS,
+    TOKENS_OF_MANY,
+    Benchmark,
+    Measurement,
+    Rung,
+    every_combination,
+    later_ladder,
+    original_ladder,
+)
+from sg_core.config import GPT2Config
+from sg_core.errors import SettingError
+from sg_core.optimizations import Optimizations
+from sg_core.settings import PRESETS
+from sg_tui.commands.interrupt import Interrupt
+from sg_tui.commands.options import DEFAULT_MODEL, add_json, add_threads, whole
+from sg_tui.commands.output import DONE, Output
+from sg_tui.figures import duration
+
+if TYPE_CHECKING:
+    from sg_core.model import GPT2
+
+HELP = "measure ms/token on this machine"
+DESCRIPTION = """\
+Measure greedy decoding from a prompt of one token: by default one row with every optimization on. The figure of a row
+is the median of its tokens' times, choosing the token included, compiling and warming up not. With an optimization
+off a token costs more the longer the text is: the median is then the cost near the middle of the run, the minimum and
+maximum mostly its two ends. Beside each row stands the bound: the weights a token must read, at the best rate this
+machine reads memory with as many threads, measured in the same run. The peak memory is that of a row's run.
+"""
+_SIZES = {
+    "gpt2": GPT2Config.gpt2,
+    "gpt2-medium": GPT2Config.gpt2_medium,
+    "gpt2-large": GPT2Config.gpt2_large,
+    "gpt2-xl": GPT2Config.gpt2_xl,
+}
+_HEADER = "1234567  ms/token      min      max   tok/s   GB/s  x bound  x faster  peak MB"
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """The options of the command."""
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--model", metavar="M", help=f"the model to measure (default: {DEFAULT_MODEL})")
+    what.add_argument(
+        "--random", choices=[*_SIZES, *PRESETS], metavar="SIZE",
+        help=f"random weights of a size, no download: {', '.join([*_SIZES, *PRESETS])}",
+    )  # fmt: skip
+    parser.add_argument(
+        "--tokens", type=whole(1), metavar="N",
+        help=f"of a row (default: {TOKENS}, {TOKENS_OF_MANY} with --all, or as many as the context takes)",
+    )  # fmt: skip
+    parser.add_argument("--precision", default="f32", metavar="P,...", help="of the weights (default: f32)")
+    add_threads(parser)
+    rows = parser.add_mutually_exclusive_group()
+    rows.add_argument(
+        "--ladder", action="store_true",
+        help="the original's table of optimizations, its five rows, and the eight rows of its later edition",
+    )  # fmt: skip
+    rows.add_argument("--all", action="store_true", help="all 128 combinations of optimizations")
+    add_json(parser)
+
+
+def run(args: argparse.Namespace, output: Output) -> int:
+    """Measure and print the rows, each as soon as it is there."""
+    precisions = [name.strip() for name in args.precision.split(",") if name.strip()]
+    if not precisions:
+        raise SettingError("--precision names none; give f32, or several separated by commas")
+    tables = _tables(args)
+    model = _model(args, output)
+    tokens = args.tokens
+    if tokens is None and args.all:
+        tokens = min(TOKENS_OF_MANY, model.config.n_ctx)
+    for precision in precisions:
+        model.session(
+            Optimizations(), precision, args.threads
+        )  # a wrong name is said before anything is measured
+    bench = _Bench(Benchmark(model), tokens, args.threads, args.json, output)
+    bench.compile()
+    bench.rows_to_measure = len(precisions) * len(
+        {rung.optimizations for _, rungs in tables for rung in rungs}
+    )
+    with Interrupt() as bench.interrupt:
+        for precision in precisions:
+            for title, rungs in tables:
+                bench.table(title, rungs, precision)
+    return DONE
+
+
+def _tables(args: argparse.Namespace) -> list[tuple[str, tuple[Rung, ...]]]:
+    if args.ladder:
+        return [("original", original_ladder()), ("later edition", later_ladder())]
+    if args.all:
+        return [("all combinations", every_combination())]
+    return [("", (Rung("all", Optimizations()),))]
+
+
+def _model(args: argparse.Namespace, output: Output) -> GPT2:
+    output.progress("starting the engine")
+    from sg_core.model import GPT2
+
+    if args.random is None:
+        name = args.model or DEFAULT_MODEL
+        output.progress(f"loading {name}")
+        return GPT2.from_pretrained(name)
+    from sg_core.memory import require_memory
+
+    config = _SIZES[args.random]() if args.random in _SIZES else PRESETS[args.random].config
+    name = f"{args.random} (random weights)"
+    require_memory(4 * config.parameter_count, name, SettingError)
+    output.progress(f"making {name}")
+    return GPT2.random(config, name=name)
+
+
+class _Bench:
+    """Measures rows and prints them; a row asked for twice is measured once."""
+
+    def __init__(
+        self, benchmark: Benchmark, tokens: int | None, threads: int | None, as_json: bool, output: Output
+    ) -> None:
+        self.rows_to_measure = 1
+        self.interrupt = Interrupt()
+        self._benchmark = benchmark
+        self._tokens = tokens
+        self._threads = threads
+        self._json = as_json
+        self._output = output
+        self._measured: dict[tuple[str, Optimizations], Measurement] = {}
+        self._began = 0.0
+
+    def compile(self) -> None:
+        """Compile the kernels, and say how long that took."""
+        from sg_core.compilation import warm_up
+
+        began = time.perf_counter()
+        warm_up(progress=lambda what, done, total: self._output.progress(f"compiling: {what}", done, total))
+        self._began = time.perf_counter()
+        self._output.note(
+            f"kernels were compiled or loaded in {self._began - began:.1f} s, which no figure contains"
+        )
+
+    def table(self, title: str, rungs: tuple[Rung, ...], precision: str) -> None:
+        """Measure and print the rows of one table."""
+        first: Measurement | None = None
+        for rung in rungs:
+            row = self._row(rung, precision)
+            if first is None:
+                first = row
+                if not self._json:
+                    self._head(title, row)
+            faster = first.timing.ms_per_token / row.timing.ms_per_token
+            if self._json:
+                self._output.json(as_json(row) | ({"table": title, "speed_up": faster} if title else {}))
+            else:
+                self._output.line(as_line(row, faster))
+
+    def _head(self, title: str, row: Measurement) -> None:
+        timing = row.timing
+        threads = f"{timing.threads} thread{'s' if timing.threads > 1 else ''}"
+        name = f"{title}: " if title else ""
+        self._output.line(
+            f"{name}{row.model}, {timing.precision}, {threads}, {timing.tokens} tokens after a prompt of one"
+        )
+        weights = f"{row.weight_bytes / 1e6:,.4g} MB of weights at {row.read_rate / 1e9:.1f} GB/s"
+        self._output.line(f"bound {row.bound_ms:.3g} ms/token: {weights}, the best this machine reads")
+        names = (f"{number} {name}" for number, name in enumerate(Optimizations.names(), 1))
+        self._output.line(", ".join(names))
+        self._output.line(_HEADER)
+
+    def _row(self, rung: Rung, precision: str) -> Measurement:
+        key = (precision, rung.optimizations)
+        if key not in self._measured:
+            row = self._benchmark.measure(
+                rung.optimizations,
+                self._tokens,
+                precision=precision,
+                threads=self._threads,
+                progress=lambda done, total: self._tell(rung, done, total),
+                cancelled=self.interrupt,
+            )
+            if row is None:
+                raise KeyboardInterrupt
+            self._measured[key] = row
+        return self._measured[key]
+
+    def _tell(self, rung: Rung, done: int, total: int) -> None:
+        rows = len(self._measured)
+        left = ""
+        if rows:
+            left = f"about {duration((time.perf_counter() - self._began) / rows * (self.rows_to_measure - rows))} left"
+        self._output.progress(
+            f"row {rows + 1} of {self.rows_to_measure} ({rung.label}): token", done, total, left
+        )
+
+
+def as_json(row: Measurement) -> dict[str, Any]:
+    """A row as --json prints it. ms_per_token is the median of the run's tokens, mean the run's time by its tokens."""
+    timing = row.timing
+    return {
+        "model": row.model,
+        "precision": timing.precision,
+        "threads": timing.threads,
+        "optimizations": {name: getattr(timing.optimizations, name) for name in Optimizations.names()},
+        "tokens": timing.tokens,
+        "ms_per_token": timing.ms_per_token,
+        "mean": timing.mean,
+        "min": timing.minimum,
+        "max": timing.maximum,
+        "tokens_per_second": timing.tokens_per_second,
+        "gb_per_second": row.gb_per_second,
+        "bound_ms": row.bound_ms,
+        "ratio_to_bound": row.ratio_to_bound,
+        "peak_rss_mb": row.peak_bytes / 1e6,
+    }
+
+
+def as_line(row: Measurement, faster: float) -> str:
+    """A row under _HEADER: the numbers of the optimizations that are on, then the figures."""
+    timing = row.timing
+    switches = "".join(
+        str(number) if getattr(timing.optimizations, name) else "."
+        for number, name in enumerate(Optimizations.names(), 1)
+    )
+    times = "".join(f"{ms:9.3f}" for ms in (timing.minimum, timing.maximum))
+    rates = f"{timing.tokens_per_second:8,.0f}{row.gb_per_second:7.1f}{row.ratio_to_bound:9.2f}{faster:10.2f}"
+    return f"{switches}{timing.ms_per_token:10.3f}{times}{rates}{row.peak_bytes / 1e6:9,.0f}"

@@ -1,0 +1,191 @@
+"""`sg-tui complete`: continue a text."""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+import time
+from typing import TYPE_CHECKING
+
+from sg_core.errors import SettingError
+from sg_core.optimizations import Optimizations
+from sg_core.sampling import Sampling
+from sg_tui.commands.options import add_json, add_model, add_threads, number, whole
+from sg_tui.commands.output import DONE, Output
+
+if TYPE_CHECKING:
+    from sg_core.session import Session
+
+HELP = "continue a text"
+DESCRIPTION = """\
+Continue PROMPT and print the continuation as it is written; the prompt is not repeated. Without PROMPT, or with -,
+the prompt is read from stdin, exactly as it is, its last line break too. An empty prompt begins a new text. On a
+terminal, control characters are shown as symbols; into a pipe or a file the text goes unchanged, as UTF-8. Figures
+go to stderr. The same seed gives the same text, with any number of threads and any optimizations.
+"""
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """The options of the command."""
+    defaults = Sampling()
+    parser.add_argument(
+        "prompt", nargs="?", metavar="PROMPT", help="the text to continue; - reads it from stdin"
+    )
+    add_model(parser)
+    parser.add_argument(
+        "--max-tokens", type=whole(0), default=200, metavar="N", help="at most (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--temperature",
+        type=number,
+        default=defaults.temperature,
+        metavar="F",
+        help="0 is greedy (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--top-k",
+        type=whole(0),
+        default=defaults.top_k,
+        metavar="N",
+        help="keep the N likeliest; 0 keeps all",
+    )
+    parser.add_argument(
+        "--top-p", type=number, default=defaults.top_p, metavar="F",
+        help="keep the likeliest whose probabilities reach F (default: %(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--min-p", type=number, default=defaults.min_p, metavar="F",
+        help="keep tokens at least F times as likely as the likeliest",
+    )  # fmt: skip
+    parser.add_argument(
+        "--repetition-penalty", type=number, default=defaults.repetition_penalty, metavar="F",
+        help="above 1: what stands in the text already becomes less likely",
+    )  # fmt: skip
+    parser.add_argument(
+        "--seed",
+        type=whole(0),
+        default=defaults.seed,
+        metavar="N",
+        help="of the draws (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--stop", action="append", default=[], metavar="TEXT", help="end before TEXT; can be repeated"
+    )
+    parser.add_argument(
+        "--precision", default="f32", metavar="P", help="of the weights (default: %(default)s)"
+    )
+    add_threads(parser)
+    parser.add_argument(
+        "--without", default="", metavar="NAMES",
+        help=f"optimizations to switch off, separated by commas: {', '.join(Optimizations.names())}",
+    )  # fmt: skip
+    add_json(parser)
+
+
+def run(args: argparse.Namespace, output: Output) -> int:
+    """Complete the prompt."""
+    began = time.perf_counter()
+    sampling = Sampling(
+        args.temperature, args.top_k, args.top_p, args.min_p, args.repetition_penalty, args.seed
+    )
+    optimizations = optimizations_without(args.without)
+    if "" in args.stop:
+        raise SettingError("--stop is empty; give the text to end before")
+    prompt = _prompt(args.prompt)
+    session = _session(args, optimizations, output)
+    tokens = session.generate(
+        prompt,
+        args.max_tokens,
+        sampling,
+        args.stop,
+        progress=lambda done, total: output.progress("reading the prompt", done, total),
+    )
+    times: list[float] = []
+    first_token_ms = 0.0
+    for token in tokens:
+        if not times:
+            first_token_ms = (time.perf_counter() - began) * 1e3
+        times.append(token.ms)
+        if token.context_moved:
+            output.note(
+                f"the context is full: the model sees only the newest {token.context_moved} tokens now"
+            )
+        if args.json:
+            output.json(
+                {
+                    "id": token.id,
+                    "text": token.text,
+                    "logprob": token.logprob,
+                    "ms": token.ms,
+                    "op_ms": token.op_ms,
+                }
+            )
+        elif token.text:
+            output.text(token.text)
+    output.end_line()
+    _tell_end(args.json, output, session, times, first_token_ms)
+    return DONE
+
+
+def optimizations_without(names: str) -> Optimizations:
+    """All optimizations but those named, separated by commas. Raises SettingError for an unknown one."""
+    return Optimizations().without(*(name.strip() for name in names.split(",") if name.strip()))
+
+
+def _prompt(given: str | None) -> str:
+    """The prompt from the command line or stdin. Raises SettingError."""
+    if given is not None and given != "-":
+        try:
+            given.encode("utf-8")
+        except UnicodeEncodeError:
+            raise SettingError("the prompt is not valid UTF-8") from None
+        return given
+    if given is None and sys.stdin.isatty():
+        raise SettingError(
+            'a prompt is needed: sg-tui complete "ROMEO:", or - to type it and end with Ctrl+D'
+        )
+    data = sys.stdin.buffer.read()
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as problem:
+        raise SettingError(
+            f"the prompt on stdin is not UTF-8: byte {problem.start:,} is 0x{data[problem.start]:02x}"
+        ) from None
+
+
+def _session(args: argparse.Namespace, optimizations: Optimizations, output: Output) -> Session:
+    """The model, loaded, with its kernels compiled."""
+    output.progress("starting the engine")
+    from sg_core.compilation import warm_up
+    from sg_core.model import GPT2
+
+    output.progress(f"loading {args.model}")
+    model = GPT2.from_pretrained(args.model)
+    if damaged := model.not_finite():
+        names = ", ".join(damaged[:5])
+        output.note(f"{args.model}: {len(damaged)} tensors hold NaN or infinite numbers, first {names}")
+    session = model.session(optimizations, args.precision, args.threads)
+    warm_up(progress=lambda what, done, total: output.progress(f"compiling: {what}", done, total))
+    return session
+
+
+def _tell_end(
+    as_json: bool, output: Output, session: Session, times: list[float], first_token_ms: float
+) -> None:
+    """The summary: a last JSON line, or a line on stderr."""
+    median = statistics.median(times) if times else 0.0
+    if as_json:
+        output.json(
+            {
+                "done": session.finish_reason,
+                "tokens": len(times),
+                "ms_per_token": median,
+                "first_token_ms": first_token_ms,
+                "prefill_ms": session.prefill_ms,
+            }
+        )
+    elif times:
+        pace = f"{median:.3g} ms/token, {1000 / median:,.0f} tokens/s"
+        start = f"first token after {first_token_ms:,.0f} ms, prompt {session.prefill_ms:,.1f} ms"
+        output.note(f"{len(times)} tokens, {pace} (median), {start}, ended by {session.finish_reason}")

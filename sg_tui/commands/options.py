@@ -1,0 +1,66 @@
+"""Options that several commands share, and the kinds of their values."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+DEFAULT_MODEL = "tinyshakespeare"
+MODEL_HELP = (
+    f"the shipped model (default: {DEFAULT_MODEL}), a folder in Hugging Face layout, "
+    "or a Hub id fetched before"
+)
+PRECISION_HELP = "of the weights (default: f32)"
+THREADS_HELP = "threads to compute with (default: physical cores, one for small models)"
+MOST_THREADS = 256
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse whose complaint is one line, and whose options are not abbreviated."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings, allow_abbrev=False)
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong with the arguments and exit with code 2."""
+        self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
+
+
+def whole(least: int, most: int | None = None) -> Callable[[str], int]:
+    """The type of a whole number in a range."""
+
+    def parse(text: str) -> int:
+        wanted = f"a whole number from {least}" + (f" to {most:,}" if most is not None else "")
+        try:
+            value = int(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"{text!r} is not {wanted}") from None
+        if value < least or (most is not None and value > most):
+            raise argparse.ArgumentTypeError(f"{value} is not {wanted}")
+        return value
+
+    return parse
+
+
+def number(text: str) -> float:
+    """The type of a number; the setting it belongs to knows the range."""
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
+
+
+def add_model(parser: argparse.ArgumentParser) -> None:
+    """--model, as everywhere."""
+    parser.add_argument("--model", metavar="M", default=DEFAULT_MODEL, help=MODEL_HELP)
+
+
+def add_threads(parser: argparse.ArgumentParser) -> None:
+    """--threads; the results do not depend on it."""
+    parser.add_argument("--threads", type=whole(1, MOST_THREADS), metavar="N", help=THREADS_HELP)
+
+
+def add_json(parser: argparse.ArgumentParser) -> None:
+    """--json."""
+    parser.add_argument("--json", action="store_true", help="print JSON Lines")

@@ -1,0 +1,118 @@
+"""What commands say: data to stdout, narration and progress to stderr, and the exit codes."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+import sys
+import time
+from collections.abc import Mapping
+from typing import Any, TextIO
+
+from sg_tui.textsafe import safe, safe_line
+
+DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
+_TERMINAL_PACE = 0.1  # seconds between two updates of a progress line
+_LOG_PACE = 10.0  # the same where every update is a line of its own
+
+
+class Output:
+    """Text for a terminal is made harmless; into a pipe or a file it goes unchanged, as UTF-8."""
+
+    def __init__(self, stdout: TextIO | None = None, stderr: TextIO | None = None) -> None:
+        self._out = stdout or sys.stdout
+        self._err = stderr or sys.stderr
+        self.to_terminal = self._out.isatty()
+        self._err_is_terminal = self._err.isatty()
+        self._overwrites = self._err_is_terminal and os.environ.get("TERM", "dumb") != "dumb"
+        self._progress_shown = False
+        self._progress_what = ""
+        self._progress_at = 0.0
+        self._inside_line = False
+        reconfigure = getattr(self._out, "reconfigure", None)
+        if reconfigure is not None:
+            if self.to_terminal:
+                reconfigure(errors="replace")
+            else:
+                reconfigure(encoding="utf-8", newline="\n")
+
+    def text(self, text: str) -> None:
+        """A piece of text to stdout, at once."""
+        if self.to_terminal:
+            self._clear_progress()
+            text = safe(text)
+        self._out.write(text)
+        self._out.flush()
+        if text:
+            self._inside_line = not text.endswith("\n")
+
+    def end_line(self) -> None:
+        """On a terminal, what comes next begins on a line of its own."""
+        if self.to_terminal and self._inside_line:
+            self.text("\n")
+
+    def line(self, text: str = "") -> None:
+        """A line to stdout."""
+        self.text(f"{text}\n")
+
+    def json(self, record: Mapping[str, Any]) -> None:
+        """A JSON line to stdout; a number that is not finite becomes null."""
+        self.line(json.dumps({key: _finite(value) for key, value in record.items()}, allow_nan=False))
+
+    def note(self, text: str) -> None:
+        """A line to stderr."""
+        self._clear_progress()
+        self.end_line()
+        self._err.write(f"{safe_line(text) if self._err_is_terminal else text}\n")
+        self._err.flush()
+
+    def error(self, command: str, message: str) -> None:
+        """The one line of a failure to stderr."""
+        self.note(f"{command}: {' '.join(message.split())}")
+
+    def progress(self, what: str, done: int = 0, total: int = 0, rest: str = "") -> None:
+        """How far something is: one line that is overwritten on a terminal, now and then a new line elsewhere."""
+        now = time.monotonic()
+        pace = _TERMINAL_PACE if self._overwrites else _LOG_PACE
+        if what == self._progress_what and now - self._progress_at < pace:
+            return
+        self._progress_what, self._progress_at = what, now
+        counted = f" {done:,}/{total:,}" if total else ""
+        text = safe_line(f"{what}{counted}{f'  {rest}' if rest else ''}", limit=200)
+        if self._overwrites:
+            columns = max(20, _columns(self._err) - 1)
+            self._err.write(f"\r\x1b[K{text[:columns]}")
+            self._progress_shown = True
+        else:
+            self._err.write(f"{text}\n")
+        self._err.flush()
+
+    def _clear_progress(self) -> None:
+        if self._progress_shown:
+            self._err.write("\r\x1b[K")
+            self._err.flush()
+            self._progress_shown = False
+            self._progress_what = ""
+
+    def close(self) -> None:
+        """End the progress line and flush. Raises BrokenPipeError when nobody reads stdout any more."""
+        self._clear_progress()
+        self._out.flush()
+
+    def abandon(self) -> None:
+        """Nobody reads stdout any more: let what is still buffered go nowhere, without a complaint at exit."""
+        with contextlib.suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self._out.fileno())
+
+
+def _finite(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _columns(stream: TextIO) -> int:
+    try:
+        return os.get_terminal_size(stream.fileno()).columns
+    except (OSError, ValueError):
+        return 80

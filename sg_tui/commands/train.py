@@ -1,0 +1,191 @@
+"""`sg-tui train`: train a model on a text, or go on with an earlier run."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sg_core.config import GPT2Config
+from sg_core.errors import SettingError
+from sg_core.settings import PRESETS, TrainingConfig
+from sg_tui.commands.options import add_json, add_threads, number, whole
+from sg_tui.commands.output import Output
+
+if TYPE_CHECKING:
+    from sg_core.training import Trainer
+
+HELP = "train a model on a text"
+DESCRIPTION = """\
+Train a new model (--config), or fine-tune one (--model), and print its progress. The text's first 90% of characters
+train, its last 10% validate. Checkpoints go to --out; a run that was stopped or killed goes on with --resume and gives
+the numbers it would have given. Ctrl-C saves and stops, twice it stops at once. At the end the model lies in OUT/model
+in Hugging Face layout: sg-tui --model OUT/model.
+"""
+# option -> field of TrainingConfig, its kind, help
+_TRAINING = {
+    "--steps": ("steps", whole(1), "optimizer steps in all"),
+    "--batch-size": ("batch_size", whole(1), "windows of text in a batch"),
+    "--context": ("context", whole(1), "tokens of a window; a new model sees as many"),
+    "--accumulation": ("accumulation", whole(1), "batches averaged for one step"),
+    "--lr": ("learning_rate", number, "highest learning rate"),
+    "--final-lr-fraction": ("final_lr_fraction", number, "of the highest rate, reached at the last step"),
+    "--warmup": ("warmup_steps", whole(0), "steps of linear warm-up"),
+    "--beta1": ("beta1", number, "of AdamW"),
+    "--beta2": ("beta2", number, "of AdamW"),
+    "--weight-decay": ("weight_decay", number, "of the matrices"),
+    "--clip": ("clip_norm", number, "largest norm of the gradient; 0 does not clip"),
+    "--dropout": ("dropout", number, "share of activations dropped"),
+    "--eval-every": ("evaluate_every", whole(0), "steps between two validations; 0 never"),
+    "--save-every": ("save_every", whole(0), "steps between two checkpoints; 0 only at the end"),
+    "--seed": ("seed", whole(0), "of the first weights, the batches and dropout"),
+}
+# option -> field of GPT2Config, help
+_SIZES = {
+    "--vocab-size": ("vocab_size", "tokens of the vocabulary, learned from the text"),
+    "--layers": ("n_layer", "blocks"),
+    "--heads": ("n_head", "attention heads of a block"),
+    "--embd": ("n_embd", "width of a token's vector"),
+}
+_FINE_TUNING = TrainingConfig(learning_rate=3e-4)
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """The options of the command."""
+    parser.add_argument(
+        "--data", metavar="TEXT", help="tinyshakespeare (default), python-docs, or a text file in UTF-8"
+    )
+    start = parser.add_mutually_exclusive_group()
+    start.add_argument("--model", metavar="M", help="fine-tune this model, with its own vocabulary")
+    start.add_argument("--config", choices=list(PRESETS), metavar="NAME", help=f"a new model: {_presets()}")
+    parser.add_argument(
+        "--out", metavar="DIR", help="the run's folder (default: a new one in the data folder)"
+    )
+    parser.add_argument("--resume", metavar="DIR", help="go on with the run in this folder")
+    settings = parser.add_argument_group("training", "what differs from the preset")
+    for option, (field, kind, text) in _TRAINING.items():
+        settings.add_argument(option, dest=field, type=kind, metavar="X", help=text)
+    sizes = parser.add_argument_group("sizes of a new model", "what differs from the preset")
+    for option, (field, text) in _SIZES.items():
+        sizes.add_argument(option, dest=field, type=whole(1), metavar="N", help=text)
+    parser.add_argument(
+        "--sample-every",
+        type=whole(0),
+        default=250,
+        metavar="N",
+        help="steps between two samples of text; 0 never",
+    )
+    parser.add_argument(
+        "--sample-prompt", default="\n", metavar="TEXT", help="what a sample continues (a line break)"
+    )
+    parser.add_argument(
+        "--export-dtype",
+        choices=("F32", "F16", "BF16"),
+        default="F32",
+        help="numbers of the model in OUT/model",
+    )
+    add_threads(parser)
+    add_json(parser)
+
+
+def run(args: argparse.Namespace, output: Output) -> int:
+    """Train."""
+    from sg_core.runs import RunRequest, new_run_folder, prepare_training, write_request
+
+    sizes = _given(args, [field for field, _ in _SIZES.values()])
+    training = _given(args, [field for field, _, _ in _TRAINING.values()])
+    request = RunRequest(
+        args.data or "tinyshakespeare", args.model, _config(args, sizes, training), _training(args, training)
+    )
+    if args.resume is not None:
+        folder = Path(args.out or args.resume).expanduser()
+    else:
+        folder = (
+            Path(args.out).expanduser() if args.out else new_run_folder(args.model or args.config or "tiny")
+        )
+        write_request(folder, request)
+    output.note(f"the run's folder is {folder}; sg-tui train --resume {folder} goes on with it")
+    output.progress("starting the engine")
+    trainer = prepare_training(
+        data=request.data,
+        model=request.model,
+        config=request.config,
+        training=request.training,
+        resume=args.resume,
+        progress=output.progress,
+        threads=args.threads,
+    )
+    if args.resume is not None:
+        _require_same(trainer, args, sizes, training)
+
+    from sg_core.compilation import warm_up
+    from sg_tui.commands.training_loop import train
+
+    warm_up(
+        training=True, progress=lambda what, done, total: output.progress(f"compiling: {what}", done, total)
+    )
+    return train(trainer, folder, args, output)
+
+
+def _presets() -> str:
+    return "; ".join(f"{name} ({preset.description.split(':')[0]})" for name, preset in PRESETS.items())
+
+
+def _given(args: argparse.Namespace, fields: list[str]) -> dict[str, Any]:
+    return {field: getattr(args, field) for field in fields if getattr(args, field) is not None}
+
+
+def _config(args: argparse.Namespace, sizes: dict[str, Any], training: dict[str, Any]) -> GPT2Config | None:
+    """The sizes of a new model; None to fine-tune one. Raises SettingError."""
+    if args.model is not None:
+        if sizes:
+            raise SettingError(
+                "a model that is fine-tuned keeps its sizes; leave out --vocab-size, --layers, ..."
+            )
+        return None
+    config = replace(PRESETS[args.config or "tiny"].config, **sizes)
+    return replace(config, n_ctx=training.get("context", config.n_ctx))
+
+
+def _training(args: argparse.Namespace, given: dict[str, Any]) -> TrainingConfig:
+    base = PRESETS[args.config or "tiny"].training if args.model is None else _FINE_TUNING
+    return replace(base, **given)
+
+
+def _require_same(
+    trainer: Trainer, args: argparse.Namespace, sizes: dict[str, Any], training: dict[str, Any]
+) -> None:
+    """A resumed run keeps its data and settings. Raises SettingError, listing what was asked to be different."""
+    asked = dict(training)
+    if args.config is not None:
+        asked = {**_fields(PRESETS[args.config].training), **asked}
+    have = _fields(trainer.config)
+    differing = [f"{name} {have[name]}, not {value}" for name, value in asked.items() if have[name] != value]
+    for name, value in sizes.items():
+        has = getattr(trainer.model.config, name)
+        # a short text gives fewer tokens than asked for
+        if has != value and not (name == "vocab_size" and has < value):
+            differing.append(f"{name} {has}, not {value}")
+    if args.data is not None and not _is_same_data(trainer, args.data):
+        differing.append(f"its text {trainer.dataset.name}, not {args.data} as it is now")
+    if args.model is not None and args.model != trainer.model.name:
+        differing.append(f"its model {trainer.model.name}, not {args.model}")
+    if differing:
+        raise SettingError(
+            f"the run in {args.resume} keeps its settings: {'; '.join(differing)}; leave these out"
+        )
+
+
+def _fields(training: TrainingConfig) -> dict[str, Any]:
+    return {name: getattr(training, name) for name in TrainingConfig.__dataclass_fields__}
+
+
+def _is_same_data(trainer: Trainer, data: str) -> bool:
+    from sg_core.dataset import TextDataset, read_text
+
+    if trainer.model.tokenizer is None:
+        return False
+    source = read_text(data)
+    dataset = TextDataset.from_text(source.name, source.text, trainer.model.tokenizer)
+    return dataset.fingerprint == trainer.dataset.fingerprint

@@ -1,0 +1,169 @@
+"""The steps of `sg-tui train`, told line by line. What is due after a step is decided where the app has it too."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sg_core.engine_outbox import Outbox
+from sg_core.engine_training import SAVE_ADVICE, TrainingRun
+from sg_core.messages import (
+    Evaluated,
+    Event,
+    Failed,
+    Notice,
+    Phase,
+    Sample,
+    Saved,
+    Train,
+    TrainingEnded,
+    TrainingStarted,
+    TrainStep,
+)
+from sg_tui.commands.interrupt import Interrupt
+from sg_tui.commands.output import DONE, FAILED, INTERRUPTED, Output
+from sg_tui.figures import duration
+
+if TYPE_CHECKING:
+    from sg_core.training import Trainer
+
+_LINE_SECONDS = 1.0  # between two lines for people
+
+
+def train(trainer: Trainer, folder: Path, args: argparse.Namespace, output: Output) -> int:
+    """Run the trainer to its end, or until Ctrl-C; returns the exit code."""
+    outbox = Outbox()
+    command = Train(
+        out=str(folder) if args.out else None,
+        resume=args.resume,
+        sample_every=args.sample_every,
+        sample_prompt=args.sample_prompt,
+    )
+    with Interrupt() as interrupt:
+
+        def interlude() -> bool:
+            training.stopping = training.stopping or interrupt.asked
+            return training.stopping
+
+        training = TrainingRun(command, trainer, folder, outbox, interlude)
+        report = _Report(trainer, output, args.json)
+        training.tell_start()
+        while not training.ended:
+            interlude()
+            training.advance()
+            while outbox.events:
+                report.take(outbox.events.popleft())
+            if training.paused and not _move(training, report.failure, output):
+                output.error("sg-tui train", f"{report.failure}; --resume goes on from the last checkpoint")
+                return FAILED
+        if report.reason == "failed":
+            output.error("sg-tui train", report.failure)
+            return FAILED
+        model = folder / "model"
+        trainer.model.save_pretrained(model, args.export_dtype)
+        report.saved(trainer.step_count, str(model))
+        return INTERRUPTED if report.reason == "stopped" else DONE
+
+
+def _move(training: TrainingRun, failure: str, output: Output) -> bool:
+    """A save failed, the state is in memory: ask for another folder; False when nobody can or wants to give one."""
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return False
+    output.note(failure)
+    output.note("another folder to save to (empty to give up):")
+    answer = sys.stdin.readline().strip()
+    if answer:
+        training.save_to(Path(answer).expanduser())
+        training.resume()
+    return bool(answer)
+
+
+class _Report:
+    """Events as lines: JSON, or figures for people about once a second."""
+
+    def __init__(self, trainer: Trainer, output: Output, as_json: bool) -> None:
+        self.reason = ""  # why the training ended
+        self.failure = ""
+        self._trainer = trainer
+        self._output = output
+        self._json = as_json
+        self._began = time.monotonic()
+        self._first = trainer.step_count
+        self._told_at = -math.inf
+
+    def take(self, event: Event) -> None:
+        """Tell an event."""
+        match event:
+            case TrainStep():
+                self._step(event)
+            case Evaluated():
+                self._evaluated(event)
+            case Sample(step=step, text=text):
+                self._tell({"step": step, "sample": text}, f"--- sample at step {step}\n{text}\n---")
+            case Saved(step=step, folder=folder):
+                self.saved(step, folder)
+            case TrainingStarted():
+                self._started(event)
+            case Phase(name=name) if name in ("evaluating", "saving"):
+                self._output.progress(name)
+            case Notice(text=text):
+                self._output.note(text)
+            case Failed(message=message):
+                self.failure = message.removesuffix(f"; {SAVE_ADVICE}")
+            case TrainingEnded(reason=reason):
+                self.reason = reason
+
+    def saved(self, step: int, folder: str) -> None:
+        """Something complete is in `folder`."""
+        self._tell({"saved": folder, "step": step}, f"step {step}: saved {folder}")
+
+    def _tell(self, record: dict[str, Any], line: str) -> None:
+        if self._json:
+            self._output.json(record)
+        else:
+            self._output.line(line)
+
+    def _started(self, event: TrainingStarted) -> None:
+        config = event.config
+        sizes = f"{config.n_layer} layers x {config.n_embd}, {config.n_head} heads, vocabulary {config.vocab_size:,}"
+        data = (
+            f"{event.data}: {event.train_tokens:,} tokens to train, {event.validation_tokens:,} to validate"
+        )
+        steps = f"steps {event.first_step:,} to {event.training.steps:,}"
+        self._output.note(
+            f"{event.model}: {config.parameter_count / 1e6:,.2f} M parameters, {sizes}; {data}; {steps}"
+        )
+
+    def _step(self, event: TrainStep) -> None:
+        if self._json:
+            record = {
+                "step": event.step,
+                "loss": event.loss,
+                "lr": event.lr,
+                "grad_norm": event.grad_norm,
+                "tokens_per_second": event.tokens_per_second,
+            }
+            self._output.json(record)
+            return
+        now, steps = time.monotonic(), self._trainer.config.steps
+        if now - self._told_at < _LINE_SECONDS and event.step < steps:
+            return
+        self._told_at = now
+        left = (now - self._began) / (event.step - self._first) * (steps - event.step)
+        self._output.line(
+            f"step {event.step}/{steps}  loss {event.loss:.4f}  lr {event.lr:.2e}  "
+            f"{event.tokens_per_second:,.0f} tokens/s  {duration(left)} left"
+        )
+
+    def _evaluated(self, event: Evaluated) -> None:
+        record = {
+            "step": event.step,
+            "val_loss": event.val_loss,
+            "val_loss_per_char": event.val_loss_per_char,
+        }
+        line = f"step {event.step}: validation {event.val_loss:.4f} a token, {event.val_loss_per_char:.4f} a character"
+        self._tell(record, line)
