@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,13 +14,13 @@ import numpy.typing as npt
 
 from sg_core.errors import DataError
 from sg_core.files import open_regular, reason, shown
+from sg_core.memory import require_memory
 from sg_core.tokenizer import Tokenizer
 
 Ids = npt.NDArray[np.int32]
 Progress = Callable[[str, int, int], None]
 
 TRAIN_PART = 0.9  # of the characters; the rest, at the end of the text, validates
-LARGEST_TEXT = 4 << 30
 _CHUNK = 16 << 20
 
 
@@ -57,27 +58,31 @@ def _python_docs() -> str:
     return "\n\n".join(topics[name].strip("\n") for name in sorted(topics)) + "\n"
 
 
-def _read_file(path: Path, progress: Progress | None, cancelled: Callable[[], bool] | None) -> bytes:
-    parts: list[bytes] = []
-    done = 0
+def _read_file(path: Path, progress: Progress | None, cancelled: Callable[[], bool] | None) -> bytearray:
     with open_regular(path, DataError) as file:
-        total = path.stat().st_size
-        if total > LARGEST_TEXT:
-            raise DataError(f"{shown(path)} has {total:,} bytes; at most {LARGEST_TEXT:,} fit, use a part of it")
+        total = os.fstat(file.fileno()).st_size
+        # the bytes, the text (1 to 4 bytes a character), its two parts, their tokens
+        require_memory(8 * total, f"training on {shown(path)}", DataError, "use a part of the text")
+        data = bytearray(total)
+        done = 0
         try:
-            while part := file.read(_CHUNK):
-                parts.append(part)
-                done += len(part)
-                if cancelled is not None and cancelled():
-                    raise DataError(f"reading {shown(path)} was stopped")
+            while count := file.readinto(memoryview(data)[done : done + _CHUNK]):
+                done += count
+                _go_on(cancelled, f"reading {shown(path)}")
                 if progress is not None:
                     progress(path.name, done, total)
         except OSError as problem:
             raise DataError(f"{shown(path)} can't be read: {reason(problem)}") from problem
-    return b"".join(parts)
+    del data[done:]
+    return data
 
 
-def _decode(data: bytes, where: str) -> str:
+def _go_on(cancelled: Callable[[], bool] | None, what: str) -> None:
+    if cancelled is not None and cancelled():
+        raise DataError(f"{what} was stopped")
+
+
+def _decode(data: bytes | bytearray, where: str) -> str:
     if not data:
         raise DataError(f"{where} is empty; a text to train on is needed")
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
@@ -109,18 +114,34 @@ class TextDataset:
     validation_chars: int
 
     @classmethod
-    def from_text(cls, name: str, text: str, tokenizer: Tokenizer) -> TextDataset:
-        """The first 90% of the characters train, the last 10% validate. Raises DataError for a tiny text."""
+    def from_text(
+        cls,
+        name: str,
+        text: str,
+        tokenizer: Tokenizer,
+        progress: Progress | None = None,
+        cancelled: Callable[[], bool] | None = None,
+    ) -> TextDataset:
+        """The first 90% of the characters train, the last 10% validate.
+
+        progress: called with ("tokens of NAME", characters done, characters in all). Raises DataError for a text
+        too short to split, and when stopped.
+        """
         train, validation = split_text(text)
         if not train or not validation:
             raise DataError(f"{shown(name)} has {len(text)} characters; at least 10 are needed to train and validate")
-        return cls(
-            name,
-            np.array(tokenizer.encode(train), dtype=np.int32),
-            np.array(tokenizer.encode(validation), dtype=np.int32),
-            len(train),
-            len(validation),
-        )
+        ids: list[Ids] = []
+        done = 0
+        for part in (train, validation):
+            pieces: list[Ids] = []
+            for characters, piece in tokenizer.encode_pieces(part):
+                _go_on(cancelled, f"reading the tokens of {shown(name)}")
+                pieces.append(np.array(piece, dtype=np.int32))
+                done += characters
+                if progress is not None:
+                    progress(f"tokens of {name}", done, len(text))
+            ids.append(np.concatenate(pieces))
+        return cls(name, ids[0], ids[1], len(train), len(validation))
 
     def require(self, context: int) -> None:
         """Raises DataError when a part is too short for windows of `context` tokens and the token after."""

@@ -27,13 +27,13 @@ def available_memory() -> int | None:
     return min(figures, default=None)
 
 
-def require_memory(wanted: int, what: str, error: type[SgError]) -> None:
+def require_memory(wanted: int, what: str, error: type[SgError], advice: str = "choose a smaller model") -> None:
     """Raises `error` when `what` needs more bytes than there are; passes where no one tells."""
     available = available_memory()
     if available is not None and wanted > available:
         raise error(
             f"{what} needs {_gigabytes(wanted)} of memory, of which {_gigabytes(available)} are free; "
-            "close other programs or choose a smaller model"
+            f"close other programs or {advice}"
         )
 
 

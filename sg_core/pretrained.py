@@ -80,7 +80,8 @@ def read_config(folder: Path) -> GPT2Config:
         raise ModelFileError(
             f"{where}: n_inner is {shown(inner)[:60]}; only null or 4 * n_embd = {4 * config.n_embd} is supported"
         )
-    require_memory(4 * config.parameter_count, f"the model of {where}", ModelFileError)
+    size = 4 * config.parameter_count
+    require_memory(size, f"the model of {where}", ModelFileError)
     return config
 
 

@@ -18,8 +18,11 @@ END_OF_TEXT = "<|endoftext|>"
 SPLIT_PATTERN = r"'(?:[sdmt]|ll|ve|re)| ?\p{L}++| ?\p{N}++| ?[^\s\p{L}\p{N}]++|\s++$|\s+(?!\S)|\s"
 LARGEST_FILE = 64 << 20  # GPT-2's own files have 1 MB and 0.5 MB; tokenizer.json of other models up to 30 MB
 LARGEST_ID = (1 << 24) - 1
+PIECE = 1 << 20  # characters encoded at a time
+LONGEST_RUN = 16 << 20  # characters without the end of a word
 
 _BLANK = r"\t-\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"  # Unicode's White_Space
+_WORD_END = re.compile(rf"(?<=[^{_BLANK}])(?=[{_BLANK}])")
 _LONG_BLANKS = re.compile(rf"(?<![{_BLANK}])[{_BLANK}]{{1000,}}+")
 
 
@@ -56,9 +59,7 @@ class Tokenizer:
         ids = [*_ids_of_bytes(self.vocabulary), *_ids_of_merges(self.vocabulary, self.merges)]
         self._id_of_rank = None if ids == list(range(len(ids))) else ids
         ranks = {self._bytes_of_id[id]: rank for rank, id in enumerate(ids)}
-        self._encoding = tiktoken.Encoding(
-            "sg", pat_str=SPLIT_PATTERN, mergeable_ranks=ranks, special_tokens={}
-        )
+        self._encoding = tiktoken.Encoding("sg", pat_str=SPLIT_PATTERN, mergeable_ranks=ranks, special_tokens={})
 
     @classmethod
     def from_folder(cls, folder: Path) -> Tokenizer:
@@ -85,11 +86,17 @@ class Tokenizer:
 
     def encode(self, text: str) -> list[int]:
         """The ids of a text of any length. Lone surrogates, which are no text, are read as U+FFFD."""
-        ranks: list[int] = []
-        for piece in _pieces(_without_surrogates(text)):
-            ranks += self._encoding.encode_ordinary(piece)
+        ids: list[int] = []
+        for _, piece in self.encode_pieces(text):
+            ids += piece
+        return ids
+
+    def encode_pieces(self, text: str) -> Iterator[tuple[int, list[int]]]:
+        """The same ids, about a million characters at a time: how many characters, their ids."""
         table = self._id_of_rank
-        return ranks if table is None else [table[rank] for rank in ranks]
+        for piece in _pieces(text):
+            ranks = self._encoding.encode_ordinary(_without_surrogates(piece))
+            yield len(piece), ranks if table is None else [table[rank] for rank in ranks]
 
     def decode(self, ids: Sequence[int]) -> str:
         """The text of the ids; what is not UTF-8 becomes U+FFFD. Raises SettingError for an unknown id."""
@@ -129,9 +136,7 @@ def split(text: str) -> list[str]:
     """The words of a text as GPT-2 cuts it: no token is part of two of them; joined they are the text."""
     import regex
 
-    return [
-        word for piece in _pieces(_without_surrogates(text)) for word in regex.findall(SPLIT_PATTERN, piece)
-    ]
+    return [word for piece in _pieces(_without_surrogates(text)) for word in regex.findall(SPLIT_PATTERN, piece)]
 
 
 def _without_surrogates(text: str) -> str:
@@ -139,17 +144,29 @@ def _without_surrogates(text: str) -> str:
 
 
 def _pieces(text: str) -> Iterator[str]:
-    """Cuts a text where GPT-2's splitter cuts it too: around each long run of blanks before a word.
+    """Cuts a text, where GPT-2's splitter cuts it too, into pieces of about PIECE characters.
 
-    The splitter's `\\s+(?!\\S)` takes such a run but for its last blank; its engine overflows on long ones.
+    Around each long run of blanks before a word: the splitter's `\\s+(?!\\S)` takes such a run but for its last blank,
+    and its engine overflows on long ones. Elsewhere at the end of a word; only a run of more than LONGEST_RUN
+    characters without such an end is cut anywhere.
     """
     start = 0
     for run in _LONG_BLANKS.finditer(text):
         if run.end() < len(text):
-            yield text[start : run.start()]
-            yield text[run.start() : run.end() - 1]
+            yield from _parts(text, start, run.start())
+            yield from _parts(text, run.start(), run.end() - 1)
             start = run.end() - 1
-    yield text[start:]
+    yield from _parts(text, start, len(text))
+
+
+def _parts(text: str, start: int, end: int) -> Iterator[str]:
+    while end - start > PIECE:
+        last = min(start + LONGEST_RUN, end)
+        word_end = _WORD_END.search(text, start + PIECE, last)
+        place = word_end.start() if word_end else last
+        yield text[start:place]
+        start = place
+    yield text[start:end]
 
 
 def _symbol_bytes(token: str) -> bytes:
@@ -190,9 +207,7 @@ def _ids_of_merges(vocabulary: Mapping[str, int], merges: Sequence[tuple[str, st
         token = first + second
         for part in (first, second, token):
             if not part or part not in vocabulary or not _BYTES.keys() >= set(part):
-                raise ModelFileError(
-                    f"merge {number} needs the token {shown(part)!r}, which is not in the vocabulary"
-                )
+                raise ModelFileError(f"merge {number} needs the token {shown(part)!r}, which is not in the vocabulary")
         if token in made or token in _BYTES:
             raise ModelFileError(f"merge {number} makes the token {shown(token)!r} a second time")
         made.add(token)

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from sg_core import memory
 from sg_core.dataset import TextDataset, read_text, split_text
 from sg_core.errors import DataError
 from sg_core.tokenizer import SYMBOLS, Tokenizer
@@ -80,6 +81,21 @@ def test_reading_reports_progress_and_can_be_stopped(tmp_path: Path) -> None:
     assert seen == [("text.txt", 1000, 1000)]
     with pytest.raises(DataError, match="was stopped"):
         read_text(path, cancelled=lambda: True)
+
+
+def test_a_text_beyond_the_memory_is_refused_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "available_memory", lambda: 10_000)
+    with pytest.raises(DataError, match=r"training on .*text.txt needs .* memory, .* or use a part of the text"):
+        read_text(write(tmp_path, b"x" * 2000))
+    read_text(write(tmp_path, b"x" * 1000))
+
+
+def test_tokenizing_reports_progress_and_can_be_stopped() -> None:
+    seen: list[tuple[str, int, int]] = []
+    TextDataset.from_text("x", "ab" * 100, BYTES, progress=lambda *state: seen.append(state))
+    assert seen == [("tokens of x", 180, 200), ("tokens of x", 200, 200)]
+    with pytest.raises(DataError, match="reading the tokens of x was stopped"):
+        TextDataset.from_text("x", "ab" * 100, BYTES, cancelled=lambda: True)
 
 
 def test_python_docs_are_there_offline_and_the_same_every_time() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import random
 import shutil
@@ -14,6 +15,7 @@ import tiktoken
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sg_core import tokenizer
 from sg_core.errors import ModelFileError, SettingError
 from sg_core.tokenizer import SYMBOLS, Tokenizer, split
 
@@ -48,9 +50,7 @@ def reference(gpt2: Tokenizer) -> tiktoken.Encoding:
     """tiktoken as its own gpt2 encoding is set up, with the original, backtracking pattern."""
     pattern = r"""'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"""
     ranks = {gpt2.token_bytes(id): id for id in range(50256)}
-    return tiktoken.Encoding(
-        "gpt2", pat_str=pattern, mergeable_ranks=ranks, special_tokens={"<|endoftext|>": 50256}
-    )
+    return tiktoken.Encoding("gpt2", pat_str=pattern, mergeable_ranks=ranks, special_tokens={"<|endoftext|>": 50256})
 
 
 def small(folder: Path, vocabulary: object = SMALL, merges: str | bytes | None = None) -> Path:
@@ -102,6 +102,28 @@ def test_a_megabyte_without_a_break_is_encoded(gpt2: Tokenizer, text: str) -> No
     assert gpt2.decode(gpt2.encode(text)) == text
 
 
+@settings(max_examples=200, deadline=None)
+@given(text=st.text(st.sampled_from("ab1'sé \t\n\u3000😀="), max_size=80), size=st.integers(1, 9))
+def test_cutting_a_text_into_pieces_changes_no_id(
+    gpt2: Tokenizer, reference: tiktoken.Encoding, text: str, size: int
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tokenizer, "PIECE", size)
+        pieces = list(gpt2.encode_pieces(text))
+        assert split(text) == list(itertools.chain(*map(split, tokenizer._pieces(text))))
+    assert [id for _, ids in pieces for id in ids] == reference.encode_ordinary(text)
+    assert sum(characters for characters, _ in pieces) == len(text)
+
+
+def test_a_run_too_long_for_one_piece_loses_nothing(gpt2: Tokenizer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tokenizer, "PIECE", 100)
+    monkeypatch.setattr(tokenizer, "LONGEST_RUN", 250)
+    for text in ("ab" * 5000, " " * 5000 + "a", "a b " * 50 + "é" * 999):
+        pieces = list(gpt2.encode_pieces(text))
+        assert max(characters for characters, _ in pieces) <= 250
+        assert gpt2.decode(gpt2.encode(text)) == text
+
+
 def test_the_end_of_text_inside_text_is_plain_text(gpt2: Tokenizer) -> None:
     assert gpt2.end_of_text == 50256
     assert gpt2.encode("<|endoftext|>") == [27, 91, 437, 1659, 5239, 91, 29]
@@ -120,9 +142,7 @@ def test_tokens_may_be_part_of_a_character(gpt2: Tokenizer) -> None:
 
 @pytest.mark.parametrize("id", [-1, 50257, 10**12])
 def test_an_id_outside_the_vocabulary_is_refused(gpt2: Tokenizer, id: int) -> None:
-    with pytest.raises(
-        SettingError, match=rf"token id {id} is not in the vocabulary; ids go from 0 to 50256"
-    ):
+    with pytest.raises(SettingError, match=rf"token id {id} is not in the vocabulary; ids go from 0 to 50256"):
         gpt2.decode([id])
 
 
@@ -153,9 +173,9 @@ def test_tokenizer_json_alone_is_enough(tmp_path: Path, as_string: bool) -> None
         "model": {"type": "BPE", "vocab": vocabulary, "merges": merges},
     }
     (tmp_path / "tokenizer.json").write_text(json.dumps(content))
-    tokenizer = Tokenizer.from_folder(tmp_path)
-    assert tokenizer.encode("hello") == [258, 111]
-    assert tokenizer.end_of_text == 259
+    read = Tokenizer.from_folder(tmp_path)
+    assert read.encode("hello") == [258, 111]
+    assert read.end_of_text == 259
 
 
 def test_windows_line_ends_in_merges_are_read(tmp_path: Path) -> None:
