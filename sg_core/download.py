@@ -12,7 +12,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from io import FileIO
+from io import BufferedReader, FileIO
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -49,13 +49,13 @@ class RemoteFile:
                 if self.sha256 is not None:
                     return hashlib.file_digest(file, "sha256").hexdigest() == self.sha256
                 if self.git_sha1 is not None:
-                    return _git_digest(file, size) == self.git_sha1  # type: ignore[arg-type]
+                    return _git_digest(file, size) == self.git_sha1
                 return True
         except OSError:
             return False
 
 
-def _git_digest(file: FileIO, size: int) -> str:
+def _git_digest(file: BufferedReader, size: int) -> str:
     digest = hashlib.sha1(b"blob %d\0" % size, usedforsecurity=False)
     while part := file.read(_CHUNK):
         digest.update(part)
@@ -84,7 +84,10 @@ def fetch(remote: RemoteFile, target: Path, report: Report, check: Callable[[], 
             f"{shown(remote.url)} sent {length:,} bytes that are not {shown(remote.name)} (length or checksum "
             "differs); nothing was installed"
         )
-    os.replace(part, target)
+    try:
+        os.replace(part, target)
+    except OSError as problem:
+        raise DownloadError(f"{shown(target)} can't be written: {reason(problem)}") from problem
 
 
 def _tag(remote: RemoteFile) -> str:
@@ -155,6 +158,7 @@ def _fetch_rest(remote: RemoteFile, part: Path, report: Report, check: Callable[
             report(remote.name, done, total or 0)
             if remote.size is not None and done > remote.size:
                 return
+        os.fsync(file.fileno())
     if total is not None and done < total:
         raise ConnectionError(f"the connection broke off after {done:,} of {total:,} bytes")
 

@@ -142,6 +142,16 @@ def test_an_unwritable_folder_gives_one_line(server: Any, tmp_path: Path) -> Non
         get(remote(server), tmp_path / "file" / "data")
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_a_full_disk_gives_one_line_and_installs_nothing(server: Any, tmp_path: Path) -> None:
+    server.answers["/data"] = Answer(BODY)
+    file = remote(server)
+    (tmp_path / f"data.{file.sha256[:12]}.part").symlink_to("/dev/full")  # type: ignore[index]
+    with pytest.raises(DownloadError, match=r"\.part can't be written: no space left on device"):
+        get(file, tmp_path / "data")
+    assert not (tmp_path / "data").exists()
+
+
 def test_too_little_space_is_said_before(tmp_path: Path) -> None:
     require_space(tmp_path, 1, "x")
     with pytest.raises(DownloadError, match=r"the model x needs 1,000,000,000,000 MB on the disk of .*; make room"):

@@ -27,6 +27,7 @@ from sg_core.vocabulary import learn_vocabulary
 CONFIG = GPT2Config(vocab_size=300, n_ctx=32, n_layer=2, n_head=2, n_embd=64)
 ID = "openai-community/tiny-gpt2"
 WEIGHTS = f"/store/{ID}/model.safetensors"
+ROOT = Path(hub.__file__).parents[1]
 NOBODY = "http://127.0.0.1:9"
 
 
@@ -284,7 +285,7 @@ def test_two_programs_at_once_fetch_the_model_once(server: Any, tmp_path: Path) 
     environment = os.environ | {"HF_ENDPOINT": server.url, "SG_HOME": str(tmp_path / "home"), "HF_HOME": str(tmp_path)}
     environment.pop("HF_HUB_OFFLINE", None)
     programs = [
-        subprocess.Popen([sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE, text=True)
+        subprocess.Popen([sys.executable, "-c", code], env=environment, cwd=ROOT, stdout=subprocess.PIPE, text=True)
         for _ in range(2)
     ]
     answers = {program.communicate(timeout=6 * TIMEOUT)[0].strip() for program in programs}
@@ -298,6 +299,6 @@ def test_two_programs_at_once_fetch_the_model_once(server: Any, tmp_path: Path) 
 def test_offline_mode_of_the_library_is_respected(server: Any, tmp_path: Path) -> None:
     code = f"from sg_core.hub import pull; pull({ID!r})"
     environment = os.environ | {"HF_ENDPOINT": server.url, "HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path)}
-    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", code], env=environment, cwd=ROOT, capture_output=True, text=True)
     assert "DownloadError: the Hub can't be asked" in done.stderr
     assert server.requests == []

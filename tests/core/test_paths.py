@@ -12,9 +12,7 @@ import pytest
 from sg_core import paths
 
 
-def test_sg_home_moves_every_folder_and_they_are_private(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_sg_home_moves_every_folder_and_they_are_private(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SG_HOME", str(tmp_path / "home"))
     folders = {
         "cache": paths.cache_dir(), "data": paths.data_dir(), "config": paths.config_dir(),
@@ -43,9 +41,8 @@ def test_a_folder_that_cannot_be_made_is_still_named(tmp_path: Path, monkeypatch
 
 def test_importing_makes_nothing(tmp_path: Path) -> None:
     code = "import sg_core.paths, sg_core.dataset, sg_core.tokenizer, sg_core.download"
-    subprocess.run(
-        [sys.executable, "-c", code], env={"SG_HOME": str(tmp_path / "home"), "PYTHONPATH": "."}, check=True
-    )
+    root = Path(paths.__file__).parents[1]
+    subprocess.run([sys.executable, "-c", code], env={"SG_HOME": str(tmp_path / "home")}, cwd=root, check=True)
     assert not (tmp_path / "home").exists()
 
 
