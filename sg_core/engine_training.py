@@ -62,11 +62,13 @@ class TrainingRun:
         self._command = command
         self._outbox = outbox
         self._interlude = interlude
+        # what is due after a step is done again after a resume: a kill may have come in between
+        self._follow_up = bool(command.resume) and trainer.step_count > 0 and self._something_due
 
     @property
     def active(self) -> bool:
         """Whether `advance` has something to do."""
-        return not self.paused or self.stopping or self._save_to is not None
+        return not self.paused or self._follow_up or self.stopping or self._save_to is not None
 
     def tell_start(self) -> None:
         """The run's facts."""
@@ -117,7 +119,7 @@ class TrainingRun:
     # ------------------------------------------------------------ the work
 
     def advance(self) -> None:
-        """Do what was asked for, or one step and what is due after it.
+        """Do what was asked for, or one step, or what is due after it; the step is told before.
 
         A TrainingError ends the run with its last good state saved; any other failure of the trainer is raised.
         """
@@ -126,6 +128,8 @@ class TrainingRun:
                 self._move()
             elif self.stopping:
                 self._stop()
+            elif self._follow_up:
+                self._after_step()
             elif self._reason or self.trainer.finished:
                 self._end(self._reason or "finished")
             else:
@@ -144,12 +148,24 @@ class TrainingRun:
         result = self.trainer.step()
         self.step_seconds = time.perf_counter() - began
         self._tell_step(result)
-        training, last = self.trainer.config, self.trainer.finished
-        saved = not (last or _due(result.step, training.save_every)) or self._save()
-        if _due(result.step, training.evaluate_every) or (last and training.evaluate_every):
+        self._follow_up = self._something_due
+
+    @property
+    def _something_due(self) -> bool:
+        """Whether the step that was just done asks for more."""
+        training = self.trainer.config
+        intervals = (training.save_every, training.evaluate_every, self._command.sample_every)
+        return self.trainer.finished or any(_due(self.trainer.step_count, every) for every in intervals)
+
+    def _after_step(self) -> None:
+        """Save, evaluate, sample and end, as far as it is due."""
+        self._follow_up = False
+        step, training, last = self.trainer.step_count, self.trainer.config, self.trainer.finished
+        saved = not (last or _due(step, training.save_every)) or self._save()
+        if _due(step, training.evaluate_every) or (last and training.evaluate_every):
             self._evaluate()
-        if _due(result.step, self._command.sample_every) and not self.stopping:
-            self._sample(result.step)
+        if _due(step, self._command.sample_every) and not self.stopping:
+            self._sample(step)
         if last and saved and not self.stopping:
             self._end("finished")
         elif last:
