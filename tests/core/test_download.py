@@ -250,6 +250,18 @@ def test_a_copy_in_sg_datasets_needs_no_network(play: Any, tmp_path: Path, monke
     assert len(play.requests) == 1
 
 
+SHARED = Path(tinyshakespeare.__file__).parents[2] / "shared" / "data"
+
+
+@pytest.mark.skipif(not (SHARED / tinyshakespeare.FILE).exists(), reason="the text is not beside this checkout")
+def test_the_real_text_is_the_one_that_is_expected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SG_HOME", str(tmp_path))
+    monkeypatch.setenv("SG_DATASETS", str(SHARED))
+    text = read_text("tinyshakespeare").text
+    assert len(text) == 1_115_394
+    assert text.startswith("First Citizen:\nBefore we proceed any further, hear me speak.")
+
+
 def test_other_bytes_are_refused_and_offline_training_is_offered(play: Any, tmp_path: Path) -> None:
     play.answers["/play"] = Answer(b"<html>sign in</html>".ljust(len(TEXT)))
     with pytest.raises(DownloadError, match=r"checksum differs\); nothing was installed; .*python-docs"):

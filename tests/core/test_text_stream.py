@@ -87,10 +87,9 @@ def test_an_empty_stop_string_is_refused(stop: tuple[str, ...]) -> None:
     cuts=st.lists(st.integers(1, 4), min_size=1),
     stop=st.lists(st.text(st.sampled_from("ab\n😀"), min_size=1, max_size=4), max_size=3).map(tuple),
 )
-def test_cutting_the_bytes_anywhere_changes_nothing(
-    text: str, cuts: list[int], stop: tuple[str, ...]
-) -> None:
-    data, pieces, place = text.encode(), [], 0
+def test_cutting_the_bytes_anywhere_changes_nothing(text: str, cuts: list[int], stop: tuple[str, ...]) -> None:
+    data, place = text.encode(), 0
+    pieces: list[bytes] = []
     while place < len(data):
         step = cuts[len(pieces) % len(cuts)]
         pieces.append(data[place : place + step])
