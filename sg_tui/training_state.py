@@ -16,7 +16,6 @@ from sg_core.messages import (
     Evaluated,
     Event,
     Failed,
-    Notice,
     Phase,
     Sample,
     Saved,
@@ -156,7 +155,6 @@ class TrainingState:
         self.command: Train | None = None  # what was asked for last
         self.phase = Phase("idle")
         self.failure = ""  # one line, as it came: raw
-        self.notice = ""
         self.ended: TrainingEnded | None = None
         self.version = 0  # grows with every change: what was drawn at the same version is still right
         self._clock = clock
@@ -190,7 +188,7 @@ class TrainingState:
     def asked(self, command: Train) -> None:
         """`command` is about to be submitted."""
         self.command = command
-        self.status, self.failure, self.notice = "starting", "", ""
+        self.status, self.failure = "starting", ""
         self._preparing, self._reason_owed = True, False
         self.phase = Phase("starting")
         self.version += 1
@@ -222,20 +220,19 @@ class TrainingState:
                 if not self.live and not self._reason_owed:
                     return False
                 self._fail(event.message)
-            case Notice(text=text):
-                if not self.live:
-                    return False
-                self.notice = text
             case _:
                 return False
         self.version += 1
         return True
 
     def _start(self, facts: TrainingStarted) -> None:
-        if self.run is not None and len(self.run.curve):
-            self.earlier.append(self.run)
-        self.run = Run(facts, self._runs, self._called(facts))
-        self._runs += 1
+        if self.run is not None and self._goes_on(self.run, facts):
+            self.run.facts = facts
+        else:
+            if self.run is not None and len(self.run.curve):
+                self.earlier.append(self.run)
+            self.run = Run(facts, self._runs, self._called(facts))
+            self._runs += 1
         self.status, self.ended, self.failure = "running", None, ""
         self._preparing = False
         self._running_since = self._clock()
@@ -295,9 +292,14 @@ class TrainingState:
         self._preparing = False
         self.status = "none" if self.run is None else "ended"
 
+    def _goes_on(self, run: Run, facts: TrainingStarted) -> bool:
+        """Whether the run goes on exactly where this one ended, so that its curve can be drawn on."""
+        resumed = self.command is not None and self.command.resume is not None
+        return resumed and facts.out is not None and facts.out == run.facts.out and facts.first_step == run.step
+
     def _called(self, facts: TrainingStarted) -> str:
-        """A new model is called by its preset, a run that goes on as before, any other model by its name."""
+        """A new model is called by its preset, any other by its name."""
         command = self.command
-        if command is not None and command.resume is not None and self.run is not None:
-            return self.run.model
-        return command.config if command is not None and command.model is None and not command.resume else facts.model
+        if command is None or command.resume is not None or command.model is not None:
+            return facts.model
+        return command.config

@@ -62,6 +62,8 @@ class ModeScreen(Screen[None]):
 
     def draw_all(self) -> None:
         """Header, footer and the screen's own; called by the app."""
+        if not self.query(Header):  # not composed yet, or taken apart at the end
+            return
         self.query_one(Header).show(self.sg)
         self.query_one(ActionFooter).show(self.scopes())
         self.draw()

@@ -19,7 +19,6 @@ from sg_core.messages import (
     SaveTraining,
     StopTraining,
     Train,
-    TrainingStarted,
 )
 from sg_tui.keys import Scope, actions, bindings
 from sg_tui.screens.mode import ModeScreen
@@ -94,12 +93,10 @@ class TrainScreen(ModeScreen):
 
     def handle(self, event: Event) -> None:
         self.talk.take(event)
-        if isinstance(event, TrainingStarted):
-            samples = self.query_one(SampleView)
-            samples.back, samples.talking = 0, False
 
     def draw(self) -> None:
-        if not all(self.query_one(part).is_mounted for part in (RunForm, LossChart, SampleView, Plot)):
+        parts = [part for kind in (RunForm, LossChart, SampleView, Plot) for part in self.query(kind)]
+        if len(parts) < 4 or not all(part.is_mounted for part in parts):
             return
         state = self.state
         if self._starting and (state.run is not self._run_before or not state.live):
@@ -110,7 +107,9 @@ class TrainScreen(ModeScreen):
         if self.forming:
             self._draw_form(state)
             return
-        self.query_one(RunPanel).show(state)
+        figures = self.query_one(RunPanel)
+        figures.set_class(bool(state.failure), "-failed")
+        figures.show(state)
         self.query_one(SampleView).show(state, self.talk)
         chart = self.query_one(LossChart)
         now = time.monotonic()
@@ -166,7 +165,12 @@ class TrainScreen(ModeScreen):
     @on(RunForm.GoOn)
     def _go_on(self) -> None:
         if folder := self._resumable:
-            self._submit(Train(resume=folder))
+            self._resume(folder)
+
+    def _resume(self, folder: str) -> None:
+        run = self.state.run
+        every = run.facts.training.evaluate_every if run else 0
+        self._submit(Train(resume=folder, sample_every=every))
 
     def _submit(self, command: Train) -> None:
         self._starting, self._start_failed = True, False
@@ -190,7 +194,7 @@ class TrainScreen(ModeScreen):
         elif self.state.status == "paused":
             self.sg.submit(ResumeTraining())
         elif folder := self._resumable:
-            self._submit(Train(resume=folder))
+            self._resume(folder)
         elif not self.state.live:
             self.sg.say("This run is at its end. N starts another one.")
 

@@ -68,11 +68,11 @@ def gap_marks(xs: ArrayLike, ys: ArrayLike, window: Window) -> Floats:
     return marks
 
 
-def padded(low: float, high: float, share: float = 0.04) -> tuple[float, float]:
-    """Limits of an axis that leave some room beside the data, never of zero width."""
+def padded(low: float, high: float, share: float = 0.04, least: float = 1e-4) -> tuple[float, float]:
+    """Limits of an axis that leave room beside the data: a share of its extent, and `least` at least."""
     if not (math.isfinite(low) and math.isfinite(high)):
         return 0.0, 1.0
-    room = max((high - low) * share, max(abs(low), abs(high)) * 1e-4, 1e-4)
+    room = max((high - low) * share, max(abs(low), abs(high)) * 1e-4, least)
     return low - room, high + room
 
 

@@ -148,8 +148,8 @@ class LossChart(Vertical):
         reference = self._y([reference_loss(run)])
         low, high = robust_limits(self._y(run.curve.losses), np.concatenate([smooth, validation, reference]))
         ends = [x for one in (run, *self._earlier) if len(one.curve) for x in self._x(one)[[0, -1]]]
-        x_low, x_high = (min(ends), max(ends)) if ends else (0.0, 1.0)
-        self._fitted = (*padded(x_low, max(x_high, x_low + 1), 0.01), *padded(low, high))
+        x_low, x_high = (float(min(ends)), float(max(ends))) if ends else (0.0, 1.0)
+        self._fitted = (*padded(x_low, max(x_high, x_low + 1), 0.01), *padded(low, high, least=0.005))
         if not self.zoomed:
             self._limits = self._fitted
             plot = self.query_one(Plot)

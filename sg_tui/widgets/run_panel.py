@@ -69,7 +69,7 @@ def _column(state: TrainingState, width: int) -> list[Content]:
     if state.run is not None:
         rows += _figures(state, state.run, width)
     if state.failure:
-        rows += [Content(""), Content.styled(f"! {safe_line(state.failure)}", "$error")]
+        rows += [Content(""), *_failure(state)]
     if state.earlier:
         rows += [Content(""), Content.styled("earlier runs, and their average loss", "$faint")]
     for run in state.earlier[-6:]:
@@ -148,26 +148,42 @@ def _shortened(path: str, width: int) -> str:
 
 def _narrow(state: TrainingState, width: int) -> list[Content]:
     run = state.run
-    head = [(status_words(state), "bold $primary")]
     if run is None:
-        head.append((f"   {phase_words(state.phase)}", "$accent"))
-        return [Content.assemble(*head), *_failure(state)]
-    share = run.step / run.facts.training.steps
-    head.append((f"  step {steps_words(run)}  ", "$foreground"))
-    phase = phase_words(state.phase) if state.live else ""
-    tail = phase or f"{share:.0%}   {duration(state.seconds)} trained, {duration(run.seconds_left)} left"
-    room = max(0, min(24, width - sum(len(words) for words, _ in head) - len(tail) - 2))
-    full, rest = meter(share, room)
-    head += [(full, "$primary"), (f"{rest}  ", "$border"), (tail, "$accent" if phase else "$faint")]
+        status = Content.styled(status_words(state), "bold $primary")
+        phase = Content.styled(phase_words(state.phase), "$accent")
+        return [_fitting([status, phase], width), *_failure(state)]
     return [
-        Content.assemble(*head),
+        _progress(state, run, width),
         _fitting(_losses(run), width),
         *(_failure(state) or [_fitting(_paces(run), width)]),
     ]
 
 
+def _progress(state: TrainingState, run: Run, width: int) -> Content:
+    """Where the run is: words, most wanted first, and a bar in the room they leave."""
+    share = run.step / run.facts.training.steps
+    phase = phase_words(state.phase) if state.live else ""
+    groups = [
+        Content.styled(status_words(state), "bold $primary"),
+        Content.styled(f"step {steps_words(run)}", "$foreground"),
+    ]
+    if phase:
+        groups.append(Content.styled(phase, "$accent"))
+    groups.append(Content.styled(f"{share:.0%}", "$foreground"))
+    if state.live:
+        groups.append(Content.styled(f"{duration(run.seconds_left)} left", "$faint"))
+    groups.append(Content.styled(f"{duration(state.seconds)} trained", "$faint"))
+    row = _fitting(groups, width)
+    full, rest = meter(share, max(0, min(24, width - row.cell_length - 2)))
+    return Content.assemble(row, "  ", (full, "$primary"), (rest, "$border"))
+
+
 def _failure(state: TrainingState) -> list[Content]:
-    return [Content.styled(f"! {safe_line(state.failure)}", "$error")] if state.failure else []
+    """Why the run does not go on, and the key that helps."""
+    if not state.failure:
+        return []
+    keys = "F saves it elsewhere, P goes on" if state.status == "paused" else "N starts another run"
+    return [Content.assemble((f"! {safe_line(state.failure)}", "$error"), (f"   {keys}", "bold $foreground"))]
 
 
 def _fitting(groups: list[Content], width: int) -> Content:

@@ -9,7 +9,7 @@ from textual.widgets import Static
 
 from sg_tui.talk import Talk
 from sg_tui.textsafe import safe, safe_line
-from sg_tui.training_state import TrainingState
+from sg_tui.training_state import Run, TrainingState
 
 
 class SampleView(VerticalScroll):
@@ -19,6 +19,8 @@ class SampleView(VerticalScroll):
         super().__init__(id=id)
         self.back = 0  # how many samples before the newest one is looked at
         self.talking = False  # the answer is shown, not the samples
+        self._run: Run | None = None
+        self._count = 0  # samples of the run when it was drawn last
         self._shown: object = None
 
     def compose(self) -> ComposeResult:
@@ -33,6 +35,8 @@ class SampleView(VerticalScroll):
         self.back = max(0, min(last, self.back - by))
 
     def show(self, state: TrainingState, talk: Talk) -> None:
+        if state.run is not self._run:
+            self._run, self._count, self.back, self.talking = state.run, 0, 0, False
         if self.talking:
             self._show_answer(talk)
         else:
@@ -60,11 +64,11 @@ class SampleView(VerticalScroll):
 
     def _show_sample(self, state: TrainingState) -> None:
         samples = state.run.samples if state.run else []
-        if self.back and self._shown and samples and self._shown[0] == id(state.run):  # type: ignore[index]
-            grown = len(samples) - self._shown[2]  # type: ignore[index]
-            self.back = min(len(samples) - 1, self.back + max(0, grown))
+        if self.back:  # what is looked at stays, however many newer ones come
+            self.back = min(len(samples) - 1, self.back + max(0, len(samples) - self._count))
+        self._count = len(samples)
         at = len(samples) - 1 - self.back
-        key = (id(state.run), at, len(samples), state.live)
+        key = (id(self._run), at, len(samples), state.live)
         if key == self._shown:
             return
         self._shown = key

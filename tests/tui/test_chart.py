@@ -21,9 +21,7 @@ from sg_tui.widgets.chart import (
     robust_limits,
 )
 
-values = st.lists(
-    st.one_of(st.floats(min_value=-100, max_value=100), st.just(math.nan)), min_size=1, max_size=400
-)
+values = st.lists(st.one_of(st.floats(min_value=-100, max_value=100), st.just(math.nan)), min_size=1, max_size=400)
 
 
 @given(values, st.integers(1, 50))
@@ -94,7 +92,8 @@ def test_padded_limits_are_never_of_zero_width(low: float, span: float) -> None:
 def test_ticks_lie_within_the_axis_and_are_few(low: float, span: float, most: int) -> None:
     for ticks in (nice_ticks(low, low + span, most), duration_ticks(low, low + span, most)):
         assert 1 <= len(ticks) <= most + 1
-        assert all(low - 1e-6 * abs(low) - 1e-6 <= tick <= low + span * (1 + 1e-6) + 1e-6 for tick in ticks)
+        slack = 1e-6 * (abs(low) + span)
+        assert all(low - slack <= tick <= low + span + slack for tick in ticks)
         assert ticks == sorted(set(ticks))
 
 
@@ -121,9 +120,7 @@ def test_numbers(value: float, text: str) -> None:
     assert number(value) == text
 
 
-@pytest.mark.parametrize(
-    ("value", "text"), [(0, "0"), (950, "950"), (12_000, "12k"), (1.5e6, "1.5M"), (2e9, "2G")]
-)
+@pytest.mark.parametrize(("value", "text"), [(0, "0"), (950, "950"), (12_000, "12k"), (1.5e6, "1.5M"), (2e9, "2G")])
 def test_counts(value: float, text: str) -> None:
     assert count(value) == text
 
