@@ -43,7 +43,7 @@ class BenchTable(Vertical):
     def __init__(self, id: str | None = None) -> None:
         super().__init__(id=id)
         self.sort: SortKey = "order"
-        self._shown: object = None
+        self._shown: tuple[int, SortKey, int] | None = None
         self._width, self._ladder = 0, True
 
     def compose(self) -> ComposeResult:
@@ -56,6 +56,7 @@ class BenchTable(Vertical):
         key = (state.version, self.sort, width)
         if width <= 0 or key == self._shown:
             return
+        resorted = self._shown is not None and self._shown[1] != self.sort
         self._shown = key
         self._width, self._ladder = width, state.is_ladder
         columns = _columns(width, state.is_ladder)
@@ -65,6 +66,8 @@ class BenchTable(Vertical):
         self.query_one("#bench-lines", Static).update(Content("\n").join(rows))
         if state.running and self.sort == "order":
             self.query_one("#bench-rows").scroll_end(animate=False)
+        elif resorted:
+            self.query_one("#bench-rows").scroll_home(animate=False)
 
     def on_click(self, event: events.Click) -> None:
         if event.widget is not self.query_one("#bench-head"):
@@ -77,10 +80,11 @@ class BenchTable(Vertical):
 
 
 def _columns(width: int, ladder: bool) -> list[Column]:
-    """The columns that say something and have room beside the shortest bar; the range of times goes first."""
+    """The columns that say something and have room beside the shortest bar; what can be missed goes first."""
     columns = [column for column in COLUMNS if ladder or column[0] not in ("", "step")]
-    if sum(cells for _, cells, _ in columns) + LEAST_BAR > width:
-        columns = [column for column in columns if column[0] != "least – most"]
+    for missed in ("least – most", "switches on" if ladder else ""):
+        if sum(cells for _, cells, _ in columns) + LEAST_BAR > width:
+            columns = [column for column in columns if column[0] != missed]
     return columns
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -97,6 +99,13 @@ async def training(size: tuple[int, int] = WIDE, steps: int = 30) -> AsyncIterat
         await story.advance(steps)
         await story.until(lambda: not story.screen.forming, "the run is shown")
         yield story
+
+
+def test_the_app_opens_without_charts_or_numbers() -> None:
+    heavy = "('textual_plot', 'textual_hires_canvas', 'numpy', 'numba', 'sg_tui.screens.train')"
+    code = f"import sys, sg_tui.app; print([name for name in {heavy} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
 
 
 # ------------------------------------------------------------------ starting
