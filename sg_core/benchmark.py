@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import statistics
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import product
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 TOKENS = 200  # of a row, unless the context is shorter
 TOKENS_OF_MANY = 32  # of a row of all combinations, which are many and mostly slow
 _WARM_UP_TOKENS = 3
+_RATE_SECONDS = 3.0  # a read rate that old is measured again
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,9 +132,7 @@ def time_tokens(
     tokenizer = model.tokenizer
     prompt = [0 if tokenizer is None or tokenizer.end_of_text is None else tokenizer.end_of_text]
     # without a tokenizer no token ends the text early
-    session = GPT2(model.config, model.parameters, None, model.name).session(
-        optimizations, precision, threads
-    )
+    session = GPT2(model.config, model.parameters, None, model.name).session(optimizations, precision, threads)
     greedy = Sampling(temperature=0.0)
     for _ in session.generate(prompt, min(_WARM_UP_TOKENS, count), greedy, cancelled=cancelled):
         pass
@@ -150,9 +150,7 @@ def _token_count(model: GPT2, tokens: int | None) -> int:
     if tokens is None:
         return min(TOKENS, most)
     if isinstance(tokens, bool) or not isinstance(tokens, int) or not 1 <= tokens <= most:
-        raise SettingError(
-            f"tokens is {tokens!r}; it must be a whole number from 1 to {most:,}, the model's context"
-        )
+        raise SettingError(f"tokens is {tokens!r}; it must be a whole number from 1 to {most:,}, the model's context")
     return tokens
 
 
@@ -192,6 +190,7 @@ class Benchmark:
     def __init__(self, model: GPT2) -> None:
         self.model = model
         self._bandwidths: dict[int, ReadBandwidth] = {}
+        self._measured_at: dict[int, float] = {}
 
     def measure(
         self,
@@ -204,8 +203,6 @@ class Benchmark:
         cancelled: Callable[[], bool] | None = None,
     ) -> Measurement | None:
         """As `time_tokens`, with the bound and the peak memory."""
-        from sg_core.kernels.bandwidth import ReadBandwidth
-
         restart_peak_memory()
         timing = time_tokens(
             self.model, optimizations, tokens,
@@ -214,8 +211,17 @@ class Benchmark:
         if timing is None:
             return None
         peak = peak_memory()  # before the bandwidth takes memory of its own
-        bandwidth = self._bandwidths.setdefault(timing.threads, ReadBandwidth(timing.threads))
-        return Measurement(self.model.name, timing, weight_bytes(self.model), bandwidth.measure(), peak)
+        return Measurement(self.model.name, timing, weight_bytes(self.model), self._read_rate(timing.threads), peak)
+
+    def _read_rate(self, threads: int) -> float:
+        """The best bytes per second so far; measured again when the last time is a while ago."""
+        from sg_core.kernels.bandwidth import ReadBandwidth
+
+        now = time.monotonic()
+        if threads not in self._bandwidths or now - self._measured_at[threads] > _RATE_SECONDS:
+            self._bandwidths.setdefault(threads, ReadBandwidth(threads)).measure()
+            self._measured_at[threads] = now
+        return self._bandwidths[threads].bytes_per_second
 
 
 def weight_bytes(model: GPT2) -> int:

@@ -87,9 +87,7 @@ def prepare_training(
 
 def _require_context(context: int, config: GPT2Config) -> None:
     if context > config.n_ctx:
-        raise SettingError(
-            f"context is {context}; the model's own context is {config.n_ctx}, the most it can be"
-        )
+        raise SettingError(f"context is {context}; the model's own context is {config.n_ctx}, the most it can be")
 
 
 def _new_model(

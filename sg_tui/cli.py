@@ -26,9 +26,7 @@ _DESCRIPTION = """\
 A GPT-2 in your terminal: complete text and chat, see where every millisecond of every token goes, and switch each
 optimization of the engine on and off while the text streams. Without a command, the app opens.
 """
-_EPILOG = (
-    "Data goes to stdout, narration to stderr. Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted."
-)
+_EPILOG = "Data goes to stdout, narration to stderr. Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted."
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -78,9 +76,7 @@ def _parser() -> Parser:
     # names of their own: a command's options of the same name would overwrite these unseen
     app.add_argument("--model", dest="app_model", metavar="M", help=MODEL_HELP)
     app.add_argument("--precision", dest="app_precision", metavar="P", help=PRECISION_HELP)
-    app.add_argument(
-        "--threads", dest="app_threads", type=whole(1, MOST_THREADS), metavar="N", help=THREADS_HELP
-    )
+    app.add_argument("--threads", dest="app_threads", type=whole(1, MOST_THREADS), metavar="N", help=THREADS_HELP)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands", parser_class=Parser)
     for name, module in _COMMANDS.items():
         command = commands.add_parser(name, help=module.HELP, description=module.DESCRIPTION)

@@ -73,7 +73,7 @@ class ReadBandwidth:
         self.bytes_per_second = 0.0
         self._team = Team(threads)
 
-    def measure(self, passes: int = 6, size: int = SIZE) -> float:
+    def measure(self, passes: int = 10, size: int = SIZE) -> float:
         """Read `size` bytes `passes` times in each of two ways; returns the best bytes per second so far.
 
         The memory is taken and given back within the call.

@@ -79,14 +79,10 @@ def run(args: argparse.Namespace, output: Output) -> int:
     if tokens is None and args.all:
         tokens = min(TOKENS_OF_MANY, model.config.n_ctx)
     for precision in precisions:
-        model.session(
-            Optimizations(), precision, args.threads
-        )  # a wrong name is said before anything is measured
+        model.session(Optimizations(), precision, args.threads)  # a wrong name is said before anything is measured
     bench = _Bench(Benchmark(model), tokens, args.threads, args.json, output)
     bench.compile()
-    bench.rows_to_measure = len(precisions) * len(
-        {rung.optimizations for _, rungs in tables for rung in rungs}
-    )
+    bench.rows_to_measure = len(precisions) * len({rung.optimizations for _, rungs in tables for rung in rungs})
     with Interrupt() as bench.interrupt:
         for precision in precisions:
             for title, rungs in tables:
@@ -114,7 +110,7 @@ def _model(args: argparse.Namespace, output: Output) -> GPT2:
 
     config = _SIZES[args.random]() if args.random in _SIZES else PRESETS[args.random].config
     name = f"{args.random} (random weights)"
-    require_memory(4 * config.parameter_count, name, SettingError)
+    require_memory(4 * config.parameter_count, name, SettingError, "choose a smaller size")
     output.progress(f"making {name}")
     return GPT2.random(config, name=name)
 
@@ -140,11 +136,9 @@ class _Bench:
         from sg_core.compilation import warm_up
 
         began = time.perf_counter()
-        warm_up(progress=lambda what, done, total: self._output.progress(f"compiling: {what}", done, total))
+        warm_up(progress=self._output.compiling)
         self._began = time.perf_counter()
-        self._output.note(
-            f"kernels were compiled or loaded in {self._began - began:.1f} s, which no figure contains"
-        )
+        self._output.note(f"kernels were compiled or loaded in {self._began - began:.1f} s, which no figure contains")
 
     def table(self, title: str, rungs: tuple[Rung, ...], precision: str) -> None:
         """Measure and print the rows of one table."""
@@ -171,7 +165,7 @@ class _Bench:
         weights = f"{row.weight_bytes / 1e6:,.4g} MB of weights at {row.read_rate / 1e9:.1f} GB/s"
         self._output.line(f"bound {row.bound_ms:.3g} ms/token: {weights}, the best this machine reads")
         names = (f"{number} {name}" for number, name in enumerate(Optimizations.names(), 1))
-        self._output.line(", ".join(names))
+        self._output.line(" ".join(names))
         self._output.line(_HEADER)
 
     def _row(self, rung: Rung, precision: str) -> Measurement:
@@ -195,9 +189,7 @@ class _Bench:
         left = ""
         if rows:
             left = f"about {duration((time.perf_counter() - self._began) / rows * (self.rows_to_measure - rows))} left"
-        self._output.progress(
-            f"row {rows + 1} of {self.rows_to_measure} ({rung.label}): token", done, total, left
-        )
+        self._output.progress(f"row {rows + 1} of {self.rows_to_measure} ({rung.label}): token", done, total, left)
 
 
 def as_json(row: Measurement) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from sg_core.errors import SettingError
+from sg_core.errors import DataError, SettingError
 from sg_core.optimizations import Optimizations
 from sg_core.sampling import Sampling
 from sg_tui.commands.options import add_json, add_model, add_threads, number, whole
@@ -29,13 +29,9 @@ go to stderr. The same seed gives the same text, with any number of threads and 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
     defaults = Sampling()
-    parser.add_argument(
-        "prompt", nargs="?", metavar="PROMPT", help="the text to continue; - reads it from stdin"
-    )
+    parser.add_argument("prompt", nargs="?", metavar="PROMPT", help="the text to continue; - reads it from stdin")
     add_model(parser)
-    parser.add_argument(
-        "--max-tokens", type=whole(0), default=200, metavar="N", help="at most (default: %(default)s)"
-    )
+    parser.add_argument("--max-tokens", type=whole(0), default=200, metavar="N", help="at most (default: %(default)s)")
     parser.add_argument(
         "--temperature",
         type=number,
@@ -69,12 +65,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="of the draws (default: %(default)s)",
     )
-    parser.add_argument(
-        "--stop", action="append", default=[], metavar="TEXT", help="end before TEXT; can be repeated"
-    )
-    parser.add_argument(
-        "--precision", default="f32", metavar="P", help="of the weights (default: %(default)s)"
-    )
+    parser.add_argument("--stop", action="append", default=[], metavar="TEXT", help="end before TEXT; can be repeated")
+    parser.add_argument("--precision", default="f32", metavar="P", help="of the weights (default: %(default)s)")
     add_threads(parser)
     parser.add_argument(
         "--without", default="", metavar="NAMES",
@@ -86,9 +78,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, output: Output) -> int:
     """Complete the prompt."""
     began = time.perf_counter()
-    sampling = Sampling(
-        args.temperature, args.top_k, args.top_p, args.min_p, args.repetition_penalty, args.seed
-    )
+    sampling = Sampling(args.temperature, args.top_k, args.top_p, args.min_p, args.repetition_penalty, args.seed)
     optimizations = optimizations_without(args.without)
     if "" in args.stop:
         raise SettingError("--stop is empty; give the text to end before")
@@ -108,9 +98,7 @@ def run(args: argparse.Namespace, output: Output) -> int:
             first_token_ms = (time.perf_counter() - began) * 1e3
         times.append(token.ms)
         if token.context_moved:
-            output.note(
-                f"the context is full: the model sees only the newest {token.context_moved} tokens now"
-            )
+            output.note(f"the context is full: the model sees only the newest {token.context_moved} tokens now")
         if args.json:
             output.json(
                 {
@@ -134,22 +122,20 @@ def optimizations_without(names: str) -> Optimizations:
 
 
 def _prompt(given: str | None) -> str:
-    """The prompt from the command line or stdin. Raises SettingError."""
+    """The prompt from the command line or stdin. Raises SettingError or DataError."""
     if given is not None and given != "-":
         try:
             given.encode("utf-8")
         except UnicodeEncodeError:
-            raise SettingError("the prompt is not valid UTF-8") from None
+            raise DataError("the prompt is not valid UTF-8") from None
         return given
     if given is None and sys.stdin.isatty():
-        raise SettingError(
-            'a prompt is needed: sg-tui complete "ROMEO:", or - to type it and end with Ctrl+D'
-        )
+        raise SettingError('a prompt is needed: sg-tui complete "ROMEO:", or - to type it and end with Ctrl+D')
     data = sys.stdin.buffer.read()
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError as problem:
-        raise SettingError(
+        raise DataError(
             f"the prompt on stdin is not UTF-8: byte {problem.start:,} is 0x{data[problem.start]:02x}"
         ) from None
 
@@ -166,13 +152,11 @@ def _session(args: argparse.Namespace, optimizations: Optimizations, output: Out
         names = ", ".join(damaged[:5])
         output.note(f"{args.model}: {len(damaged)} tensors hold NaN or infinite numbers, first {names}")
     session = model.session(optimizations, args.precision, args.threads)
-    warm_up(progress=lambda what, done, total: output.progress(f"compiling: {what}", done, total))
+    warm_up(progress=output.compiling)
     return session
 
 
-def _tell_end(
-    as_json: bool, output: Output, session: Session, times: list[float], first_token_ms: float
-) -> None:
+def _tell_end(as_json: bool, output: Output, session: Session, times: list[float], first_token_ms: float) -> None:
     """The summary: a last JSON line, or a line on stderr."""
     median = statistics.median(times) if times else 0.0
     if as_json:

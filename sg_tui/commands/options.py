@@ -8,8 +8,7 @@ from typing import Any, NoReturn
 
 DEFAULT_MODEL = "tinyshakespeare"
 MODEL_HELP = (
-    f"the shipped model (default: {DEFAULT_MODEL}), a folder in Hugging Face layout, "
-    "or a Hub id fetched before"
+    f"the shipped model (default: {DEFAULT_MODEL}), a folder in Hugging Face layout, or a Hub id fetched before"
 )
 PRECISION_HELP = "of the weights (default: f32)"
 THREADS_HELP = "threads to compute with (default: physical cores, one for small models)"

@@ -15,7 +15,7 @@ from sg_tui.textsafe import safe, safe_line
 
 DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 _TERMINAL_PACE = 0.1  # seconds between two updates of a progress line
-_LOG_PACE = 10.0  # the same where every update is a line of its own
+_LOG_PACE = 2.0  # the same where every update is a line of its own: only what takes long is told
 
 
 class Output:
@@ -29,7 +29,7 @@ class Output:
         self._overwrites = self._err_is_terminal and os.environ.get("TERM", "dumb") != "dumb"
         self._progress_shown = False
         self._progress_what = ""
-        self._progress_at = 0.0
+        self._progress_at = 0.0 if self._overwrites else time.monotonic()
         self._inside_line = False
         reconfigure = getattr(self._out, "reconfigure", None)
         if reconfigure is not None:
@@ -76,7 +76,8 @@ class Output:
         """How far something is: one line that is overwritten on a terminal, now and then a new line elsewhere."""
         now = time.monotonic()
         pace = _TERMINAL_PACE if self._overwrites else _LOG_PACE
-        if what == self._progress_what and now - self._progress_at < pace:
+        news = self._overwrites and what != self._progress_what
+        if not news and now - self._progress_at < pace:
             return
         self._progress_what, self._progress_at = what, now
         counted = f" {done:,}/{total:,}" if total else ""
@@ -88,6 +89,11 @@ class Output:
         else:
             self._err.write(f"{text}\n")
         self._err.flush()
+
+    def compiling(self, what: str, done: int, total: int) -> None:
+        """Progress of compilation.warm_up."""
+        if done < total:
+            self.progress(f"compiling the {what}", done, total)
 
     def _clear_progress(self) -> None:
         if self._progress_shown:

@@ -59,9 +59,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     start = parser.add_mutually_exclusive_group()
     start.add_argument("--model", metavar="M", help="fine-tune this model, with its own vocabulary")
     start.add_argument("--config", choices=list(PRESETS), metavar="NAME", help=f"a new model: {_presets()}")
-    parser.add_argument(
-        "--out", metavar="DIR", help="the run's folder (default: a new one in the data folder)"
-    )
+    parser.add_argument("--out", metavar="DIR", help="the run's folder (default: a new one in the data folder)")
     parser.add_argument("--resume", metavar="DIR", help="go on with the run in this folder")
     settings = parser.add_argument_group("training", "what differs from the preset")
     for option, (field, kind, text) in _TRAINING.items():
@@ -76,9 +74,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="steps between two samples of text; 0 never",
     )
-    parser.add_argument(
-        "--sample-prompt", default="\n", metavar="TEXT", help="what a sample continues (a line break)"
-    )
+    parser.add_argument("--sample-prompt", default="\n", metavar="TEXT", help="what a sample continues (a line break)")
     parser.add_argument(
         "--export-dtype",
         choices=("F32", "F16", "BF16"),
@@ -99,13 +95,11 @@ def run(args: argparse.Namespace, output: Output) -> int:
         args.data or "tinyshakespeare", args.model, _config(args, sizes, training), _training(args, training)
     )
     if args.resume is not None:
-        folder = Path(args.out or args.resume).expanduser()
+        folder = _folder_to_go_on_in(args)
     else:
-        folder = (
-            Path(args.out).expanduser() if args.out else new_run_folder(args.model or args.config or "tiny")
-        )
+        folder = Path(args.out).expanduser() if args.out else new_run_folder(args.model or args.config or "tiny")
         write_request(folder, request)
-    output.note(f"the run's folder is {folder}; sg-tui train --resume {folder} goes on with it")
+        output.note(f"the run's folder is {folder}; sg-tui train --resume {folder} goes on with it")
     output.progress("starting the engine")
     trainer = prepare_training(
         data=request.data,
@@ -122,10 +116,16 @@ def run(args: argparse.Namespace, output: Output) -> int:
     from sg_core.compilation import warm_up
     from sg_tui.commands.training_loop import train
 
-    warm_up(
-        training=True, progress=lambda what, done, total: output.progress(f"compiling: {what}", done, total)
-    )
+    warm_up(training=True, progress=output.compiling)
     return train(trainer, folder, args, output)
+
+
+def _folder_to_go_on_in(args: argparse.Namespace) -> Path:
+    from sg_core.manifest import MANIFEST
+
+    if args.out is None and (Path(args.resume).expanduser() / MANIFEST).is_file():
+        raise SettingError(f"{args.resume} is one checkpoint of a run; give --out DIR for the run that goes on from it")
+    return Path(args.out or args.resume).expanduser()
 
 
 def _presets() -> str:
@@ -140,9 +140,7 @@ def _config(args: argparse.Namespace, sizes: dict[str, Any], training: dict[str,
     """The sizes of a new model; None to fine-tune one. Raises SettingError."""
     if args.model is not None:
         if sizes:
-            raise SettingError(
-                "a model that is fine-tuned keeps its sizes; leave out --vocab-size, --layers, ..."
-            )
+            raise SettingError("a model that is fine-tuned keeps its sizes; leave out --vocab-size, --layers, ...")
         return None
     config = replace(PRESETS[args.config or "tiny"].config, **sizes)
     return replace(config, n_ctx=training.get("context", config.n_ctx))
@@ -153,9 +151,7 @@ def _training(args: argparse.Namespace, given: dict[str, Any]) -> TrainingConfig
     return replace(base, **given)
 
 
-def _require_same(
-    trainer: Trainer, args: argparse.Namespace, sizes: dict[str, Any], training: dict[str, Any]
-) -> None:
+def _require_same(trainer: Trainer, args: argparse.Namespace, sizes: dict[str, Any], training: dict[str, Any]) -> None:
     """A resumed run keeps its data and settings. Raises SettingError, listing what was asked to be different."""
     asked = dict(training)
     if args.config is not None:
@@ -172,9 +168,7 @@ def _require_same(
     if args.model is not None and args.model != trainer.model.name:
         differing.append(f"its model {trainer.model.name}, not {args.model}")
     if differing:
-        raise SettingError(
-            f"the run in {args.resume} keeps its settings: {'; '.join(differing)}; leave these out"
-        )
+        raise SettingError(f"the run in {args.resume} keeps its settings: {'; '.join(differing)}; leave these out")
 
 
 def _fields(training: TrainingConfig) -> dict[str, Any]:

@@ -63,7 +63,7 @@ def train(trainer: Trainer, folder: Path, args: argparse.Namespace, output: Outp
         if report.reason == "failed":
             output.error("sg-tui train", report.failure)
             return FAILED
-        model = folder / "model"
+        model = (training.folder or folder) / "model"  # another one was given when a save failed
         trainer.model.save_pretrained(model, args.export_dtype)
         report.saved(trainer.step_count, str(model))
         return INTERRUPTED if report.reason == "stopped" else DONE
@@ -94,6 +94,7 @@ class _Report:
         self._began = time.monotonic()
         self._first = trainer.step_count
         self._told_at = -math.inf
+        self._saved = (-1, "")
 
     def take(self, event: Event) -> None:
         """Tell an event."""
@@ -119,7 +120,9 @@ class _Report:
 
     def saved(self, step: int, folder: str) -> None:
         """Something complete is in `folder`."""
-        self._tell({"saved": folder, "step": step}, f"step {step}: saved {folder}")
+        if (step, folder) != self._saved:  # saved again: the validation found it to be the best
+            self._saved = (step, folder)
+            self._tell({"saved": folder, "step": step}, f"step {step}: saved {folder}")
 
     def _tell(self, record: dict[str, Any], line: str) -> None:
         if self._json:
@@ -130,13 +133,9 @@ class _Report:
     def _started(self, event: TrainingStarted) -> None:
         config = event.config
         sizes = f"{config.n_layer} layers x {config.n_embd}, {config.n_head} heads, vocabulary {config.vocab_size:,}"
-        data = (
-            f"{event.data}: {event.train_tokens:,} tokens to train, {event.validation_tokens:,} to validate"
-        )
+        data = f"{event.data}: {event.train_tokens:,} tokens to train, {event.validation_tokens:,} to validate"
         steps = f"steps {event.first_step:,} to {event.training.steps:,}"
-        self._output.note(
-            f"{event.model}: {config.parameter_count / 1e6:,.2f} M parameters, {sizes}; {data}; {steps}"
-        )
+        self._output.note(f"{event.model}: {config.parameter_count / 1e6:,.2f} M parameters, {sizes}; {data}; {steps}")
 
     def _step(self, event: TrainStep) -> None:
         if self._json:
