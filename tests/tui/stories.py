@@ -1,4 +1,4 @@
-"""What the stories about the app share: waiting for something to become true, and the screen as plain text."""
+"""What the stories about the app share: waiting for something to come true, and the screen as plain text."""
 
 from __future__ import annotations
 

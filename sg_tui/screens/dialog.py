@@ -1,0 +1,52 @@
+"""A dialog over a main screen: a titled box that Esc closes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, TypeVar, cast
+
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.containers import Vertical
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widget import Widget
+from textual.widgets import Static
+
+if TYPE_CHECKING:
+    from sg_tui.app import SgApp
+
+Answer = TypeVar("Answer")
+
+
+class Dialog(ModalScreen[Answer]):
+    """Subclasses give `body`; `problem` shows a line in the box."""
+
+    BINDINGS = [Binding("escape", "close", "Close", show=False)]  # noqa: RUF012 (declared so by Textual)
+    TITLE_TEXT = ""
+    HINT = "Esc close"
+
+    @property
+    def sg(self) -> SgApp:
+        """The app, as what it is."""
+        return cast("SgApp", self.app)
+
+    def compose(self) -> ComposeResult:
+        with Vertical(id="dialog") as box:
+            box.border_title = self.TITLE_TEXT
+            box.border_subtitle = self.HINT
+            yield from self.body()
+            yield Static("", id="problem", markup=False)
+
+    def body(self) -> Iterable[Widget]:
+        """What stands in the box."""
+        return ()
+
+    def problem(self, text: str) -> None:
+        """Show a line of trouble, or none; any text that went through textsafe will do."""
+        line = self.query_one("#problem", Static)
+        line.update(Content(text))
+        line.set_class(bool(text), "-shown")
+
+    def action_close(self) -> None:
+        self.dismiss(None)

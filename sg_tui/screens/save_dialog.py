@@ -1,0 +1,55 @@
+"""Asking where to save a text."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from textual import on
+from textual.widget import Widget
+
+from sg_tui.screens.dialog import Dialog
+from sg_tui.textsafe import safe_line
+from sg_tui.widgets.line_input import LineInput
+
+
+class SaveDialog(Dialog[Path]):
+    """Writes the text, exactly as it is, and answers with the path; an existing file is asked about first."""
+
+    TITLE_TEXT = "save the text"
+    HINT = "Enter save   Esc close"
+
+    def __init__(self, text: str, title: str) -> None:
+        super().__init__()
+        self._text, self._name = text, file_name(title)
+        self._warned: Path | None = None
+
+    def body(self) -> Iterable[Widget]:
+        yield LineInput(self._name, placeholder="path of a file", id="path")
+
+    @on(LineInput.Submitted)
+    def _save(self, event: LineInput.Submitted) -> None:
+        if not event.value.strip():
+            self.problem("a file needs a name")
+            return
+        try:
+            path = Path(event.value.strip()).expanduser()
+            if path.is_dir():
+                path = path / self._name
+            if path.exists() and path != self._warned:
+                self._warned = path
+                self.problem(f"{safe_line(path.name, 60)} exists: Enter again replaces it")
+                return
+            path.write_text(self._text, encoding="utf-8", errors="replace", newline="")
+        except (OSError, ValueError, RuntimeError) as trouble:
+            reason = trouble.strerror if isinstance(trouble, OSError) and trouble.strerror else str(trouble)
+            self.problem(safe_line(f"can't be saved there: {reason}", 200))
+            return
+        self.dismiss(path.absolute())
+
+
+def file_name(title: str) -> str:
+    """A file's name from the first words of a text."""
+    words = re.findall(r"\w+", title.casefold())[:5]
+    return "-".join(words)[:40] + ".txt" if words else "text.txt"

@@ -1,0 +1,62 @@
+"""The panel of a small screen: two lines with speed, context, switches and settings."""
+
+from __future__ import annotations
+
+from textual import events
+from textual.content import Content
+from textual.message import Message
+
+from sg_tui.state import GenerationState
+from sg_tui.widgets.optimizations_panel import NAMES, OptimizationsPanel, switches_text
+from sg_tui.widgets.panel import Panel, lines
+from sg_tui.widgets.speed_panel import milliseconds, strip
+
+
+class CompactPanel(Panel):
+    """Two lines; the switches can be clicked, and the rest of it opens the whole panel."""
+
+    class Opened(Message):
+        """The person wants to see the whole panel."""
+
+    def show(self, state: GenerationState) -> None:
+        width = self.content_size.width
+        if width <= 0:
+            return
+        self.set_content(lines([_speed_line(state, width), _settings_line(state, width)]))
+
+    def on_click(self, event: events.Click) -> None:
+        offset = event.get_content_offset(self)
+        if offset is None:
+            return
+        number = offset.x // 2
+        if offset.y == 1 and number < len(NAMES):
+            self.post_message(OptimizationsPanel.Flipped(NAMES[number]))
+        else:
+            self.post_message(self.Opened())
+
+
+def _speed_line(state: GenerationState, width: int) -> Content:
+    metrics, size = state.metrics, state.loaded.config.n_ctx if state.loaded else 0
+    if metrics is None:
+        return Content.styled("– ms/token", "$faint")
+    figures = Content.assemble(
+        (milliseconds(metrics.ms_per_token), "bold $foreground"),
+        (" ms/token  ", "$faint"),
+        (f"{metrics.tokens_per_second:,.0f}", "bold $foreground"),
+        (" tok/s  ", "$faint"),
+    )
+    context = Content.styled(f"  context {metrics.context_used:,}/{size or metrics.context_size:,}", "$faint")
+    room = width - figures.cell_length - context.cell_length
+    drawn = strip(state.ms, room)
+    return Content.assemble(figures, (drawn + " " * max(0, room - len(drawn)), "$primary"), context)
+
+
+def _settings_line(state: GenerationState, width: int) -> Content:
+    sampling, parts = state.sampling, []
+    text = switches_text(state.optimizations)
+    for number in range(len(NAMES)):
+        pair = text[2 * number : 2 * number + 2]
+        parts.append((pair, "$success" if pair[1] == "+" else "bold $warning"))
+    settings = f"temp {sampling.temperature:g}  top-p {sampling.top_p:g}  seed {sampling.seed}"
+    gap = max(2, width - 2 * len(NAMES) - len(settings))
+    return Content.assemble(*parts, (" " * gap + settings, "$faint")).truncate(width)

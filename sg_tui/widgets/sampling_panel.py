@@ -1,0 +1,190 @@
+"""How the next token is chosen, and how long and with how many threads: adjusted by key, wheel and mouse."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from textual import events
+from textual.binding import Binding
+from textual.content import Content
+from textual.message import Message
+
+from sg_tui.state import GenerationState
+from sg_tui.widgets.panel import Panel, lines
+
+CELL = 21  # columns of one setting: label, arrow, value, arrow
+LABEL = 11
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One value that can be adjusted."""
+
+    name: str
+    label: str
+    step: float
+    low: float
+    high: float
+    digits: int = 0  # after the decimal point; 0: a whole number
+
+    def text(self, value: float) -> str:
+        if self.name == "threads" and value == 0:
+            return "auto"
+        return f"{value:.{self.digits}f}" if self.digits else f"{int(value)}"
+
+    def moved(self, value: float, by: int) -> float:
+        """The value one step on, on the grid of steps, within its range."""
+        grid = round(value / self.step) + by if self.step else value
+        moved = max(self.low, min(self.high, grid * self.step))
+        return round(moved, 6) if self.digits else int(moved)
+
+
+SETTINGS = (
+    Setting("temperature", "temperature", 0.1, 0.0, 100.0, 2),
+    Setting("top_k", "top-k", 5, 0, 1 << 24),
+    Setting("top_p", "top-p", 0.05, 0.0, 1.0, 2),
+    Setting("min_p", "min-p", 0.01, 0.0, 1.0, 2),
+    Setting("repetition_penalty", "repetition", 0.05, 0.05, 100.0, 2),
+    Setting("seed", "seed", 1, 0, (1 << 63) - 1),
+    Setting("max_tokens", "max tokens", 50, 1, 1_000_000),
+    Setting("threads", "threads", 1, 0, 256),
+)
+
+
+class SamplingPanel(Panel, can_focus=True):
+    """Two columns of settings. Arrows choose and change, digits type a value, Enter takes it."""
+
+    TITLE = "sampling"
+    BINDINGS = [  # noqa: RUF012 (declared so by Textual)
+        Binding("up", "move(-2)", "The setting above", show=False),
+        Binding("down", "move(2)", "The setting below", show=False),
+        Binding("left,minus", "change(-1)", "Less", show=False),
+        Binding("right,plus", "change(1)", "More", show=False),
+        Binding("space", "move(1)", "The next setting", show=False),
+        Binding("enter", "take", "Take the typed value", show=False),
+        Binding("backspace", "rub", "Rub out a digit", show=False),
+    ]
+
+    class Changed(Message):
+        """The person wants another value."""
+
+        def __init__(self, name: str, value: float) -> None:
+            self.name, self.value = name, value
+            super().__init__()
+
+    def __init__(self, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._chosen = 0
+        self._typed = ""
+        self._state: GenerationState | None = None
+
+    def show(self, state: GenerationState) -> None:
+        self._state = state
+        cells = [self._cell(number, setting) for number, setting in enumerate(SETTINGS)]
+        self.set_content(lines([cells[at] + cells[at + 1] for at in range(0, len(cells), 2)]))
+
+    def value(self, setting: Setting) -> float:
+        """The present value; 0 threads means as many as the engine thinks best."""
+        state = self._state
+        if state is None:
+            return setting.low
+        if setting.name == "max_tokens":
+            return state.max_tokens
+        if setting.name == "threads":
+            return state.threads or 0
+        return float(getattr(state.sampling, setting.name))
+
+    def _cell(self, number: int, setting: Setting) -> Content:
+        chosen = self.has_focus and number == self._chosen
+        typing = chosen and self._typed
+        value = f"{self._typed}▏" if typing else setting.text(self.value(setting))
+        if len(value) > 6:
+            value = "…" + value[-5:]
+        arrow = "bold $accent" if chosen else "$border"
+        return Content.assemble(
+            (f"{setting.label:<{LABEL}}", "$foreground" if chosen else "$faint"),
+            ("‹", arrow),
+            (f"{value:>6}", "bold $accent" if chosen else "$foreground"),
+            ("›", arrow),
+            "  ",
+        )
+
+    # ------------------------------------------------------------ keys
+
+    def action_move(self, by: int) -> None:
+        self.action_take()
+        self._chosen = (self._chosen + by) % len(SETTINGS)
+        self._again()
+
+    def action_change(self, by: int) -> None:
+        self._typed = ""
+        setting = SETTINGS[self._chosen]
+        value = setting.moved(self.value(setting), by)
+        if value != self.value(setting):
+            self.post_message(self.Changed(setting.name, value))
+        self._again()
+
+    def action_take(self) -> None:
+        typed, self._typed = self._typed, ""
+        if typed.strip("."):
+            setting = SETTINGS[self._chosen]
+            value = float(typed) if setting.digits else int(float(typed))
+            self.post_message(self.Changed(setting.name, value))
+        self._again()
+
+    def action_rub(self) -> None:
+        self._typed = self._typed[:-1]
+        self._again()
+
+    def on_key(self, event: events.Key) -> None:
+        character = event.character or ""
+        allowed = "0123456789." if SETTINGS[self._chosen].digits and "." not in self._typed else "0123456789"
+        if len(character) == 1 and character in allowed and "+" not in event.key and len(self._typed) < 18:
+            event.stop()
+            self._typed += character
+            self._again()
+
+    # ------------------------------------------------------------ mouse
+
+    def _at(self, event: events.MouseEvent) -> int | None:
+        offset = event.get_content_offset(self)
+        if offset is None:
+            return None
+        number = 2 * offset.y + min(1, offset.x // CELL)
+        return number if number < len(SETTINGS) else None
+
+    def on_click(self, event: events.Click) -> None:
+        number = self._at(event)
+        if number is None:
+            return
+        self.action_take()
+        self._chosen = number
+        column = event.x - self.gutter.left - CELL * (number % 2)
+        if column in (LABEL - 1, LABEL, LABEL + 1):
+            self.action_change(-1)
+        elif column >= LABEL + 6:
+            self.action_change(1)
+        self._again()
+
+    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
+        self._wheel(event, 1)
+
+    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
+        self._wheel(event, -1)
+
+    def _wheel(self, event: events.MouseEvent, by: int) -> None:
+        number = self._at(event)
+        if number is not None and self.has_focus:
+            event.stop()
+            self._chosen = number
+            self.action_change(by)
+
+    def on_focus(self) -> None:
+        self._again()
+
+    def on_blur(self) -> None:
+        self.action_take()
+
+    def _again(self) -> None:
+        if self._state is not None:
+            self.show(self._state)

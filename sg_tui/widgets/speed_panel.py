@@ -1,0 +1,84 @@
+"""How fast it writes: ms per token, tokens per second, a strip of the newest tokens, the fill of the context."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from textual.content import Content
+
+from sg_core.messages import Metrics
+from sg_tui.state import GenerationState
+from sg_tui.widgets.panel import Panel, lines, meter
+
+LEVELS = "▁▂▃▄▅▆▇█"
+
+
+class SpeedPanel(Panel):
+    """Live figures of the newest generation."""
+
+    TITLE = "speed"
+
+    def show(self, state: GenerationState) -> None:
+        width = self.content_size.width
+        if width <= 0:
+            return
+        self.set_content(
+            lines(
+                [
+                    headline(state.metrics, width),
+                    _details(state.metrics),
+                    Content.styled(strip(state.ms, width), "$primary"),
+                    context_line(state, width),
+                ]
+            )
+        )
+
+
+def headline(metrics: Metrics | None, width: int) -> Content:
+    """The two figures that matter most."""
+    if metrics is None:
+        return Content.styled("– ms/token", "$faint")
+    left = Content.assemble((milliseconds(metrics.ms_per_token), "bold $foreground"), (" ms/token", "$faint"))
+    right = Content.assemble(
+        (f"{metrics.tokens_per_second:,.0f}", "bold $foreground"), (" tokens/s", "$faint")
+    )
+    return Content.assemble(left, " " * max(2, width - left.cell_length - right.cell_length), right)
+
+
+def _details(metrics: Metrics | None) -> Content:
+    if metrics is None:
+        return Content.styled("the first token tells", "$faint")
+    return Content.assemble(
+        ("p95 ", "$faint"),
+        milliseconds(metrics.p95_ms),
+        ("   first token ", "$faint"),
+        milliseconds(metrics.first_token_ms),
+        ("   prefill ", "$faint"),
+        milliseconds(metrics.prefill_ms),
+    )
+
+
+def context_line(state: GenerationState, width: int) -> Content:
+    """How many of the positions of the context are taken."""
+    used = state.metrics.context_used if state.metrics else 0
+    size = state.loaded.config.n_ctx if state.loaded else (state.metrics.context_size if state.metrics else 0)
+    figures = f" {used:,}/{size:,}" if size else " –"
+    full, left = meter(used / size if size else 0.0, max(4, width - 8 - len(figures)))
+    tint = "$warning" if size and used > 0.9 * size else "$secondary"
+    return Content.assemble(("context ", "$faint"), (full, tint), (left, "$border"), (figures, "$faint"))
+
+
+def milliseconds(value: float) -> str:
+    """A time in ms with three meaningful figures."""
+    if value >= 99.95:
+        return f"{value:,.0f}"
+    return f"{value:.1f}" if value >= 9.995 else f"{value:.2f}"
+
+
+def strip(values: Sequence[float], width: int) -> str:
+    """The newest values as bars of eighths of a line, from zero to the greatest shown."""
+    newest = list(values)[-width:] if width > 0 else []
+    top = max(newest, default=0.0)
+    if top <= 0:
+        return "▁" * len(newest)
+    return "".join(LEVELS[min(7, int(value / top * 7.999))] for value in newest)

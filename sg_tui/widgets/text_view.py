@@ -1,0 +1,306 @@
+"""The text: each token in the colour of its author, or of its surprise; grows at the tail at a flat cost."""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from typing import ClassVar
+
+from rich.segment import Segment
+from rich.style import Style
+from textual import events
+from textual.geometry import Size
+from textual.message import Message
+from textual.scroll_view import ScrollView
+from textual.selection import Selection
+from textual.strip import Strip
+
+from sg_tui.manuscript import Manuscript, Piece
+from sg_tui.textsafe import raw_index, safe
+from sg_tui.widgets.wrapping import WrappedText, width_of
+
+BITS = (1.0, 3.0, 6.0)  # surprise from which a token is tinted more
+HINT = (
+    "Type the beginning of a text below and press Enter: the model goes on with it.",
+    "",
+    "While it writes, press Alt+1 … Alt+7 to switch its optimizations off and on,",
+    "and see what each of them is worth. The text stays the same.",
+)
+
+
+class TextView(ScrollView, can_focus=True):
+    """Shows a Manuscript. Follows the tail unless the person has scrolled away from it."""
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = {
+        "text--person",
+        "text--model",
+        "text--cue",
+        "text--cursor",
+        "text--caret",
+        "text--hint",
+        "text--heat-0",
+        "text--heat-1",
+        "text--heat-2",
+        "text--heat-3",
+    }
+
+    class CursorMoved(Message):
+        """The token under the cursor is another one, or none."""
+
+    class Typed(Message):
+        """A character was typed that is no key here: it is meant for the prompt."""
+
+        def __init__(self, character: str) -> None:
+            self.character = character
+            super().__init__()
+
+    def __init__(self, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self.heat = False
+        self.running = False
+        self.cursor: int | None = None  # index of a piece
+        self.unseen = 0  # rows below the last visible one that came since the person scrolled away
+        self._wrapped = WrappedText(1)
+        self._pieces: list[Piece] = []
+        self._starts: list[int] = []  # where each piece begins in the wrapped text
+        self._source: tuple[int, int] | None = None
+        self._styles: dict[str, Style] = {}
+
+    # ------------------------------------------------------------ what is shown
+
+    def show(self, manuscript: Manuscript, running: bool) -> None:
+        """Show the manuscript as it is now. Only what was added since is worked on."""
+        source = (id(manuscript), manuscript.version)
+        added = len(manuscript.pieces) - len(self._pieces)
+        if source == self._source and not added and running == self.running:
+            return
+        follow = self.is_vertical_scroll_end
+        rows = len(self._wrapped)
+        kept = len(self._pieces) if source == self._source else self._common(manuscript)
+        self._cut(kept)
+        self._append(manuscript.pieces[kept:])
+        self._source, self.running = source, running
+        self._resized(follow)
+        self.unseen = 0 if follow else self.unseen + max(0, len(self._wrapped) - rows)
+        self.refresh()
+
+    def _common(self, manuscript: Manuscript) -> int:
+        """How many pieces at the beginning are the very same."""
+        count = 0
+        for old, new in zip(self._pieces, manuscript.pieces, strict=False):
+            if old is not new:
+                break
+            count += 1
+        return count
+
+    def _cut(self, kept: int) -> None:
+        if kept == len(self._pieces):
+            return
+        length = self._starts[kept]
+        del self._pieces[kept:], self._starts[kept:]
+        self._wrapped.cut(length)
+        self.move_cursor(None)
+        self.screen.clear_selection()
+
+    def _append(self, pieces: list[Piece]) -> None:
+        if not pieces:
+            return
+        texts = [safe(piece.text) for piece in pieces]
+        at = len(self._wrapped.text)
+        for text in texts:
+            self._starts.append(at)
+            at += len(text)
+        self._pieces.extend(pieces)
+        self._wrapped.append("".join(texts))
+
+    def _resized(self, follow: bool) -> None:
+        self.virtual_size = Size(self._wrapped.width, len(self._wrapped) if self._pieces else len(HINT))
+        if follow:
+            self.scroll_end(animate=False, immediate=True, x_axis=False)
+
+    def on_resize(self) -> None:
+        follow = self.is_vertical_scroll_end
+        width = self.scrollable_content_region.width
+        if width != self._wrapped.width:
+            self._wrapped.set_width(width)
+            self.screen.clear_selection()
+        self._resized(follow)
+        self.refresh()
+
+    def set_heat(self, heat: bool) -> None:
+        self.heat = heat
+        self.refresh()
+
+    def notify_style_update(self) -> None:
+        super().notify_style_update()
+        self._styles.clear()
+
+    # ------------------------------------------------------------ the cursor on a token
+
+    @property
+    def cursor_piece(self) -> Piece | None:
+        """The piece under the cursor, or else the newest token."""
+        if self.cursor is not None and self.cursor < len(self._pieces):
+            return self._pieces[self.cursor]
+        return next((piece for piece in reversed(self._pieces) if piece.top), None)
+
+    def move_cursor(self, index: int | None) -> None:
+        """Put the cursor on a piece (None: take it away) and bring it into view."""
+        if index is not None:
+            if not self._pieces:
+                return
+            index = max(0, min(len(self._pieces) - 1, index))
+        if index == self.cursor:
+            return
+        self.cursor = index
+        if index is not None:
+            row, _ = self._wrapped.place(self._starts[index])
+            top, height = self.scroll_offset.y, self.scrollable_content_region.height
+            if not top <= row < top + height:
+                self.scroll_to(y=row - height // 2, animate=False)
+        self.refresh()
+        self.post_message(self.CursorMoved())
+
+    def step_cursor(self, by: int) -> None:
+        """Move the cursor to the token before or after; it begins at the last one."""
+        last = len(self._pieces)
+        self.move_cursor((last if self.cursor is None else self.cursor) + by)
+
+    def piece_at(self, row: int, cell: int) -> int | None:
+        """Index of the piece shown there."""
+        if not self._pieces or row >= len(self._wrapped):
+            return None
+        index = self._wrapped.index_at(row, cell)
+        if index >= len(self._wrapped.text):
+            return None
+        return bisect_right(self._starts, index) - 1
+
+    def on_click(self, event: events.Click) -> None:
+        offset = event.get_content_offset(self)
+        if offset is not None and not self.screen.get_selected_text():
+            self.move_cursor(self.piece_at(offset.y + self.scroll_offset.y, offset.x))
+
+    def on_key(self, event: events.Key) -> None:
+        if event.character and event.is_printable and not event.character.isdigit() and "+" not in event.key:
+            event.stop()
+            self.post_message(self.Typed(event.character))
+
+    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
+        super().watch_scroll_y(old_value, new_value)
+        if self.is_vertical_scroll_end:
+            self.unseen = 0
+
+    # ------------------------------------------------------------ selection
+
+    def get_selection(self, selection: Selection) -> tuple[str, str] | None:
+        """The raw text under the selection, as the model wrote it."""
+        first = 0 if selection.start is None else self._index(*selection.start)
+        end = len(self._wrapped.text) if selection.end is None else self._index(*selection.end)
+        return self._raw(first, end), ""
+
+    def selection_updated(self, selection: Selection | None) -> None:
+        self.refresh()
+
+    def _index(self, x: int, y: int) -> int:
+        if y >= len(self._wrapped):
+            return len(self._wrapped.text)
+        start, end = self._wrapped.span(y)
+        return min(start + x, end)
+
+    def _raw(self, first: int, end: int) -> str:
+        parts = []
+        for number in range(max(0, bisect_right(self._starts, first) - 1), len(self._pieces)):
+            start = self._starts[number]
+            if start >= end:
+                break
+            raw = self._pieces[number].text
+            low = raw_index(raw, first - start) if first > start else 0
+            parts.append(raw[low : raw_index(raw, end - start)])
+        return "".join(parts)
+
+    # ------------------------------------------------------------ drawing
+
+    def render_line(self, y: int) -> Strip:
+        width, row = self.scrollable_content_region.width, y + self.scroll_offset.y
+        base = self.rich_style
+        if not self._pieces:
+            hint = HINT[row] if row < len(HINT) else ""
+            return Strip([Segment(hint[:width], self._style("hint"))]).extend_cell_length(width, base)
+        if row >= len(self._wrapped):
+            return Strip.blank(width, base)
+        segments, column = self._row_segments(row)
+        if self.running and row == len(self._wrapped) - 1 and column < width:
+            segments.append(Segment("▌", self._style("caret")))
+        return Strip(segments).adjust_cell_length(width, base)
+
+    def _row_segments(self, row: int) -> tuple[list[Segment], int]:
+        """The row's segments, one a piece and selection state, and its width in cells."""
+        start, end = self._wrapped.span(row)
+        chosen = self._selected(row, start, end)
+        segments: list[Segment] = []
+        column, index = 0, start
+        number = bisect_right(self._starts, start) - 1
+        while index < end:
+            while number + 1 < len(self._starts) and self._starts[number + 1] <= index:
+                number += 1
+            stop = min(end, self._starts[number + 1] if number + 1 < len(self._starts) else end)
+            for low, high, selected in _cuts(index, stop, chosen):
+                style = self._piece_style(number)
+                if selected:
+                    style += self.screen.get_component_rich_style("screen--selection")
+                shown, column = _expand(self._wrapped.text[low:high], column)
+                segments.append(Segment(shown, style + Style.from_meta({"offset": (low - start, row)})))
+            index = stop
+        if not segments:
+            segments.append(Segment(" ", self.rich_style + Style.from_meta({"offset": (0, row)})))
+        return segments, column
+
+    def _selected(self, row: int, start: int, end: int) -> tuple[int, int] | None:
+        """The part of the row that is selected, as indices of the wrapped text."""
+        span = self.text_selection.get_span(row) if self.text_selection else None
+        if span is None:
+            return None
+        low, high = span
+        return start + low, end if high < 0 else min(end, start + high)
+
+    def _piece_style(self, number: int) -> Style:
+        piece = self._pieces[number]
+        name = (
+            piece.author
+            if not self.heat or math.isnan(piece.logprob)
+            else f"heat-{heat_level(piece.logprob)}"
+        )
+        style = self._style(name)
+        if number == self.cursor and self.has_focus:
+            style += self._style("cursor")
+        return style
+
+    def _style(self, name: str) -> Style:
+        style = self._styles.get(name)
+        if style is None:
+            style = self._styles[name] = self.get_component_rich_style(f"text--{name}")
+        return style
+
+
+def heat_level(logprob: float) -> int:
+    """0 (expected) to 3 (a great surprise), by the bits of surprise: -log2 of the probability."""
+    return bisect_right(BITS, -logprob / math.log(2))
+
+
+def _cuts(low: int, high: int, chosen: tuple[int, int] | None) -> list[tuple[int, int, bool]]:
+    """[low, high) cut where the selection begins and ends: (low, high, selected)."""
+    if chosen is None or chosen[1] <= low or chosen[0] >= high:
+        return [(low, high, False)]
+    first, last = max(low, chosen[0]), min(high, chosen[1])
+    cuts = [(low, first, False), (first, last, True), (last, high, False)]
+    return [cut for cut in cuts if cut[0] < cut[1]]
+
+
+def _expand(text: str, column: int) -> tuple[str, int]:
+    """The text with its tabs as blanks, and the column after it."""
+    parts = []
+    for character in text:
+        width = width_of(character, column)
+        parts.append(" " * width if character == "\t" else character)
+        column += width
+    return "".join(parts), column
