@@ -10,19 +10,44 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterable
+from dataclasses import replace
+from functools import partial
 from typing import Protocol
 
 from textual.app import App, SystemCommand
 from textual.screen import Screen
 
-from sg_core.messages import Command, Event, Failed, Load, Loaded, Notice
+from sg_core import paths
+from sg_core.errors import SettingError
+from sg_core.messages import (
+    Command,
+    Done,
+    Event,
+    Failed,
+    Generate,
+    Load,
+    Loaded,
+    Notice,
+    Saved,
+    SetSampling,
+    SetThreads,
+    TrainingEnded,
+    TrainingStarted,
+)
+from sg_tui import clipboard, preferences
 from sg_tui.keys import ACTIONS, bindings
+from sg_tui.librarian import Librarian
+from sg_tui.preferences import Preferences
+from sg_tui.screens.help import HelpScreen
 from sg_tui.screens.mode import ModeScreen
+from sg_tui.screens.model_picker import ModelPicker
 from sg_tui.state import GenerationState
+from sg_tui.store import RunRecord
 from sg_tui.textsafe import safe_line
 from sg_tui.theme import DARK, LIGHT
 from sg_tui.training_state import TrainingState
 
+MOST_THREADS = 256
 FLUSH_SECONDS = 1 / 20
 SLOW_SECONDS = 0.025  # a flush that costs more makes the next ones come later
 LATEST_SECONDS = 0.5  # but never later than this
@@ -32,8 +57,8 @@ UNSEEN_SECONDS = 0.25  # between flushes while the terminal has no focus
 class EngineLike(Protocol):
     """What the app needs of sg_core.engine.Engine."""
 
-    events: deque[Event]
-
+    @property
+    def events(self) -> deque[Event]: ...
     @property
     def busy(self) -> bool: ...
     def start(self) -> None: ...
@@ -90,10 +115,14 @@ class SgApp(App[None]):
         self._early: deque[Event] = deque()  # events of an engine that could not be made
         self._not_before = 0.0
         self._requests = 0
-        self._theme_before = ""
+        self._loading = False
+        self.librarian = Librarian(paths.data_dir)
+        self.preferences, self._trouble = preferences.read(paths.config_dir())
+        self.generation.sampling = self.preferences.sampling
+        self.generation.max_tokens = self.preferences.max_tokens
         self.register_theme(DARK)
         self.register_theme(LIGHT)
-        self.theme = DARK.name
+        self.theme = LIGHT.name if self.preferences.theme == "light" else DARK.name
 
     # ------------------------------------------------------------ the engine
 
@@ -101,7 +130,9 @@ class SgApp(App[None]):
         self.call_after_refresh(self._begin)
 
     def _begin(self) -> None:
-        self.submit(Load(self.model, self.precision, self.generation.threads))
+        if self._trouble:
+            self.say(self._trouble, "warning")
+        self.load(self.model)
         self.set_interval(FLUSH_SECONDS, self._tick, name="flush")
         if self._given_engine is not None:
             self._given_engine.start()
@@ -123,6 +154,11 @@ class SgApp(App[None]):
     def _adopt(self, engine: EngineLike) -> None:
         self.engine = engine
 
+    def load(self, model: str) -> None:
+        """Load a model; the old one stays until it is there."""
+        self._loading = True
+        self.submit(Load(model, self.precision, self.generation.threads))
+
     def submit(self, command: Command) -> None:
         """Hand a command to the engine, now or as soon as there is one."""
         self._waiting.append(command)
@@ -141,6 +177,10 @@ class SgApp(App[None]):
         """Stop the running generation or benchmark within one token."""
         if self.engine is not None:
             self.engine.stop()
+            return
+        for command in [one for one in self._waiting if isinstance(one, Generate)]:
+            self._waiting.remove(command)
+            self._early.append(Done(command.request, "stopped", 0))
 
     # ------------------------------------------------------------ events
 
@@ -160,6 +200,8 @@ class SgApp(App[None]):
         for queue in (self._early, self.engine.events if self.engine else ()):
             for _ in range(len(queue)):
                 self._hand_on(queue.popleft(), screens)  # type: ignore[union-attr]  # the empty tuple has no turn
+        while self.librarian.notices:
+            self.say(self.librarian.notices.popleft(), "warning")
         if isinstance(self.screen, ModeScreen):
             self.screen.draw_all()
 
@@ -169,12 +211,27 @@ class SgApp(App[None]):
         match event:
             case Notice(text=text):
                 self.say(text)
+            case Failed(message=message, request=None) if self._loading:
+                self._loading = False
+                self.call_later(self.action_choose_model, message)
             case Failed(message=message):
                 self.say(message, "error")
             case Loaded(model=model, precision=precision):
+                self._loading = False
                 self.model, self.precision = model, precision
+            case TrainingStarted() | Saved() | TrainingEnded():
+                self._keep_run()
         for screen in screens:
             screen.handle(event)
+
+    def _keep_run(self) -> None:
+        """Note the run in the library: what it is, how far it came, how good it is."""
+        run, status = self.training.run, self.training.status
+        if run is None or not run.facts.out:
+            return
+        best = run.best.val_loss if run.best else None
+        record = RunRecord(run.facts.out, run.facts.model, run.facts.data, run.step, best, status)
+        self.librarian.ask(lambda store: store.save_run(record))
 
     def mode_screens(self) -> list[ModeScreen]:
         """The main screens that exist so far, seen or hidden."""
@@ -194,6 +251,67 @@ class SgApp(App[None]):
             return  # a dialog is open: it is answered first
         self.switch_mode(name)
 
+    def action_help(self) -> None:
+        if isinstance(self.screen, HelpScreen):
+            self.screen.dismiss()
+        else:
+            self.push_screen(HelpScreen())
+
+    def action_choose_model(self, trouble: str = "") -> None:
+        if not isinstance(self.screen, ModeScreen):
+            if trouble:
+                self.say(trouble, "error")
+            return
+        self.push_screen(ModelPicker(trouble, self.preferences.model), self._model_chosen)
+
+    def _model_chosen(self, model: str | None) -> None:
+        if model is not None:
+            self.load(model)
+
+    def set_sampling(self, name: str, value: float) -> None:
+        """Change one setting; a running generation follows at its next token."""
+        state = self.generation
+        try:
+            if name == "max_tokens":
+                state.max_tokens = max(1, min(1_000_000, int(value)))
+            elif name == "threads":
+                state.threads = min(int(value), MOST_THREADS) or None
+                self.submit(SetThreads(state.threads))
+            else:
+                state.sampling = replace(state.sampling, **{name: value})  # type: ignore[arg-type]  # validated there
+                self.submit(SetSampling(state.sampling))
+        except SettingError as problem:
+            self.say(str(problem), "warning")
+        state.version += 1
+
+    def action_copy_or_stop(self) -> None:
+        """The selection goes to the clipboard; without one, what runs is stopped. Never quits."""
+        text = getattr(self.focused, "selected_text", "") or self.screen.get_selected_text()
+        if text:
+            self.copy_to_clipboard(text)
+            self.screen.clear_selection()
+        elif self.generation.running or (self.engine is not None and self.engine.busy):
+            self.stop_engine()
+        else:
+            self.say("Nothing is selected, and nothing runs. Ctrl+Q leaves.")
+
+    def copy_to_clipboard(self, text: str) -> None:
+        self._clipboard = text
+        sequence, command = clipboard.osc52(text), clipboard.tool()
+        if sequence is not None and self._driver is not None:
+            self._driver.write(sequence)
+        if command is not None:
+            threading.Thread(target=clipboard.run_tool, args=(command, text), daemon=True).start()
+        elif sequence is None:
+            try:
+                self.say(
+                    f"Too long for this terminal's clipboard: it is in {clipboard.into_file(text, paths.data_dir())}"
+                )
+            except OSError as problem:
+                self.say(f"This can't be copied: {problem.strerror}", "error")
+            return
+        self.say(f"Copied {len(text):,} characters.")
+
     def action_toggle_theme(self) -> None:
         self.theme = LIGHT.name if self.theme == DARK.name else DARK.name
 
@@ -201,18 +319,35 @@ class SgApp(App[None]):
         self.exit()
 
     def on_unmount(self) -> None:
+        """The text and the settings are kept, the engine is let go; all within a second."""
+        for screen in self.mode_screens():
+            screen.keep()
+        self._keep_preferences()
         if self.engine is not None:
-            self.engine.close(timeout=0.7)
+            self.engine.close(timeout=0.6)
+        self.librarian.close(timeout=0.3)
+
+    def _keep_preferences(self) -> None:
+        state, write = self.generation, self._screen_stacks.get("write")
+        writing = getattr(write[0], "writing", None) if write else None
+        kept = Preferences(
+            mode=writing.mode if writing else self.preferences.mode,
+            theme="light" if self.theme == LIGHT.name else "dark",
+            model=self.model,
+            max_tokens=state.max_tokens,
+            cast=writing.cast if writing else self.preferences.cast,
+            sampling=state.sampling,
+        )
+        try:
+            preferences.write(paths.config_dir(), kept)
+        except OSError as problem:
+            self.log(f"settings were not kept: {problem}")
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """The palette: every action of the view that is seen, from the one table."""
-        scopes = {"app", getattr(screen, "MODE", "")}
         for action in ACTIONS:
-            if action.palette and action.scope in scopes:
-                target = "app" if action.scope == "app" else "screen"
-                name = f"app.{action.id}" if target == "app" else f"screen.{action.id}"
+            if action.palette and action.scope in ("app", getattr(screen, "MODE", "")):
+                run = self.run_action if action.scope == "app" else screen.run_action
                 yield SystemCommand(
-                    action.description,
-                    action.key_text,
-                    lambda name=name: self.call_later(self.run_action, name),
+                    action.description, action.key_text, partial(self.call_later, run, action.id)
                 )

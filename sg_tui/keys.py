@@ -1,6 +1,6 @@
 """One table of everything a person can do; bindings, footer, help, palette and README are made from it.
 
-A row's `id` names the method `action_<id>` of the place its scope means; "toggle('gelu')" has an argument.
+A row's `id` names the method `action_<id>` of the place its scope means; "flip('gelu')" has an argument.
 """
 
 from __future__ import annotations
@@ -69,9 +69,19 @@ _APP = (
     Action("mode('write')", ("f2",), "Write", "Complete text and chat", "app", priority=True),
     Action("mode('train')", ("f3",), "Train", "Train a model and watch it learn", "app", priority=True),
     Action("mode('bench')", ("f4",), "Bench", "Measure every optimization", "app", priority=True),
-    Action("command_palette", ("ctrl+p",), "palette", "Find any action by name", "app", footer=5, palette=False),
+    Action(
+        "command_palette", ("ctrl+p",), "palette", "Find any action by name", "app", footer=5, palette=False
+    ),
     Action("choose_model", ("ctrl+l",), "model", "Choose another model", "app", priority=True),
-    Action("copy_or_stop", ("ctrl+c",), "copy", "Copy the selection, or else stop", "app", palette=False),
+    Action(
+        "copy_or_stop",
+        ("ctrl+c",),
+        "copy",
+        "Copy the selection, or else stop",
+        "app",
+        priority=True,
+        palette=False,
+    ),
     Action("toggle_theme", ("f9",), "theme", "Dark or light colours", "app"),
     Action("quit", ("ctrl+q",), "quit", "Leave; the text is kept", "app", footer=6, priority=True),
 )
@@ -84,34 +94,62 @@ _WRITE = (
         "Send the prompt; empty: go on writing",
         "prompt",
         footer=1,
+        priority=True,
         palette=False,
     ),
-    Action("newline", ("ctrl+j", "shift+enter"), "new line", "A new line in the prompt", "prompt", palette=False),
+    Action(
+        "newline",
+        ("ctrl+j", "shift+enter"),
+        "new line",
+        "A new line in the prompt",
+        "prompt",
+        priority=True,
+        palette=False,
+    ),
     Action("older", ("up",), "", "An earlier prompt (in the first line)", "prompt", palette=False),
     Action("newer", ("down",), "", "A later prompt (in the last line)", "prompt", palette=False),
-    Action("stop", ("escape",), "stop", "Stop writing at once; else go to the text and back", "write", footer=1),
+    Action(
+        "stop", ("escape",), "stop", "Stop writing at once; else go to the text and back", "write", footer=1
+    ),
     Action("retry", ("ctrl+r",), "retry", "Write the last part again with another seed", "write", footer=3),
     Action("undo", ("ctrl+z",), "undo", "Take back the last part", "write", footer=4),
     Action("redo", ("ctrl+y",), "redo", "Put the part taken back in place again", "write"),
     Action("chat_or_complete", ("f5",), "chat", "Chat as in a play, or complete one text", "write", footer=4),
-    Action("panel", ("ctrl+t", "f6"), "panel", "Open or close the panel of a small screen", "write", footer=3),
-    Action("heat", ("f7",), "heat", "Colour every token by how much it surprised the model", "write", footer=7),
+    Action(
+        "panel",
+        ("ctrl+t", "f6"),
+        "panel",
+        "Open or close the panel of a small screen",
+        "write",
+        footer=3,
+        priority=True,
+    ),
+    Action(
+        "heat",
+        ("f7",),
+        "surprise",
+        "Tint every token by how much it surprised the model",
+        "write",
+        footer=7,
+        priority=True,
+    ),
     Action("new_text", ("ctrl+n",), "new", "Begin a new text; the old one is kept", "write", footer=7),
     Action("open_text", ("ctrl+o",), "open", "Open an earlier text", "write", footer=7),
     Action("save_text", ("ctrl+s",), "save", "Save the text to a file", "write", footer=7),
     *(
         Action(
-            f"toggle('{name}')",
+            f"flip('{name}')",
             (f"alt+{number}",),
             SWITCH_LABELS[name],
             f"Switch {SWITCH_LABELS[name]} on or off",
             "write",
+            priority=True,
         )
         for number, name in enumerate(Optimizations.names(), 1)
     ),
     *(
         Action(
-            f"toggle('{name}')",
+            f"flip('{name}')",
             (str(number),),
             "switches" if number == 1 else "",
             f"Switch {SWITCH_LABELS[name]} on or off",
@@ -122,9 +160,13 @@ _WRITE = (
         )
         for number, name in enumerate(Optimizations.names(), 1)
     ),
+    Action("flip('all')", ("alt+0",), "all", "Switch all off, or all on again", "write", priority=True),
+    Action(
+        "flip('all')", ("0",), "all", "Switch all off, or all on again", "document", footer=3, palette=False
+    ),
     Action("cursor_left", ("left",), "token", "The token before", "document", palette=False),
     Action("cursor_right", ("right",), "token", "The token after", "document", palette=False),
-    Action("to_prompt", ("enter", "i"), "prompt", "Back to the prompt", "document", footer=2, palette=False),
+    Action("to_prompt", ("enter",), "prompt", "Back to the prompt", "document", footer=2, palette=False),
 )
 
 _TRAIN = (
@@ -137,6 +179,7 @@ _TRAIN = (
     Action("new_run", ("n",), "new run", "Start another run (when none is under way)", "train", footer=2),
     Action("toggle_log", ("l",), "log", "Loss on a logarithmic or a linear axis", "train", footer=4),
     Action("next_x_axis", ("x",), "x axis", "Loss by step, by tokens or by time", "train", footer=4),
+    Action("compare", ("o",), "compare", "Draw earlier runs beside this one", "train", footer=7),
     Action("older_sample", ("comma",), "older", "The sample before", "train", footer=7),
     Action("newer_sample", ("full_stop",), "newer", "The next sample", "train", footer=7),
     Action("save_elsewhere", ("f",), "save to", "Save this run into another folder", "train"),
@@ -149,7 +192,9 @@ _TRAIN = (
     Action("pan_right", ("right",), "", "Move to what is right", "chart", palette=False),
     Action("pan_up", ("up",), "", "Move up", "chart", palette=False),
     Action("pan_down", ("down",), "", "Move down", "chart", palette=False),
-    Action("reset_scales", ("0", "home"), "all", "See the whole chart again", "chart", footer=6, palette=False),
+    Action(
+        "reset_scales", ("0", "home"), "all", "See the whole chart again", "chart", footer=6, palette=False
+    ),
 )
 _BENCH = (
     Action("ladder", ("enter",), "measure", "Measure the switches, one after another", "bench", footer=1),
@@ -210,7 +255,7 @@ def help_sections() -> list[tuple[str, list[tuple[str, str]]]]:
     for scope, title in SCOPES.items():
         rows: dict[str, str] = {}
         for action in actions(scope):
-            if action.id.startswith("toggle("):
+            if action.id.startswith("flip(") and "all" not in action.id:
                 rows["Alt+1 … Alt+7" if scope == "write" else "1 … 7"] = "Switch an optimization on or off"
             else:
                 rows[action.key_text] = action.description

@@ -54,6 +54,10 @@ class Manuscript:
         self._future: list[tuple[Turn, ...]] = []
         self._remade()
 
+    def copy(self) -> Manuscript:
+        """The text as it stands now, for another thread."""
+        return Manuscript(Turn(list(one.given), list(one.written), one.typed, one.seed) for one in self.turns)
+
     @property
     def text(self) -> str:
         """The whole raw text: what the model continues, what is saved and exported."""

@@ -57,6 +57,9 @@ class ModeScreen(Screen[None]):
     def handle(self, event: Event) -> None:
         """Take an event. Widgets are not touched here."""
 
+    def keep(self) -> None:
+        """The app ends: hand what must not be lost to the library."""
+
     def draw(self) -> None:
         """Show what has changed."""
 

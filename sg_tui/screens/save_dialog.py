@@ -22,11 +22,11 @@ class SaveDialog(Dialog[Path]):
 
     def __init__(self, text: str, title: str) -> None:
         super().__init__()
-        self._text, self._name = text, file_name(title)
+        self._text, self._file = text, file_name(title)
         self._warned: Path | None = None
 
     def body(self) -> Iterable[Widget]:
-        yield LineInput(self._name, placeholder="path of a file", id="path")
+        yield LineInput(self._file, placeholder="path of a file", id="path")
 
     @on(LineInput.Submitted)
     def _save(self, event: LineInput.Submitted) -> None:
@@ -36,7 +36,7 @@ class SaveDialog(Dialog[Path]):
         try:
             path = Path(event.value.strip()).expanduser()
             if path.is_dir():
-                path = path / self._name
+                path = path / self._file
             if path.exists() and path != self._warned:
                 self._warned = path
                 self.problem(f"{safe_line(path.name, 60)} exists: Enter again replaces it")

@@ -40,9 +40,7 @@ class TextPicker(Dialog[str]):
 
     def _list(self, words: str) -> None:
         wanted = words.casefold().split()
-        self._listed = [
-            text for text in self._texts if all(word in text.title.casefold() for word in wanted)
-        ]
+        self._listed = [text for text in self._texts if all(word in text.title.casefold() for word in wanted)]
         options = self.query_one(OptionList)
         options.clear_options()
         options.add_options([Option(_line(text)) for text in self._listed])

@@ -5,35 +5,48 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Literal
 
 from textual import on
 from textual.containers import Container, Vertical
 from textual.widget import Widget
 from textual.widgets import Input
 
+from sg_core import paths
 from sg_core.messages import (
     Event,
     Generate,
     PauseTraining,
     ResumeTraining,
+    Saved,
     SaveTraining,
     StopTraining,
     Train,
+    TrainingEnded,
 )
 from sg_tui.keys import Scope, actions, bindings
+from sg_tui.run_records import RunKeeper
 from sg_tui.screens.mode import ModeScreen
 from sg_tui.talk import Talk
-from sg_tui.training_state import Run, TrainingState
+from sg_tui.training_run import Run
+from sg_tui.training_state import TrainingState
 from sg_tui.widgets.line_input import LineInput
 from sg_tui.widgets.loss_chart import LossChart, Plot
 from sg_tui.widgets.run_form import RunForm
-from sg_tui.widgets.run_panel import RunPanel, steps_words
+from sg_tui.widgets.run_panel import EARLIER, RunPanel, steps_words
 from sg_tui.widgets.sample_view import SampleView
 
 REDRAW_SECONDS = 0.5  # between two drawings of the chart
 ANSWER_TOKENS = 200
 FORM_ACTIONS = {action.id for action in actions("form")}
 LIVE_ACTIONS = {action.id for action in actions("train")}
+Compared = Literal["session", "all", "none"]
+COMPARED: tuple[Compared, ...] = ("session", "all", "none")
+COMPARED_WORDS: dict[Compared, str] = {
+    "session": "Beside it: earlier runs of this session on the same text.",
+    "all": "Beside it: all earlier runs on the same text.",
+    "none": "Beside it: no other run.",
+}
 LINES = {"talk": "ask the model as it is now", "folder": "a folder to save this run in"}
 
 
@@ -49,6 +62,8 @@ class TrainScreen(ModeScreen):
     def __init__(self) -> None:
         super().__init__()
         self.talk = Talk()
+        self.keeper = RunKeeper(paths.runs_dir)
+        self.compared: Compared = "session"
         self.forming = True  # the form is shown, not a run
         self._line = ""  # what the line asks for: a key of LINES, or nothing
         self._told = ""  # the failure the form shows
@@ -71,6 +86,11 @@ class TrainScreen(ModeScreen):
     def on_mount(self) -> None:
         self.query_one("#line").display = False
         self._show_part()
+        self.keeper.look()
+
+    def on_unmount(self) -> None:
+        if self.state.live and self.state.run is not None:
+            self.keeper.keep(self.state.run, now=True)
 
     @property
     def state(self) -> TrainingState:
@@ -93,12 +113,16 @@ class TrainScreen(ModeScreen):
 
     def handle(self, event: Event) -> None:
         self.talk.take(event)
+        if isinstance(event, Saved | TrainingEnded) and self.state.run is not None:
+            self.keeper.keep(self.state.run, now=isinstance(event, TrainingEnded))
 
     def draw(self) -> None:
         parts = [part for kind in (RunForm, LossChart, SampleView, Plot) for part in self.query(kind)]
         if len(parts) < 4 or not all(part.is_mounted for part in parts):
             return
         state = self.state
+        while self.keeper.found:
+            state.remember(self.keeper.found.popleft())
         if self._starting and (state.run is not self._run_before or not state.live):
             self._starting = False
             if state.run is self._run_before:  # nothing came of it
@@ -115,7 +139,7 @@ class TrainScreen(ModeScreen):
         now = time.monotonic()
         if (state.version, chart.size) != self._drawn and now - self._drawn_at >= REDRAW_SECONDS:
             self._drawn, self._drawn_at = (state.version, chart.size), now
-            chart.show(state.run, state.earlier)
+            chart.show(state.run, self._beside(state))
             chart.redraw()
 
     def _draw_form(self, state: TrainingState) -> None:
@@ -127,19 +151,15 @@ class TrainScreen(ModeScreen):
             form.tell(state.failure, command is not None and command.data == "tinyshakespeare")
 
     def _go_on_words(self) -> str:
-        run = self.state.run
-        if self.state.live or run is None or not self._resumable:
-            return ""
-        return f"Go on with {run.name}, step {steps_words(run)}"
+        run = self.state.resumable
+        return f"Go on with {run.name}, step {steps_words(run)}" if run is not None else ""
 
-    @property
-    def _resumable(self) -> str:
-        """The folder of an ended run that has steps left, or nothing."""
-        state = self.state
-        if state.status != "ended" or state.run is None or state.run.saved is None:
-            return ""
-        unfinished = state.run.saved.step < state.run.facts.training.steps
-        return (state.run.facts.out or state.run.saved.folder) if unfinished else ""
+    def _beside(self, state: TrainingState) -> list[Run]:
+        """The earlier runs that are drawn beside the present one: on the same text, the newest few."""
+        if state.run is None or self.compared == "none":
+            return []
+        same = [run for run in state.earlier if run.facts.data == state.run.facts.data]
+        return [run for run in same if self.compared == "all" or not run.remembered][-EARLIER:]
 
     def _show_part(self) -> None:
         self.query_one("#form").display = self.forming
@@ -164,13 +184,11 @@ class TrainScreen(ModeScreen):
 
     @on(RunForm.GoOn)
     def _go_on(self) -> None:
-        if folder := self._resumable:
-            self._resume(folder)
+        if (run := self.state.resumable) is not None:
+            self._resume(run)
 
-    def _resume(self, folder: str) -> None:
-        run = self.state.run
-        every = run.facts.training.evaluate_every if run else 0
-        self._submit(Train(resume=folder, sample_every=every))
+    def _resume(self, run: Run) -> None:
+        self._submit(Train(resume=run.resumable, sample_every=run.facts.training.evaluate_every))
 
     def _submit(self, command: Train) -> None:
         self._starting, self._start_failed = True, False
@@ -193,8 +211,8 @@ class TrainScreen(ModeScreen):
             self.sg.submit(PauseTraining())
         elif self.state.status == "paused":
             self.sg.submit(ResumeTraining())
-        elif folder := self._resumable:
-            self._resume(folder)
+        elif not self.state.live and self.state.run is not None and self.state.run.resumable:
+            self._resume(self.state.run)
         elif not self.state.live:
             self.sg.say("This run is at its end. N starts another one.")
 
@@ -204,7 +222,9 @@ class TrainScreen(ModeScreen):
             return
         if run is not None and run.facts.out is None and self.state.unsaved_steps and not self._sure_to_stop:
             self._sure_to_stop = True
-            self.sg.say(f"{self.state.unsaved_steps:,} steps are saved nowhere. S again stops, F saves.", "warning")
+            self.sg.say(
+                f"{self.state.unsaved_steps:,} steps are saved nowhere. S again stops, F saves.", "warning"
+            )
             return
         self._sure_to_stop = False
         self.state.stopping()
@@ -225,6 +245,11 @@ class TrainScreen(ModeScreen):
     @on(LossChart.Zoomed)
     def _zoomed(self) -> None:
         self._drawn = (-1, None)
+
+    def action_compare(self) -> None:
+        self.compared = COMPARED[(COMPARED.index(self.compared) + 1) % len(COMPARED)]
+        self._drawn = (-1, None)
+        self.sg.say(COMPARED_WORDS[self.compared])
 
     def action_older_sample(self) -> None:
         self._look(-1)
@@ -263,7 +288,7 @@ class TrainScreen(ModeScreen):
             if text.strip():
                 self.sg.submit(SaveTraining(str(Path(text.strip()).expanduser())))
         else:
-            self._generate(f"{text}\n" if text else "\n")
+            self._generate(f"{text}\n" if not text or text.endswith(":") else text)
 
     def action_sample_now(self) -> None:
         self._generate("\n")

@@ -2,10 +2,365 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+from functools import partial
+from pathlib import Path
+
+from textual import on
+from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.content import Content
+from textual.widget import Widget
+
+from sg_core.messages import Done, Event, Failed, SetOptimizations, Token
+from sg_core.optimizations import Optimizations
+from sg_tui.keys import Scope, bindings
+from sg_tui.manuscript import Manuscript
 from sg_tui.screens.mode import ModeScreen
+from sg_tui.screens.save_dialog import SaveDialog
+from sg_tui.screens.text_picker import TextPicker
+from sg_tui.store import SavedText, Store
+from sg_tui.textsafe import safe_line
+from sg_tui.widgets.candidates_panel import CandidatesPanel
+from sg_tui.widgets.cast_bar import CastBar
+from sg_tui.widgets.compact_panel import CompactPanel
+from sg_tui.widgets.operations_panel import OperationsPanel
+from sg_tui.widgets.optimizations_panel import OptimizationsPanel
+from sg_tui.widgets.prompt import LONGEST_PASTE, Prompt
+from sg_tui.widgets.sampling_panel import SamplingPanel
+from sg_tui.widgets.speed_panel import SpeedPanel
+from sg_tui.widgets.text_view import TextView
+from sg_tui.writing import Writing
+
+ENDS = {
+    "length": "max tokens reached · Enter goes on",
+    "stopped": "stopped · Enter goes on",
+    "end of text": "the model ended the text",
+    "failed": "failed",
+}
 
 
 class WriteScreen(ModeScreen):
-    """Complete and chat."""
+    """Shows `writing`; asks the engine through it, and keeps the text in the library."""
 
     MODE = "write"
+    CSS_PATH = "../styles/write.tcss"
+    BINDINGS = bindings("write")  # type: ignore[assignment]  # a list of Binding is what Textual wants
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._writing: Writing | None = None
+        self._then: Callable[[], None] | None = None  # what waits for the running generation to end
+        self._drawn: tuple[object, ...] = ()
+
+    @property
+    def writing(self) -> Writing:
+        """The text, and how it is written."""
+        if self._writing is None:
+            preferences = self.sg.preferences
+            self._writing = Writing(chat=preferences.mode == "chat", cast=preferences.cast)
+        return self._writing
+
+    def body(self) -> Iterable[Widget]:
+        with Horizontal(id="write"):
+            with Vertical(id="left"):
+                yield TextView(id="text")
+                yield CompactPanel(id="compact")
+                yield CastBar(self.writing.cast, id="cast")
+                yield Prompt(id="prompt")
+            with VerticalScroll(id="side", can_focus=False):
+                yield SpeedPanel(id="speed")
+                yield OperationsPanel(id="operations")
+                yield OptimizationsPanel(id="optimizations")
+                yield SamplingPanel(id="sampling")
+                yield CandidatesPanel(id="candidates")
+
+    def on_mount(self) -> None:
+        self.query_one(Prompt).focus()
+        self._show_mode()
+
+    def scopes(self) -> tuple[Scope, ...]:
+        if isinstance(self.focused, Prompt):
+            return ("prompt", "write", "app")
+        if isinstance(self.focused, TextView):
+            return ("document", "write", "app")
+        return ("write", "app")
+
+    # ------------------------------------------------------------ events
+
+    def handle(self, event: Event) -> None:
+        request = self.sg.generation.request
+        match event:
+            case Token() if event.request == request:
+                self.writing.manuscript.write(event)
+            case Done() | Failed() if event.request == request and request:
+                self.keep()
+                if self._then is not None:
+                    then, self._then = self._then, None
+                    self.app.call_later(then)
+
+    def _when_stopped(self, then: Callable[[], None]) -> None:
+        """Do this now, or as soon as the running generation has been stopped."""
+        if self.sg.generation.running:
+            self._then = then
+            self.sg.stop_engine()
+        else:
+            then()
+
+    def keep(self) -> None:
+        """Hand the text as it is to the library."""
+        writing = self.writing
+        if writing.manuscript.empty:
+            return
+        copy, id, mode, model = writing.manuscript.copy(), writing.id, writing.mode, self.sg.model
+        self.sg.librarian.ask(lambda store: store.save_text(id, copy, model, mode))
+
+    # ------------------------------------------------------------ drawing
+
+    def draw(self) -> None:
+        view = self.query_one(TextView)
+        if not view.is_mounted:
+            return
+        state, manuscript = self.sg.generation, self.writing.manuscript
+        view.show(manuscript, state.running)
+        drawn = (
+            state.version,
+            manuscript.version,
+            len(manuscript.pieces),
+            view.cursor,
+            view.unseen,
+            self.size,
+        )
+        if drawn == self._drawn:
+            return
+        self._drawn = drawn
+        self.query_one(CompactPanel).show(state)
+        self.query_one(SpeedPanel).show(state)
+        self.query_one(OperationsPanel).show(state)
+        self.query_one(OptimizationsPanel).show(state)
+        self.query_one(SamplingPanel).show(state)
+        self.query_one(CandidatesPanel).show(view.cursor_piece)
+        self._show_frames(view)
+
+    def _show_frames(self, view: TextView) -> None:
+        """What stands in the frames of the text and of the prompt."""
+        state, writing = self.sg.generation, self.writing
+        title = safe_line(writing.manuscript.title, 40) or "a new text"
+        view.border_title = Content(title)
+        view.border_subtitle = f"↓ {view.unseen} more · End" if view.unseen else ""
+        prompt = self.query_one(Prompt)
+        prompt.border_subtitle = "Esc stops" if state.running else ENDS.get(state.reason, "")
+
+    def _show_mode(self) -> None:
+        """The frame of the prompt says what typing means."""
+        writing, prompt = self.writing, self.query_one(Prompt)
+        self.set_class(writing.chat, "-chat")
+        if writing.chat:
+            words = (
+                f"{safe_line(writing.cast.person, 20)} speaks, {safe_line(writing.cast.model, 20)} answers"
+            )
+            prompt.placeholder = "what you say; empty lets the other one go on"
+        else:
+            words = "goes on with your words"
+            prompt.placeholder = "type, then Enter; empty goes on"
+        prompt.border_title = Content(words)
+        self._drawn = ()
+
+    # ------------------------------------------------------------ writing
+
+    @on(Prompt.Sent)
+    def _send(self, event: Prompt.Sent) -> None:
+        typed, state = event.text, self.sg.generation
+        if state.running and not typed:
+            return
+        prompt = self.query_one(Prompt)
+        prompt.remember(typed)
+        prompt.put("")
+        self._when_stopped(lambda: self._begin(typed))
+
+    def _begin(self, typed: str) -> None:
+        self.writing.begin(typed, self.sg.generation.sampling.seed)
+        self._generate()
+
+    def _generate(self) -> None:
+        state = self.sg.generation
+        command = self.writing.command(self.sg.next_request(), state.max_tokens, state.sampling)
+        state.asked(command)
+        self.sg.submit(command)
+        self.query_one(TextView).go_to_end()
+        self.draw_all()
+
+    def action_stop(self) -> None:
+        if self.sg.generation.running:
+            self.sg.stop_engine()
+        elif self.has_class("-panel-open"):
+            self.remove_class("-panel-open")
+            self.query_one(Prompt).focus()
+        elif isinstance(self.focused, Prompt):
+            self.query_one(TextView).focus()
+        else:
+            self.query_one(TextView).move_cursor(None)
+            self.query_one(Prompt).focus()
+
+    def action_retry(self) -> None:
+        self._when_stopped(self._retry)
+
+    def _retry(self) -> None:
+        seed = (self.sg.generation.sampling.seed + 1) % (1 << 63)
+        if not self.writing.manuscript.begin_again(seed):
+            self.sg.say("There is nothing to write again yet.")
+            return
+        self.sg.set_sampling("seed", seed)
+        self._generate()
+
+    def action_undo(self) -> None:
+        self._when_stopped(self._undo)
+
+    def _undo(self) -> None:
+        manuscript, prompt = self.writing.manuscript, self.query_one(Prompt)
+        last = manuscript.turns[-1] if manuscript.turns else None
+        count = len(manuscript.turns)
+        if not manuscript.undo():
+            self.sg.say("There is nothing to take back.")
+        elif last is not None and len(manuscript.turns) < count and last.typed and not prompt.text:
+            prompt.put(last.typed)
+        self._changed()
+
+    def action_redo(self) -> None:
+        self._when_stopped(self._redo)
+
+    def _redo(self) -> None:
+        prompt, manuscript = self.query_one(Prompt), self.writing.manuscript
+        if not manuscript.redo():
+            self.sg.say("Nothing was taken back.")
+        elif prompt.text == manuscript.turns[-1].typed:
+            prompt.put("")  # what undo had put there stands in the text again
+        self._changed()
+
+    def _changed(self) -> None:
+        self.sg.generation.reason = ""
+        self._drawn = ()
+        self.keep()
+        self.draw_all()
+
+    # ------------------------------------------------------------ texts
+
+    def action_new_text(self) -> None:
+        self._when_stopped(lambda: self.show_text(Writing(self.writing.chat, self.writing.cast)))
+
+    def show_text(self, writing: Writing) -> None:
+        """Keep the present text and show another one."""
+        self.keep()
+        self._writing = writing
+        self.sg.generation.reason = ""
+        self._show_mode()
+        self.query_one(Prompt).focus()
+        self.draw_all()
+
+    def action_open_text(self) -> None:
+        self.keep()
+        self.sg.librarian.ask(self._list_texts)
+
+    def _list_texts(self, store: Store) -> None:
+        """On the librarian's thread."""
+        self.app.call_later(self._choose_text, store.texts())
+
+    def _choose_text(self, texts: list[SavedText]) -> None:
+        def fetch(id: str, store: Store) -> None:
+            self.app.call_later(self._opened, id, store.load_text(id))
+
+        def chosen(id: str | None) -> None:
+            if id is not None:
+                self.sg.librarian.ask(partial(fetch, id))
+
+        self.app.push_screen(TextPicker(texts), chosen)
+
+    def _opened(self, id: str, manuscript: Manuscript | None) -> None:
+        if manuscript is not None:
+            writing = Writing(self.writing.chat, self.writing.cast, manuscript, id)
+            self._when_stopped(lambda: self.show_text(writing))
+
+    def action_save_text(self) -> None:
+        manuscript = self.writing.manuscript
+        if manuscript.empty:
+            self.sg.say("There is nothing to save yet.")
+            return
+
+        def saved(path: Path | None) -> None:
+            if path is not None:
+                self.sg.say(f"Saved to {path}")
+
+        self.app.push_screen(SaveDialog(manuscript.text, manuscript.title), saved)
+
+    # ------------------------------------------------------------ settings
+
+    def action_flip(self, name: str) -> None:
+        state = self.sg.generation
+        if name in Optimizations.names():
+            optimizations = state.optimizations.toggled(name)
+        else:
+            every = state.optimizations == Optimizations()
+            optimizations = Optimizations.none() if every else Optimizations()
+        state.switch(optimizations)
+        self.sg.submit(SetOptimizations(optimizations))
+        self.draw_all()
+
+    @on(OptimizationsPanel.Flipped)
+    def _flip(self, event: OptimizationsPanel.Flipped) -> None:
+        self.action_flip(event.name)
+
+    @on(SamplingPanel.Changed)
+    def _set(self, event: SamplingPanel.Changed) -> None:
+        self.sg.set_sampling(event.name, event.value)
+        self.draw_all()
+
+    @on(CastBar.Changed)
+    def _recast(self, event: CastBar.Changed) -> None:
+        self.writing.cast = event.cast
+        self._show_mode()
+
+    def action_chat_or_complete(self) -> None:
+        self.writing.chat = not self.writing.chat
+        self._show_mode()
+        self.query_one(Prompt).focus()
+        self.draw_all()
+
+    def action_heat(self) -> None:
+        view = self.query_one(TextView)
+        view.set_heat(not view.heat)
+        if view.heat:
+            self.sg.say("The stronger the tint, the more a token surprised the model.")
+
+    @on(CompactPanel.Opened)
+    def action_panel(self) -> None:
+        self.toggle_class("-panel-open")
+        if self.has_class("-panel-open"):
+            self.query_one(OptimizationsPanel).focus()
+        else:
+            self.query_one(Prompt).focus()
+        self._drawn = ()
+        self.call_after_refresh(self.draw_all)
+
+    # ------------------------------------------------------------ between prompt and text
+
+    @on(TextView.CursorMoved)
+    def _cursor_moved(self) -> None:
+        self.draw()
+
+    @on(TextView.Typed)
+    def _typed(self, event: TextView.Typed) -> None:
+        prompt = self.query_one(Prompt)
+        prompt.focus()
+        prompt.insert(event.character)
+
+    @on(Prompt.Passed)
+    def _passed(self, event: Prompt.Passed) -> None:
+        if event.action == "undo":
+            self.action_undo()
+        else:
+            self.action_redo()
+
+    @on(Prompt.Shortened)
+    def _shortened(self, event: Prompt.Shortened) -> None:
+        self.sg.say(
+            f"The paste has {event.length:,} characters; the first {LONGEST_PASTE:,} were taken.", "warning"
+        )

@@ -18,7 +18,7 @@ from textual_plot.axis_formatter import AxisFormatter
 from sg_tui.figures import count, duration, number
 from sg_tui.keys import bindings
 from sg_tui.textsafe import safe_line
-from sg_tui.training_state import Run
+from sg_tui.training_run import Run
 from sg_tui.widgets.chart import (
     Floats,
     Window,
@@ -159,7 +159,7 @@ class LossChart(Vertical):
     def _set_ticks(self, plot: Plot) -> None:
         plot.set_xticks(None)
         plot.set_yticks(None)
-        across, down = max(2, plot.size.width // 10), max(2, plot.size.height // 3)
+        across, down = max(2, plot.size.width // 10), max(4, plot.size.height // 3)
         if self.x_axis == "time":
             plot.set_x_formatter(Ticks(duration_ticks, duration, across))
         else:

@@ -9,10 +9,12 @@ from textual.content import Content
 from sg_core.messages import Phase
 from sg_tui.figures import duration, nats, number
 from sg_tui.textsafe import safe_line
-from sg_tui.training_state import Run, TrainingState
+from sg_tui.training_run import Run
+from sg_tui.training_state import TrainingState
 from sg_tui.widgets.loss_chart import NANOGPT, letter
 from sg_tui.widgets.panel import Panel, lines, meter
 
+EARLIER = 6  # runs listed
 LABEL = 15  # cells of a label
 SIGNS = {"running": "▶ training", "paused": "‖ paused", "stopping": "■ stopping", "starting": "… starting"}
 ENDS = {"finished": "✓ finished", "stopped": "■ stopped", "failed": "✗ failed"}
@@ -72,7 +74,7 @@ def _column(state: TrainingState, width: int) -> list[Content]:
         rows += [Content(""), *_failure(state)]
     if state.earlier:
         rows += [Content(""), Content.styled("earlier runs, and their average loss", "$faint")]
-    for run in state.earlier[-6:]:
+    for run in state.earlier[-EARLIER:]:
         words = f"{letter(run)}  {safe_line(run.name, width - 22)}, step {run.step:,}"
         rows.append(
             Content.assemble((f"{words:<{width - 8}}", "$faint"), (f"{nats(run.curve.average):>7}", "$foreground"))
@@ -162,7 +164,7 @@ def _narrow(state: TrainingState, width: int) -> list[Content]:
 def _progress(state: TrainingState, run: Run, width: int) -> Content:
     """Where the run is: words, most wanted first, and a bar in the room they leave."""
     share = run.step / run.facts.training.steps
-    phase = phase_words(state.phase) if state.live else ""
+    phase = phase_words(state.phase) if state.status == "starting" else ""
     groups = [
         Content.styled(status_words(state), "bold $primary"),
         Content.styled(f"step {steps_words(run)}", "$foreground"),

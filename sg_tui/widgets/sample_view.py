@@ -9,7 +9,8 @@ from textual.widgets import Static
 
 from sg_tui.talk import Talk
 from sg_tui.textsafe import safe, safe_line
-from sg_tui.training_state import Run, TrainingState
+from sg_tui.training_run import Run
+from sg_tui.training_state import TrainingState
 
 
 class SampleView(VerticalScroll):

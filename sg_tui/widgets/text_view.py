@@ -15,6 +15,7 @@ from textual.scroll_view import ScrollView
 from textual.selection import Selection
 from textual.strip import Strip
 
+from sg_tui.keys import bindings
 from sg_tui.manuscript import Manuscript, Piece
 from sg_tui.textsafe import raw_index, safe
 from sg_tui.widgets.wrapping import WrappedText, width_of
@@ -43,6 +44,8 @@ class TextView(ScrollView, can_focus=True):
         "text--heat-2",
         "text--heat-3",
     }
+
+    BINDINGS = bindings("document")  # type: ignore[assignment]  # a list of Binding is what Textual wants
 
     class CursorMoved(Message):
         """The token under the cursor is another one, or none."""
@@ -135,6 +138,12 @@ class TextView(ScrollView, can_focus=True):
         super().notify_style_update()
         self._styles.clear()
 
+    def go_to_end(self) -> None:
+        """Follow the tail again."""
+        self.move_cursor(None)
+        self.unseen = 0
+        self.scroll_end(animate=False, immediate=True, x_axis=False)
+
     # ------------------------------------------------------------ the cursor on a token
 
     @property
@@ -165,6 +174,18 @@ class TextView(ScrollView, can_focus=True):
         """Move the cursor to the token before or after; it begins at the last one."""
         last = len(self._pieces)
         self.move_cursor((last if self.cursor is None else self.cursor) + by)
+
+    def action_cursor_left(self) -> None:
+        self.step_cursor(-1)
+
+    def action_cursor_right(self) -> None:
+        self.step_cursor(1)
+
+    def action_to_prompt(self) -> None:
+        self.post_message(self.Typed(""))
+
+    async def action_flip(self, name: str) -> None:
+        await self.screen.run_action(f"flip({name!r})")
 
     def piece_at(self, row: int, cell: int) -> int | None:
         """Index of the piece shown there."""
