@@ -17,7 +17,22 @@ from sg_core.kernels.layernorm import layernorm_backward_input, layernorm_backwa
 from sg_core.kernels.linear import linear_backward_input, linear_backward_weight, linear_forward
 from sg_core.kernels.team import barrier, share_start
 from sg_core.parameters import (
-    FC_B, FC_W, LN1_B, LN1_W, LN2_B, LN2_W, LNF_B, LNF_W, MLP_B, MLP_W, PROJ_B, PROJ_W, QKV_B, QKV_W, WPE, WTE,
+    FC_B,
+    FC_W,
+    LN1_B,
+    LN1_W,
+    LN2_B,
+    LN2_W,
+    LNF_B,
+    LNF_W,
+    MLP_B,
+    MLP_W,
+    PROJ_B,
+    PROJ_W,
+    QKV_B,
+    QKV_W,
+    WPE,
+    WTE,
 )  # fmt: skip
 from sg_core.transformer import ATTENTION_DROPOUT, MLP_DROPOUT, PROJECTION_DROPOUT, dropout_key, matrix
 
@@ -96,7 +111,8 @@ def backward(
     """dparameters += gradients of scale * sum(losses); losses (M,) = nats of each of the M = B*T targets.
 
     ids (B, T), targets (M,) int32; `activations` are the kept ones of `forward` on the same ids, rate and key.
-    dx, dbranch, dnorm (M, C), dwide (M, 4C), dqkv (M, 3C), statistics (M, 2), scratch (threads, 3*ROWS*T + 2*hs*T): room.
+    Room: dx, dbranch, dnorm (M, C), dwide (M, 4C), dqkv (M, 3C), statistics (M, 2), and scratch
+    (threads, 3*ROWS*T + 2*hs*T).
     """
     B, T = ids.shape
     M = B * T

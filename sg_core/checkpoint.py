@@ -137,9 +137,7 @@ def _write_files(
     (folder / "arrays").mkdir()
     for name, array in arrays.items():
         if not _ARRAY_NAME.fullmatch(name) or array.dtype.kind not in "biuf":
-            raise CheckpointError(
-                f"array {name!r} of {array.dtype} can't be saved; name it plainly, give it numbers"
-            )
+            raise CheckpointError(f"array {name!r} of {array.dtype} can't be saved; name it plainly, give it numbers")
         written = _write(folder / "arrays" / f"{name}.npy", _npy_pieces(array))
         files[f"arrays/{name}.npy"] = {**written, "dtype": array.dtype.str, "shape": list(array.shape)}
     _sync_folder(folder / "arrays")
@@ -272,13 +270,9 @@ def load_checkpoint(run: Path) -> Checkpoint:
             passed_over.append(str(problem))
     if passed_over:
         others = f" ({len(passed_over) - 1} more can't be used either)" if len(passed_over) > 1 else ""
-        raise CheckpointError(
-            f"{passed_over[0]}{others}; {shown(run)} holds no good checkpoint: start a new run"
-        )
+        raise CheckpointError(f"{passed_over[0]}{others}; {shown(run)} holds no good checkpoint: start a new run")
     if not run.is_dir():
-        raise CheckpointError(
-            f"there is no run at {shown(run)}; give the folder that a training was saved to"
-        )
+        raise CheckpointError(f"there is no run at {shown(run)}; give the folder that a training was saved to")
     raise CheckpointError(f"{shown(run)} holds no checkpoint; give the folder that a training was saved to")
 
 
@@ -326,9 +320,7 @@ def _read_array(path: Path, file: BinaryIO, entry: Mapping[str, Any]) -> AnyArra
     try:
         array = np.empty(shape, dtype)
     except MemoryError as problem:
-        raise RefusedError(
-            f"{shown(path)} takes {entry['size'] / 1e6:,.0f} MB, more memory than there is"
-        ) from problem
+        raise RefusedError(f"{shown(path)} takes {entry['size'] / 1e6:,.0f} MB, more memory than there is") from problem
     digest = hashlib.sha256(file.read(header_size))
     room = _bytes_of(array)
     done = 0

@@ -30,8 +30,8 @@ class Token:
 
     text: safe to concatenate: bytes of an unfinished UTF-8 character, or of what may become a stop string, wait for a
     later token. logprob: natural log of the model's own probability, before temperature and filters. top: the
-    likeliest (id, logprob). ms: computing and choosing it; op_ms: {operation: ms}, in order. context_moved: > 0 when the context was
-    full just before this token, and only that many tokens were kept.
+    likeliest (id, logprob). ms: computing and choosing it; op_ms: {operation: ms}, in order. context_moved: > 0 when
+    the context was full just before this token, and only that many tokens were kept.
     """
 
     id: int

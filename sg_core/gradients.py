@@ -76,24 +76,37 @@ class BatchPass:
         return self._losses.copy()
 
     def loss_and_gradients(
-        self, ids: IntArray, targets: IntArray, gradients: Parameters, rate: float = 0.0, key: int = 0, share: float = 1.0
+        self,
+        ids: IntArray,
+        targets: IntArray,
+        gradients: Parameters,
+        rate: float = 0.0,
+        key: int = 0,
+        share: float = 1.0,
     ) -> float:
         """Mean nats of a batch; `gradients` += share * gradient of that mean. rate, key: dropout and its mask."""
         B, T = self.shape
         rows, C = B * T, self._channels
         parameters, activations = self._parameters, self._activations
         if self._backward_room is None:
-            self._backward_room = (
-                np.empty((rows, C), np.float32), np.empty((rows, C), np.float32), np.empty((rows, C), np.float32),
-                np.empty((rows, 4 * C), np.float32), np.empty((rows, 3 * C), np.float32), np.empty((rows, 2), np.float32),
-                np.empty((self._team.threads, (3 * ROWS + 2 * parameters.config.head_size) * T), np.float32),
-            )  # fmt: skip
+            scratch = (3 * ROWS + 2 * parameters.config.head_size) * T
+            shapes = [
+                (rows, C),
+                (rows, C),
+                (rows, C),
+                (rows, 4 * C),
+                (rows, 3 * C),
+                (rows, 2),
+                (self._team.threads, scratch),
+            ]
+            self._backward_room = tuple(np.empty(shape, np.float32) for shape in shapes)
         self._forward(ids, rate, key, self._logits, 0)
         plan = parameters.layout
         self._team.run(
             backward, ids, targets.reshape(-1), C, parameters.config.n_head, self._epsilon,
             parameters.arena, gradients.arena, plan.blocks, plan.ends,
             activations.arena, activations.places, activations.embedding, activations.final_norm,
-            *self._backward_room, np.float32(rate), np.uint32(key), self._logits, self._losses, np.float32(share / rows),
+            *self._backward_room, np.float32(rate), np.uint32(key),
+            self._logits, self._losses, np.float32(share / rows),
         )  # fmt: skip
         return float(self._losses.sum() / rows)

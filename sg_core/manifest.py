@@ -100,9 +100,7 @@ def read_manifests(folders: Iterable[Path]) -> tuple[list[Manifest], list[str]]:
 def sizes_fit(manifest: Manifest) -> bool:
     """Whether every listed file is there with its size; its bytes are not read."""
     try:
-        return all(
-            (manifest.folder / name).stat().st_size == entry["size"] for name, entry in manifest.files.items()
-        )
+        return all((manifest.folder / name).stat().st_size == entry["size"] for name, entry in manifest.files.items())
     except OSError:
         return False
 

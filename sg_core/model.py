@@ -57,7 +57,9 @@ class GPT2:
         return cls(config, parameters, tokenizer, str(name))
 
     @classmethod
-    def random(cls, config: GPT2Config, seed: int = 0, tokenizer: Tokenizer | None = None, name: str = "random") -> GPT2:
+    def random(
+        cls, config: GPT2Config, seed: int = 0, tokenizer: Tokenizer | None = None, name: str = "random"
+    ) -> GPT2:
         """GPT-2's initialisation from a seed."""
         parameters = Parameters(config)
         parameters.initialize(seed)
@@ -78,9 +80,12 @@ class GPT2:
             raise SettingError(f"{array.size} ids were given; the context takes from 1 to {self.config.n_ctx}")
         return BatchPass(self.parameters, 1, array.size, self._shared_team()).logits(array.reshape(1, -1))
 
-    def loss_and_gradients(self, inputs: npt.ArrayLike, targets: npt.ArrayLike) -> tuple[float, Mapping[str, FloatArray]]:
+    def loss_and_gradients(
+        self, inputs: npt.ArrayLike, targets: npt.ArrayLike
+    ) -> tuple[float, Mapping[str, FloatArray]]:
         """(B, T), (B, T) ids -> mean nats per token, and its gradient by name, without dropout."""
-        x, y = np.asarray(inputs), np.asarray(targets)
+        x: npt.NDArray[Any] = np.asarray(inputs)
+        y: npt.NDArray[Any] = np.asarray(targets)
         if x.ndim != 2 or x.shape != y.shape or x.size == 0:
             raise SettingError(f"inputs {x.shape} and targets {y.shape} must both be (B, T)")
         if x.shape[1] > self.config.n_ctx:
@@ -88,7 +93,7 @@ class GPT2:
         x = np.ascontiguousarray(self.check_ids(x.ravel()), np.int32).reshape(x.shape)
         y = np.ascontiguousarray(self.check_ids(y.ravel()), np.int32).reshape(y.shape)
         gradients = Parameters(self.config)
-        batch = BatchPass(self.parameters, x.shape[0], x.shape[1], self._shared_team())
+        batch = BatchPass(self.parameters, int(x.shape[0]), int(x.shape[1]), self._shared_team())
         return batch.loss_and_gradients(x, y, gradients), gradients
 
     def save_pretrained(self, folder: str | Path, dtype: str = "F32") -> None:
@@ -106,7 +111,9 @@ class GPT2:
         wrong = (array < 0) | (array >= self.config.vocab_size)
         if wrong.any():
             first = int(array[wrong][0])
-            raise SettingError(f"token id {first} is not in the vocabulary; ids go from 0 to {self.config.vocab_size - 1}")
+            raise SettingError(
+                f"token id {first} is not in the vocabulary; ids go from 0 to {self.config.vocab_size - 1}"
+            )
         return array
 
     def not_finite(self) -> list[str]:

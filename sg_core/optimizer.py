@@ -34,7 +34,9 @@ def _update(
     thread: int, threads: int, cells: Any, parameters: Any, gradients: Any, first: Any, second: Any, decayed: int,
     rate: float, beta1: float, beta2: float, epsilon: float, decay: float, step: int, scale: float,
 ) -> None:  # fmt: skip
-    adamw(parameters, gradients, first, second, decayed, rate, beta1, beta2, epsilon, decay, step, scale, thread, threads)
+    adamw(
+        parameters, gradients, first, second, decayed, rate, beta1, beta2, epsilon, decay, step, scale, thread, threads
+    )
     barrier(cells, threads)
 
 

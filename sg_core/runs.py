@@ -108,9 +108,11 @@ def _new_model(
             progress("vocabulary", done, total)
 
     tokenizer = learn_vocabulary(text, config.vocab_size, learned)
-    return GPT2.random(
+    model = GPT2.random(
         replace(config, vocab_size=tokenizer.vocab_size), seed=seed, tokenizer=tokenizer, name="new model"
     )
+    model.parameters.initialize_small(seed)
+    return model
 
 
 def write_request(folder: Path, request: RunRequest) -> None:

@@ -49,9 +49,7 @@ def read_header(file: BufferedReader, where: str) -> dict[str, StoredTensor]:
     """
     size = os.fstat(file.fileno()).st_size
     if size < 8:
-        raise ModelFileError(
-            f"{where} has {size} bytes; a safetensors file begins with 8 bytes of header length"
-        )
+        raise ModelFileError(f"{where} has {size} bytes; a safetensors file begins with 8 bytes of header length")
     file.seek(0)
     length = int.from_bytes(file.read(8), "little")
     if length > LARGEST_HEADER:
@@ -82,9 +80,7 @@ def _tensor(name: str, entry: Any, begin: int, where: str) -> StoredTensor:
         raise ModelFileError(f"{label} lacks dtype, shape or data_offsets, or has more than these")
     dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
     if not isinstance(dtype, str) or dtype not in SIZES:
-        raise ModelFileError(
-            f"{label} has the unknown dtype {shown(dtype)[:40]!r}; {', '.join(READABLE)} can be read"
-        )
+        raise ModelFileError(f"{label} has the unknown dtype {shown(dtype)[:40]!r}; {', '.join(READABLE)} can be read")
     if not _are_counts(shape) or len(shape) > 16:
         raise ModelFileError(f"{label} has the shape {shown(shape)[:80]}; a list of sizes is needed")
     if not _are_counts(offsets) or len(offsets) != 2 or offsets[0] > offsets[1]:
@@ -110,15 +106,11 @@ def _check_cover(tensors: list[StoredTensor], begin: int, size: int, where: str)
         label = f"{where}: tensor {shown(tensor.name)!r}"
         if tensor.start != end:
             fault = (
-                "overlaps the one before it"
-                if tensor.start < end
-                else f"leaves {tensor.start - end:,} bytes unused"
+                "overlaps the one before it" if tensor.start < end else f"leaves {tensor.start - end:,} bytes unused"
             )
             raise ModelFileError(f"{label} {fault}; the file is damaged")
         if tensor.stop > size:
-            raise ModelFileError(
-                f"{label} ends {tensor.stop - size:,} bytes after the file; the file is cut off"
-            )
+            raise ModelFileError(f"{label} ends {tensor.stop - size:,} bytes after the file; the file is cut off")
         end = tensor.stop
     if end != size:
         raise ModelFileError(f"{where} has {size - end:,} bytes after its last tensor; the file is damaged")
@@ -133,9 +125,7 @@ def read_tensor(file: BufferedReader, tensor: StoredTensor, where: str) -> Float
     except OSError as problem:
         raise ModelFileError(f"{where} can't be read: {reason(problem)}") from problem
     if count != raw.size:
-        raise ModelFileError(
-            f"{where} ends inside the tensor {shown(tensor.name)!r}: it changed while it was read"
-        )
+        raise ModelFileError(f"{where} ends inside the tensor {shown(tensor.name)!r}: it changed while it was read")
     return _as_float32(raw, tensor, where).reshape(tensor.shape)
 
 
@@ -147,8 +137,7 @@ def _as_float32(raw: npt.NDArray[np.uint8], tensor: StoredTensor, where: str) ->
     kinds = {"F32": "<f4", "F16": "<f2", "F64": "<f8"}
     if tensor.dtype not in kinds:
         raise ModelFileError(
-            f"{where}: tensor {shown(tensor.name)!r} has the dtype {tensor.dtype}; "
-            f"{', '.join(READABLE)} can be read"
+            f"{where}: tensor {shown(tensor.name)!r} has the dtype {tensor.dtype}; {', '.join(READABLE)} can be read"
         )
     with np.errstate(over="ignore"):  # a float64 beyond float32 becomes infinite, which the model reports
         return raw.view(kinds[tensor.dtype]).astype(np.float32, copy=False)

@@ -49,7 +49,10 @@ def candidates(logits: FloatArray, sampling: Sampling) -> tuple[npt.NDArray[np.i
     kept = weights[ids]
     if sampling.top_p < 1.0:
         before = np.cumsum(kept) - kept  # weight of everything likelier
-        ids, kept = ids[before < max(sampling.top_p * total, 1e-300)], kept[before < max(sampling.top_p * total, 1e-300)]
+        ids, kept = (
+            ids[before < max(sampling.top_p * total, 1e-300)],
+            kept[before < max(sampling.top_p * total, 1e-300)],
+        )
     if sampling.min_p > 0.0:
         ids, kept = ids[kept >= sampling.min_p], kept[kept >= sampling.min_p]
     return ids, kept / kept.sum()

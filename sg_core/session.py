@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 PRECISIONS = ("f32",)
 MOST_THREADS = 256
 _CHUNK = 64  # positions of a prompt computed in one call: a stop is seen between two calls
-_SMALL_MODEL = 48 << 20  # weights of fewer bytes are read from the cache so fast that a second thread costs more than it gives
+_SMALL_MODEL = (
+    48 << 20
+)  # weights of fewer bytes are read from the cache so fast that a second thread costs more than it gives
 _TABLE = gelu_table()
 
 
@@ -40,7 +42,9 @@ class Session:
     `optimizations`, `sampling` and `threads` may be set at any time; they act from the next token on.
     """
 
-    def __init__(self, model: GPT2, optimizations: Optimizations, precision: str = "f32", threads: int | None = None) -> None:
+    def __init__(
+        self, model: GPT2, optimizations: Optimizations, precision: str = "f32", threads: int | None = None
+    ) -> None:
         if precision not in PRECISIONS:
             raise SettingError(f"precision is {precision!r}; choose from {', '.join(PRECISIONS)}")
         self.model = model
@@ -86,8 +90,8 @@ class Session:
     ) -> Iterator[Token]:
         """Continue `prompt`, a text or token ids. What the session already holds of it is not computed again.
 
-        sampling None keeps the session's. progress(done, total) is called while the prompt is computed; cancelled() is
-        asked between two calls of the engine. Afterwards `finish_reason` is "length", "stop", "end of text" or "stopped".
+        sampling None keeps the session's. progress(done, total) is called while the prompt is computed; cancelled()
+        is asked between two calls. Afterwards `finish_reason` is "length", "stop", "end of text" or "stopped".
         Raises SettingError.
         """
         return generate(self, prompt, max_tokens, sampling, stop, progress, cancelled)
@@ -174,7 +178,8 @@ class Session:
         self.times.fill(0)
         base = 0 if self._activations.kept else new
         self._run(new, stop, stop - base - rows, stop - base)
-        return self._logits[rows - 1]
+        logits: FloatArray = self._logits[rows - 1]
+        return logits
 
     def _choose_activations(self) -> None:
         """Kept activations while a switch that is off needs earlier rows; the small shared ones otherwise."""

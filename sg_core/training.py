@@ -53,15 +53,17 @@ class Evaluation:
 class Trainer:
     """Trains `model` on `dataset`. Every number depends on the data, the settings and the step alone."""
 
-    def __init__(
-        self, model: GPT2, dataset: TextDataset, config: TrainingConfig, threads: int | None = None
-    ) -> None:
+    def __init__(self, model: GPT2, dataset: TextDataset, config: TrainingConfig, threads: int | None = None) -> None:
         if config.context > model.config.n_ctx:
-            raise SettingError(f"context is {config.context}; the model's own context, {model.config.n_ctx}, is the most")
+            raise SettingError(
+                f"context is {config.context}; the model's own context, {model.config.n_ctx}, is the most"
+            )
         dataset.require(config.context)
         highest = int(max(dataset.train_ids.max(), dataset.validation_ids.max()))
         if highest >= model.config.vocab_size:
-            raise DataError(f"the text has token {highest}; the model's vocabulary ends at {model.config.vocab_size - 1}")
+            raise DataError(
+                f"the text has token {highest}; the model's vocabulary ends at {model.config.vocab_size - 1}"
+            )
         model.require_finite()
         self.model = model
         self.dataset = dataset
@@ -107,8 +109,8 @@ class Trainer:
         self.step_count += 1
         if self._skipped_in_a_row >= _MOST_SKIPPED:
             raise TrainingError(
-                f"the loss was not finite in {_MOST_SKIPPED} steps in a row, up to step {self.step_count}; the weights are "
-                "those of the last good step: try a lower learning rate"
+                f"the loss was not finite in {_MOST_SKIPPED} steps in a row, up to step {self.step_count}; "
+                "the weights are those of the last good step: try a lower learning rate"
             )
         tokens = config.accumulation * config.batch_size * config.context
         return StepResult(self.step_count, loss, rate, norm, tokens / (time.perf_counter() - began), not usable)
@@ -188,7 +190,11 @@ class Trainer:
             training = TrainingConfig(**info["training"])
             data = info["data"]
             saved = TextDataset(
-                data["name"], arrays["train_ids"], arrays["validation_ids"], data["train_chars"], data["validation_chars"]
+                data["name"],
+                arrays["train_ids"],
+                arrays["validation_ids"],
+                data["train_chars"],
+                data["validation_chars"],
             )
             if dataset is not None and dataset.fingerprint != data["fingerprint"]:
                 raise CheckpointError(

@@ -21,12 +21,29 @@ from sg_core.kernels.residual import residual_forward
 from sg_core.kernels.simd import nanoseconds
 from sg_core.kernels.team import barrier
 from sg_core.parameters import (
-    FC_B, FC_W, LN1_B, LN1_W, LN2_B, LN2_W, LNF_B, LNF_W, MLP_B, MLP_W, PROJ_B, PROJ_W, QKV_B, QKV_W, WPE, WTE,
+    FC_B,
+    FC_W,
+    LN1_B,
+    LN1_W,
+    LN2_B,
+    LN2_W,
+    LNF_B,
+    LNF_W,
+    MLP_B,
+    MLP_W,
+    PROJ_B,
+    PROJ_W,
+    QKV_B,
+    QKV_W,
+    WPE,
+    WTE,
 )  # fmt: skip
 
 # Operations whose time is told apart; the sampler adds its own.
 OPERATIONS = ("embedding", "layernorm", "qkv", "attention", "linear", "gelu", "residual", "unembedding")
-EMBEDDING_TIME, LAYERNORM_TIME, QKV_TIME, ATTENTION_TIME, LINEAR_TIME, GELU_TIME, RESIDUAL_TIME, UNEMBEDDING_TIME = range(8)
+EMBEDDING_TIME, LAYERNORM_TIME, QKV_TIME, ATTENTION_TIME, LINEAR_TIME, GELU_TIME, RESIDUAL_TIME, UNEMBEDDING_TIME = (
+    range(8)
+)
 # Cells of `starts`: the first position each kind of operation computes.
 LAYERNORM, ATTENTION, LINEAR, GELU_START, RESIDUAL = range(5)
 # Sites of dropout in a block; each draws its own mask.
@@ -48,7 +65,7 @@ def dropout_key(key: Any, layer: int, site: int) -> Any:
 @kernel
 def _tick(times: Any, operation: int, before: int, thread: int) -> int:
     """Thread 0 books the time since `before`; returns the time now."""
-    now = nanoseconds()
+    now: int = nanoseconds()
     if thread == 0:
         times[operation] += now - before
     return now
@@ -123,7 +140,9 @@ def forward(
                 layer_keys, layer_values, qkv, base, starts[ATTENTION], stop, heads, hs, thread, threads
             )
             barrier(cells, threads)
-            attention_cached(mixed, qkv, layer_keys, layer_values, base, starts[ATTENTION], stop, scratch, thread, threads)
+            attention_cached(
+                mixed, qkv, layer_keys, layer_values, base, starts[ATTENTION], stop, scratch, thread, threads
+            )
         else:
             site = dropout_key(key, layer + 1, ATTENTION_DROPOUT)
             attention_forward(mixed, qkv, B, stop, heads, scratch, rate, site, thread, threads)

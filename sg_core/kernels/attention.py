@@ -23,7 +23,16 @@ _ZERO = np.float32(0.0)
 
 @kernel
 def scatter_keys_values(
-    keys: Any, values: Any, qkv: Any, base: int, start: int, stop: int, heads: int, head_size: int, thread: int, threads: int
+    keys: Any,
+    values: Any,
+    qkv: Any,
+    base: int,
+    start: int,
+    stop: int,
+    heads: int,
+    head_size: int,
+    thread: int,
+    threads: int,
 ) -> None:
     """Copy k and v of positions start:stop out of qkv (rows, 3C), whose row 0 is position `base`, into the cache.
 
@@ -83,7 +92,16 @@ def attend(
 
 @kernel
 def attention_cached(
-    out: Any, qkv: Any, keys: Any, values: Any, base: int, start: int, stop: int, scratch: Any, thread: int, threads: int
+    out: Any,
+    qkv: Any,
+    keys: Any,
+    values: Any,
+    base: int,
+    start: int,
+    stop: int,
+    scratch: Any,
+    thread: int,
+    threads: int,
 ) -> None:
     """Attention of positions start:stop into out (rows, C), from qkv (rows, 3C) and one layer of the KV cache.
 

@@ -23,7 +23,9 @@ def log_sum_exp(logits: Any) -> Any:
 
 
 @row_kernel
-def cross_entropy_forward(losses: Any, logits: Any, targets: Any, first: int, rows: int, thread: int, threads: int) -> None:
+def cross_entropy_forward(
+    losses: Any, logits: Any, targets: Any, first: int, rows: int, thread: int, threads: int
+) -> None:
     """losses[first + m] (float64, nats) = -log softmax(logits (M, V))[targets[first + m]]."""
     for m in range(share_start(rows, thread, threads), share_start(rows, thread + 1, threads)):
         losses[first + m] = log_sum_exp(logits[m]) - np.float64(logits[m, targets[first + m]])

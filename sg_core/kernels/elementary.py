@@ -21,7 +21,7 @@ _P3, _P4, _P5 = np.float32(4.1665795894e-2), np.float32(1.6666665459e-1), np.flo
 
 @kernel
 def exp(x: Any) -> Any:
-    """e^x of a float32, relative error below 2e-7; arguments beyond the float32 range are clipped to it. NaN stays NaN."""
+    """e^x of a float32, relative error below 2e-7; arguments beyond float32's range are clipped, NaN stays NaN."""
     x = _LOWEST if x < _LOWEST else x  # written so that NaN passes through
     x = _HIGHEST if x > _HIGHEST else x
     n = np.floor(x * _LOG2_E + _HALF)

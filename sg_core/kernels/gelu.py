@@ -30,11 +30,16 @@ def gelu_table() -> np.ndarray[Any, np.dtype[np.uint16]]:
     x = np.arange(1 << 16, dtype=np.uint16).view(np.float16).astype(np.float64)
     x[~np.isfinite(x)] = 0.0
     u = np.sqrt(2.0 / np.pi) * (x + 0.044715 * x**3)
-    return (0.5 * x * (1.0 + np.tanh(u)) - np.maximum(x, 0.0)).astype(np.float16).view(np.uint16)
+    table: np.ndarray[Any, np.dtype[np.uint16]] = (
+        (0.5 * x * (1.0 + np.tanh(u)) - np.maximum(x, 0.0)).astype(np.float16).view(np.uint16)
+    )
+    return table
 
 
 @kernel
-def gelu_forward(out: Any, x: Any, table: Any, use_table: bool, start: int, stop: int, thread: int, threads: int) -> None:
+def gelu_forward(
+    out: Any, x: Any, table: Any, use_table: bool, start: int, stop: int, thread: int, threads: int
+) -> None:
     """Rows start:stop of out (M, N) = gelu(x) (M, N), all numbers of these rows shared evenly."""
     N = x.shape[1]
     flat_x, flat_out = x.reshape(-1), out.reshape(-1)

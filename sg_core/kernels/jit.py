@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import numba
-from numba import config
+import numba.core.config
 
 from sg_core import paths
 
@@ -46,7 +46,8 @@ def _choose_cache() -> str | None:
 
 CACHE_FOLDER = _choose_cache()
 if CACHE_FOLDER is not None:
-    config.CACHE_DIR = CACHE_FOLDER
+    _config: Any = numba.core.config
+    _config.CACHE_DIR = CACHE_FOLDER
 kernels: list[Any] = []
 
 
@@ -61,7 +62,7 @@ def row_kernel(function: F) -> F:
 
 
 def _decorate(function: F, fastmath: set[str]) -> F:
-    options = {"nogil": True, "fastmath": fastmath, "error_model": "numpy"}
-    compiled = numba.njit(cache=CACHE_FOLDER is not None, **options)(function)
+    compile_lazily: Any = numba.njit(nogil=True, cache=CACHE_FOLDER is not None, fastmath=fastmath, error_model="numpy")
+    compiled = compile_lazily(function)
     kernels.append(compiled)
     return cast(F, compiled)

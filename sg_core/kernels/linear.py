@@ -91,17 +91,77 @@ def add_outer(
         bi = b0 + i * b_stride
         for n in range(0, n_panel, PANEL):
             for m in range(0, m_full, OUTER_ROWS):
-                outer_full(a, ai + m * a_row, a_row, a_k, b, bi + n, b_stride, count, out, out0 + m * out_stride + n, out_stride)
+                outer_full(
+                    a,
+                    ai + m * a_row,
+                    a_row,
+                    a_k,
+                    b,
+                    bi + n,
+                    b_stride,
+                    count,
+                    out,
+                    out0 + m * out_stride + n,
+                    out_stride,
+                )
             for m in range(m_full, rows):
-                outer_row(a, ai + m * a_row, a_row, a_k, b, bi + n, b_stride, count, out, out0 + m * out_stride + n, out_stride)
+                outer_row(
+                    a,
+                    ai + m * a_row,
+                    a_row,
+                    a_k,
+                    b,
+                    bi + n,
+                    b_stride,
+                    count,
+                    out,
+                    out0 + m * out_stride + n,
+                    out_stride,
+                )
         for n in range(n_panel, n_vector, LANES):
             for m in range(0, m_full, OUTER_ROWS):
-                outer_narrow(a, ai + m * a_row, a_row, a_k, b, bi + n, b_stride, count, out, out0 + m * out_stride + n, out_stride)
+                outer_narrow(
+                    a,
+                    ai + m * a_row,
+                    a_row,
+                    a_k,
+                    b,
+                    bi + n,
+                    b_stride,
+                    count,
+                    out,
+                    out0 + m * out_stride + n,
+                    out_stride,
+                )
             for m in range(m_full, rows):
-                outer_narrow_row(a, ai + m * a_row, a_row, a_k, b, bi + n, b_stride, count, out, out0 + m * out_stride + n, out_stride)
+                outer_narrow_row(
+                    a,
+                    ai + m * a_row,
+                    a_row,
+                    a_k,
+                    b,
+                    bi + n,
+                    b_stride,
+                    count,
+                    out,
+                    out0 + m * out_stride + n,
+                    out_stride,
+                )
         for m in range(rows):
             for n in range(n_vector, columns):
-                outer_single(a, ai + m * a_row, a_row, a_k, b, bi + n, b_stride, count, out, out0 + m * out_stride + n, out_stride)
+                outer_single(
+                    a,
+                    ai + m * a_row,
+                    a_row,
+                    a_k,
+                    b,
+                    bi + n,
+                    b_stride,
+                    count,
+                    out,
+                    out0 + m * out_stride + n,
+                    out_stride,
+                )
 
 
 @kernel

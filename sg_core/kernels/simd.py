@@ -17,9 +17,12 @@ from typing import Any
 import llvmlite.binding as llvm
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils
-from numba.extending import intrinsic
+from numba.core import cgutils as _cgutils
+from numba.extending import intrinsic as _intrinsic
 
+# Numba's own annotations describe neither the compiled call of an intrinsic nor its code builders.
+cgutils: Any = _cgutils
+intrinsic: Any = _intrinsic
 _FEATURES = llvm.get_host_cpu_features()
 _WIDE = bool(_FEATURES.get("avx512f", False))
 LANES = 16 if _WIDE else 8  # float32 numbers a vector: one AVX-512 or AVX2 register (two of NEON)
@@ -39,7 +42,7 @@ def _i64(value: int) -> ir.Constant:
     return ir.Constant(_I64, value)
 
 
-def _data(context: Any, builder: Any, array_type: Any, array: Any) -> Any:
+def data_pointer(context: Any, builder: Any, array_type: Any, array: Any) -> Any:
     return context.make_array(array_type)(context, builder, array).data
 
 
@@ -58,7 +61,9 @@ def _multiply_add(builder: Any, kind: Any) -> Any:
     return cgutils.get_or_insert_function(builder.module, ir.FunctionType(kind, [kind] * 3), name)
 
 
-def _loop(builder: Any, start: Any, stop: Any, step: int, state: list[Any], body: Callable[[Any, list[Any]], list[Any]]) -> list[Any]:
+def _loop(
+    builder: Any, start: Any, stop: Any, step: int, state: list[Any], body: Callable[[Any, list[Any]], list[Any]]
+) -> list[Any]:
     """`for i in range(start, stop, step): state = body(i, state)` with the state in registers."""
     entry = builder.block
     inside = builder.append_basic_block("loop")
@@ -101,19 +106,20 @@ def _sum_lanes(builder: Any, vector: Any) -> Any:
 def dot_tile(rows: int, columns: int) -> Any:
     """A kernel `(x, x0, x_stride, w, w0, w_stride, k, out, out0, out_row, out_column)` over flat float32 arrays.
 
-    out[out0 + r*out_row + n*out_column] += dot(x[x0 + r*x_stride:][:k], w[w0 + n*w_stride:][:k]) for r < rows, n < columns.
+    out[out0 + r*out_row + n*out_column] += dot(x[x0 + r*x_stride:][:k], w[w0 + n*w_stride:][:k])
+    for r < rows, n < columns.
     """
 
-    @intrinsic  # type: ignore[untyped-decorator]
+    @intrinsic
     def tile(typing, x, x0, x_stride, w, w0, w_stride, k, out, out0, out_row, out_column):  # type: ignore[no-untyped-def]
         i64 = types.int64
         signature = types.void(x, i64, i64, w, i64, i64, i64, out, i64, i64, i64)
 
         def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
             x, x0, x_stride, w, w0, w_stride, k, out, out0, out_row, out_column = args
-            xs = [_at(builder, _data(context, builder, sig.args[0], x), x0, x_stride, r) for r in range(rows)]
-            ws = [_at(builder, _data(context, builder, sig.args[3], w), w0, w_stride, n) for n in range(columns)]
-            target = _data(context, builder, sig.args[7], out)
+            xs = [_at(builder, data_pointer(context, builder, sig.args[0], x), x0, x_stride, r) for r in range(rows)]
+            ws = [_at(builder, data_pointer(context, builder, sig.args[3], w), w0, w_stride, n) for n in range(columns)]
+            target = data_pointer(context, builder, sig.args[7], out)
 
             def accumulate(kind: Any, load: Any) -> Callable[[Any, list[Any]], list[Any]]:
                 fma = _multiply_add(builder, kind)
@@ -123,7 +129,9 @@ def dot_tile(rows: int, columns: int) -> Any:
                     new = []
                     for r, pointer in enumerate(xs):
                         x_value = load(builder.gep(pointer, [index]))
-                        new += [builder.call(fma, [x_value, w_values[n], sums[r * columns + n]]) for n in range(columns)]
+                        new += [
+                            builder.call(fma, [x_value, w_values[n], sums[r * columns + n]]) for n in range(columns)
+                        ]
                     return new
 
                 return body
@@ -155,16 +163,16 @@ def outer_tile(rows: int, vectors: int) -> Any:
     columns = max(vectors, 1)
     width = LANES if vectors else 1
 
-    @intrinsic  # type: ignore[untyped-decorator]
+    @intrinsic
     def tile(typing, a, a0, a_row, a_k, b, b0, b_stride, k, out, out0, out_stride):  # type: ignore[no-untyped-def]
         i64 = types.int64
         signature = types.void(a, i64, i64, i64, b, i64, i64, i64, out, i64, i64)
 
         def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
             a, a0, a_row, a_k, b, b0, b_stride, k, out, out0, out_stride = args
-            sources = [_at(builder, _data(context, builder, sig.args[0], a), a0, a_row, r) for r in range(rows)]
-            panel = builder.gep(_data(context, builder, sig.args[4], b), [b0])
-            target = _data(context, builder, sig.args[8], out)
+            sources = [_at(builder, data_pointer(context, builder, sig.args[0], a), a0, a_row, r) for r in range(rows)]
+            panel = builder.gep(data_pointer(context, builder, sig.args[4], b), [b0])
+            target = data_pointer(context, builder, sig.args[8], out)
             fma = _multiply_add(builder, kind)
 
             def load(pointer: Any) -> Any:
@@ -209,7 +217,7 @@ def outer_tile(rows: int, vectors: int) -> Any:
 _CLOCK_MONOTONIC = 6 if sys.platform == "darwin" else 1
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def nanoseconds(typing):  # type: ignore[no-untyped-def]
     """The monotonic clock in ns (int64), read without the interpreter: clock_gettime of the C library."""
 
@@ -225,13 +233,13 @@ def nanoseconds(typing):  # type: ignore[no-untyped-def]
     return types.int64(), generate
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def largest(typing, values, start, count):  # type: ignore[no-untyped-def]
     """The largest of `count` >= 1 float32 numbers of a flat array from `start` on; NaNs are passed over."""
 
     def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         values, start, count = args
-        first = builder.gep(_data(context, builder, sig.args[0], values), [start])
+        first = builder.gep(data_pointer(context, builder, sig.args[0], values), [start])
         whole = builder.and_(count, _i64(-LANES))
 
         def keep_larger(load: Any) -> Callable[[Any, list[Any]], list[Any]]:
@@ -256,7 +264,7 @@ def largest(typing, values, start, count):  # type: ignore[no-untyped-def]
 
 
 def _cast(name: str, source: Any, target: Any, convert: Callable[[Any, Any], Any]) -> Any:
-    @intrinsic  # type: ignore[untyped-decorator]
+    @intrinsic
     def cast(typing, value):  # type: ignore[no-untyped-def]
         def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
             return convert(builder, args[0])
@@ -272,6 +280,4 @@ _I16 = ir.IntType(16)
 float32_of_bits = _cast("float32_of_bits", types.int32, types.float32, lambda b, v: b.bitcast(v, _F32))
 # IEEE half precision: bits of the nearest fp16 number, and back. Equal to NumPy's conversion bit for bit.
 half_bits = _cast("half_bits", types.float32, types.uint16, lambda b, v: b.bitcast(b.fptrunc(v, _HALF), _I16))
-float32_of_half = _cast(
-    "float32_of_half", types.uint16, types.float32, lambda b, v: b.fpext(b.bitcast(v, _HALF), _F32)
-)
+float32_of_half = _cast("float32_of_half", types.uint16, types.float32, lambda b, v: b.fpext(b.bitcast(v, _HALF), _F32))

@@ -16,11 +16,9 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils
-from numba.extending import intrinsic
 
 from sg_core.kernels.jit import kernel
-from sg_core.kernels.simd import _data
+from sg_core.kernels.simd import cgutils, data_pointer, intrinsic
 
 # Cells of the barrier's int64 array, each on a cache line of its own.
 _COUNT, _PHASE, _CELLS = 8, 24, 40
@@ -28,37 +26,37 @@ _SPINS = 2000  # then the thread yields: with more threads than cores spinning a
 _MACHINE = platform.machine()
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def _atomic_add(typing, cells, index, amount):  # type: ignore[no-untyped-def]
     """Add to an int64 cell; returns the value before."""
 
     def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        place = builder.gep(_data(context, builder, sig.args[0], args[0]), [args[1]])
+        place = builder.gep(data_pointer(context, builder, sig.args[0], args[0]), [args[1]])
         return builder.atomic_rmw("add", place, args[2], "acq_rel")
 
     return types.int64(cells, types.int64, types.int64), generate
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def _atomic_load(typing, cells, index):  # type: ignore[no-untyped-def]
     def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        place = builder.gep(_data(context, builder, sig.args[0], args[0]), [args[1]])
+        place = builder.gep(data_pointer(context, builder, sig.args[0], args[0]), [args[1]])
         return builder.load_atomic(place, "acquire", 8)
 
     return types.int64(cells, types.int64), generate
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def _atomic_store(typing, cells, index, value):  # type: ignore[no-untyped-def]
     def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        place = builder.gep(_data(context, builder, sig.args[0], args[0]), [args[1]])
+        place = builder.gep(data_pointer(context, builder, sig.args[0], args[0]), [args[1]])
         builder.store_atomic(args[2], place, "release", 8)
         return context.get_dummy_value()
 
     return types.void(cells, types.int64, types.int64), generate
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def _pause(typing):  # type: ignore[no-untyped-def]
     """Tell the core that this is a spin loop."""
 
@@ -76,7 +74,7 @@ def _pause(typing):  # type: ignore[no-untyped-def]
     return types.void(), generate
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def _yield_core(typing):  # type: ignore[no-untyped-def]
     """sched_yield of the C library, declared by name so that compiled code can be cached."""
 
