@@ -13,11 +13,12 @@ from textual.binding import Binding
 
 from sg_core.optimizations import Optimizations
 
-Scope = Literal["app", "write", "prompt", "document", "form", "train", "chart", "bench"]
+Scope = Literal["app", "write", "small", "prompt", "document", "form", "train", "chart", "bench"]
 
 SCOPES: dict[Scope, str] = {
     "app": "Everywhere",
     "write": "Write",
+    "small": "On a small screen",
     "prompt": "In the prompt",
     "document": "In the text (click it, or Esc from the prompt)",
     "form": "Before a training",
@@ -83,7 +84,7 @@ _APP = (
         palette=False,
     ),
     Action("toggle_theme", ("f9",), "theme", "Dark or light colours", "app"),
-    Action("quit", ("ctrl+q",), "quit", "Leave; the text is kept", "app", footer=6, priority=True),
+    Action("quit", ("ctrl+q",), "quit", "Leave; the text is kept", "app", footer=2, priority=True),
 )
 
 _WRITE = (
@@ -111,16 +112,16 @@ _WRITE = (
     Action(
         "stop", ("escape",), "stop", "Stop writing at once; else go to the text and back", "write", footer=1
     ),
-    Action("retry", ("ctrl+r",), "retry", "Write the last part again with another seed", "write", footer=3),
-    Action("undo", ("ctrl+z",), "undo", "Take back the last part", "write", footer=4),
+    Action("retry", ("ctrl+r",), "retry", "Write the last part again with another seed", "write", footer=4),
+    Action("undo", ("ctrl+z",), "undo", "Take back the last part", "write", footer=5),
     Action("redo", ("ctrl+y",), "redo", "Put the part taken back in place again", "write"),
-    Action("chat_or_complete", ("f5",), "chat", "Chat as in a play, or complete one text", "write", footer=4),
+    Action("chat_or_complete", ("f5",), "chat", "Chat as in a play, or complete one text", "write", footer=3),
     Action(
         "panel",
         ("ctrl+t", "f6"),
         "panel",
-        "Open or close the panel of a small screen",
-        "write",
+        "Open or close the panel with speed, switches and settings",
+        "small",
         footer=3,
         priority=True,
     ),

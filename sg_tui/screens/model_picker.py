@@ -63,7 +63,7 @@ class ModelPicker(Dialog[str]):
     def _add(self, name: str, note: str) -> None:
         if name not in self._names:
             self._names.append(name)
-            line = Content.assemble((f" {safe_line(name, 60)}", "$foreground"), (f"   {note}", "$faint"))
+            line = Content.assemble(f" {safe_line(name, 60)}", (f"   {note}", "dim"))
             self.query_one(OptionList).add_option(Option(line))
 
     @on(OptionList.OptionSelected)

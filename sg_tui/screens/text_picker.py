@@ -67,7 +67,7 @@ class TextPicker(Dialog[str]):
 def _line(text: SavedText) -> Content:
     when = time.strftime("%d %b %H:%M", time.localtime(text.updated))
     return Content.assemble(
-        (f" {when}  ", "$faint"),
-        (f"{safe_line(text.title, 48) or '(blank)'}", "$foreground"),
-        (f"   {text.characters:,} characters · {safe_line(text.model, 24)}", "$faint"),
+        (f" {when}  ", "dim"),
+        safe_line(text.title, 48) or "(blank)",
+        (f"   {text.characters:,} characters · {safe_line(text.model, 24)}", "dim"),
     )

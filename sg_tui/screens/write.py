@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 
-from textual import on
+from textual import events, on
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
 from textual.widget import Widget
@@ -31,6 +31,7 @@ from sg_tui.widgets.speed_panel import SpeedPanel
 from sg_tui.widgets.text_view import TextView
 from sg_tui.writing import Writing
 
+SLIM = 80  # columns below which the opened panel has one column
 ENDS = {
     "length": "max tokens reached · Enter goes on",
     "stopped": "stopped · Enter goes on",
@@ -44,7 +45,7 @@ class WriteScreen(ModeScreen):
 
     MODE = "write"
     CSS_PATH = "../styles/write.tcss"
-    BINDINGS = bindings("write")  # type: ignore[assignment]  # a list of Binding is what Textual wants
+    BINDINGS = bindings("write", "small")  # type: ignore[assignment]  # a list of Binding is what Textual wants
 
     def __init__(self) -> None:
         super().__init__()
@@ -68,22 +69,31 @@ class WriteScreen(ModeScreen):
                 yield CastBar(self.writing.cast, id="cast")
                 yield Prompt(id="prompt")
             with VerticalScroll(id="side", can_focus=False):
-                yield SpeedPanel(id="speed")
-                yield OperationsPanel(id="operations")
-                yield OptimizationsPanel(id="optimizations")
-                yield SamplingPanel(id="sampling")
-                yield CandidatesPanel(id="candidates")
+                with Vertical(id="times"):
+                    yield SpeedPanel(id="speed")
+                    yield OperationsPanel(id="operations")
+                with Vertical(id="settings"):
+                    yield OptimizationsPanel(id="optimizations")
+                    yield SamplingPanel(id="sampling")
+                    yield CandidatesPanel(id="candidates")
 
     def on_mount(self) -> None:
         self.query_one(Prompt).focus()
         self._show_mode()
 
+    def on_resize(self, event: events.Resize) -> None:
+        super().on_resize(event)
+        self.set_class(event.size.width < SLIM, "-slim")
+
     def scopes(self) -> tuple[Scope, ...]:
+        everywhere: tuple[Scope, ...] = ("write", "app")
+        if self.has_class("-narrow"):
+            everywhere = ("write", "small", "app")
         if isinstance(self.focused, Prompt):
-            return ("prompt", "write", "app")
+            return ("prompt", *everywhere)
         if isinstance(self.focused, TextView):
-            return ("document", "write", "app")
-        return ("write", "app")
+            return ("document", *everywhere)
+        return everywhere
 
     # ------------------------------------------------------------ events
 
@@ -333,12 +343,14 @@ class WriteScreen(ModeScreen):
     @on(CompactPanel.Opened)
     def action_panel(self) -> None:
         self.toggle_class("-panel-open")
-        if self.has_class("-panel-open"):
-            self.query_one(OptimizationsPanel).focus()
-        else:
-            self.query_one(Prompt).focus()
+        self.query_one(OptimizationsPanel if self.has_class("-panel-open") else Prompt).focus()
         self._drawn = ()
-        self.call_after_refresh(self.draw_all)
+        self.call_after_refresh(self._panel_placed)
+
+    def _panel_placed(self) -> None:
+        self.draw_all()
+        if self.focused is not None:
+            self.focused.scroll_visible(animate=False)
 
     # ------------------------------------------------------------ between prompt and text
 

@@ -6,7 +6,7 @@ from textual import events
 from textual.content import Content
 from textual.widget import Widget
 
-from sg_tui.keys import Action, Scope, footer
+from sg_tui.keys import Action, Scope, footer, key_text
 
 
 class ActionFooter(Widget):
@@ -31,13 +31,13 @@ class ActionFooter(Widget):
         room = self.size.width - 1
         for action in footer(self._scopes):
             width = len(_label(action)) + 2
-            if width <= room and action.key_text not in {other.key_text for other in chosen}:
+            if width <= room and _first_key(action) not in {_first_key(other) for other in chosen}:
                 chosen.append(action)
                 room -= width
         parts: list[tuple[str, str]] = [(" ", "")]
         self._targets, at = [], 1
         for action in chosen:
-            parts += [(action.key_text, "bold $foreground"), (f" {action.label}  ", "$faint")]
+            parts += [(_first_key(action), "bold $foreground"), (f" {action.label}  ", "$faint")]
             self._targets.append((at, at + len(_label(action)), action))
             at += len(_label(action)) + 2
         return Content.assemble(*parts)
@@ -49,4 +49,8 @@ class ActionFooter(Widget):
 
 
 def _label(action: Action) -> str:
-    return f"{action.key_text} {action.label}"
+    return f"{_first_key(action)} {action.label}"
+
+
+def _first_key(action: Action) -> str:
+    return action.shown or key_text(action.keys[0])

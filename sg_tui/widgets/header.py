@@ -15,7 +15,8 @@ from sg_tui.textsafe import safe_line
 if TYPE_CHECKING:
     from sg_tui.app import SgApp
 
-MODES = (("write", "Write"), ("train", "Train"), ("bench", "Bench"))
+MODES = (("write", "F2", "Write"), ("train", "F3", "Train"), ("bench", "F4", "Bench"))
+ROOMY = 80  # columns from which the keys of the views are shown
 QUIET = ("idle", "paused")
 
 
@@ -56,9 +57,8 @@ class Header(Widget):
         mode, model, how, phase = self._facts
         width = self.size.width
         phase_style = "$accent" if phase else ""
-        right = Content.assemble(
-            *self._tabs(mode), (f"{phase:>{min(22, max(0, width - 62))}}  ", phase_style)
-        )
+        tabs = [part for tab in MODES for part in _tab(*tab, mode, width)]
+        right = Content.assemble(*tabs, (f"{phase:>{min(22, max(0, width - 62))}}  ", phase_style))
         left = Content.assemble((" sg-tui ", "bold $primary"), "  ", (model, "$foreground"))
         space = width - right.cell_length
         if how and left.cell_length + len(how) + 5 < space:
@@ -66,20 +66,22 @@ class Header(Widget):
         left = left.truncate(max(0, space - 2), ellipsis=True)
         self._targets = [(9, left.cell_length, "choose_model")]
         at = space
-        for name, label in MODES:
-            self._targets.append((at, at + len(label) + 2, f"mode('{name}')"))
-            at += len(label) + 2
+        for tab in MODES:
+            cells = sum(len(text) for text, _ in _tab(*tab, mode, width))
+            self._targets.append((at, at + cells, f"mode('{tab[0]}')"))
+            at += cells
         return Content.assemble(left, " " * (space - left.cell_length), right)
-
-    def _tabs(self, mode: str) -> list[tuple[str, str]]:
-        return [
-            (f" {label} ", "bold underline $primary" if name == mode else "$faint") for name, label in MODES
-        ]
 
     async def on_click(self, event: events.Click) -> None:
         for first, end, action in self._targets:
             if first <= event.x < end:
                 await self.run_action(f"app.{action}")
+
+
+def _tab(name: str, key: str, label: str, mode: str, width: int) -> list[tuple[str, str]]:
+    """A view's name, with its key where there is room."""
+    style = "bold underline $primary" if name == mode else "$foreground"
+    return [(f" {key} " if width >= ROOMY else " ", "$faint"), (label, style), (" ", "")]
 
 
 def phase_text(phase: Phase, seconds: float) -> str:

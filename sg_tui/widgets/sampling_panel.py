@@ -12,7 +12,7 @@ from textual.message import Message
 from sg_tui.state import GenerationState
 from sg_tui.widgets.panel import Panel, lines
 
-CELL = 21  # columns of one setting: label, arrow, value, arrow
+CELL = 20  # columns of one setting: label, arrow, value, arrow
 LABEL = 11
 
 
@@ -106,7 +106,7 @@ class SamplingPanel(Panel, can_focus=True):
             ("‹", arrow),
             (f"{value:>6}", "bold $accent" if chosen else "$foreground"),
             ("›", arrow),
-            "  ",
+            " ",
         )
 
     # ------------------------------------------------------------ keys

@@ -26,7 +26,7 @@ class SpeedPanel(Panel):
             lines(
                 [
                     headline(state.metrics, width),
-                    _details(state.metrics),
+                    _details(state.metrics, width),
                     Content.styled(strip(state.ms, width), "$primary"),
                     context_line(state, width),
                 ]
@@ -45,17 +45,19 @@ def headline(metrics: Metrics | None, width: int) -> Content:
     return Content.assemble(left, " " * max(2, width - left.cell_length - right.cell_length), right)
 
 
-def _details(metrics: Metrics | None) -> Content:
+def _details(metrics: Metrics | None, width: int) -> Content:
     if metrics is None:
         return Content.styled("the first token tells", "$faint")
-    return Content.assemble(
-        ("p95 ", "$faint"),
-        milliseconds(metrics.p95_ms),
-        ("   first token ", "$faint"),
-        milliseconds(metrics.first_token_ms),
-        ("   prefill ", "$faint"),
-        milliseconds(metrics.prefill_ms),
-    )
+    figures = [
+        ("p95", metrics.p95_ms),
+        ("first token", metrics.first_token_ms),
+        ("prefill", metrics.prefill_ms),
+    ]
+    parts = [Content.assemble((f"{word} ", "$faint"), milliseconds(ms)) for word, ms in figures]
+    gap = "   "
+    while len(parts) > 1 and sum(part.cell_length + len(gap) for part in parts) - len(gap) > width:
+        parts.pop()
+    return Content(gap).join(parts)
 
 
 def context_line(state: GenerationState, width: int) -> Content:
