@@ -85,6 +85,8 @@ class TrainingRun:
                 out=None if self.folder is None else str(self.folder),
             )
         )
+        for problem in trainer.passed_over:
+            self._outbox.emit(Notice(f"an older checkpoint was taken: {problem}"))
         self.tell_state()
 
     def tell_state(self) -> None:

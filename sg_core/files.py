@@ -58,11 +58,11 @@ def read_bytes(path: Path, limit: int, error: type[SgError]) -> bytes:
         if size > limit:
             raise error(f"{shown(path)} has {size:,} bytes; at most {limit:,} are read")
         try:
-            data = file.read(limit + 1)
+            data = file.read(min(limit, size) + 1)
         except OSError as problem:
             raise error(f"{shown(path)} can't be read: {reason(problem)}") from problem
-    if len(data) > limit:
-        raise error(f"{shown(path)} has more than {limit:,} bytes, the most that are read")
+    if len(data) > size:
+        raise error(f"{shown(path)} grew while it was read; try again")
     return data
 
 

@@ -84,16 +84,15 @@ class GPT2:
         self, inputs: npt.ArrayLike, targets: npt.ArrayLike
     ) -> tuple[float, Mapping[str, FloatArray]]:
         """(B, T), (B, T) ids -> mean nats per token, and its gradient by name, without dropout."""
-        x: npt.NDArray[Any] = np.asarray(inputs)
-        y: npt.NDArray[Any] = np.asarray(targets)
-        if x.ndim != 2 or x.shape != y.shape or x.size == 0:
-            raise SettingError(f"inputs {x.shape} and targets {y.shape} must both be (B, T)")
-        if x.shape[1] > self.config.n_ctx:
-            raise SettingError(f"T is {x.shape[1]}; the context takes at most {self.config.n_ctx}")
-        x = np.ascontiguousarray(self.check_ids(x.ravel()), np.int32).reshape(x.shape)
-        y = np.ascontiguousarray(self.check_ids(y.ravel()), np.int32).reshape(y.shape)
+        shape = np.shape(inputs)
+        if len(shape) != 2 or shape != np.shape(targets) or 0 in shape:
+            raise SettingError(f"inputs {shape} and targets {np.shape(targets)} must both be (B, T)")
+        B, T = shape
+        if self.config.n_ctx < T:
+            raise SettingError(f"T is {T}; the context takes at most {self.config.n_ctx}")
+        x, y = (self.check_ids(ids).astype(np.int32).reshape(B, T) for ids in (inputs, targets))
         gradients = Parameters(self.config)
-        batch = BatchPass(self.parameters, int(x.shape[0]), int(x.shape[1]), self._shared_team())
+        batch = BatchPass(self.parameters, B, T, self._shared_team())
         return batch.loss_and_gradients(x, y, gradients), gradients
 
     def save_pretrained(self, folder: str | Path, dtype: str = "F32") -> None:

@@ -65,7 +65,7 @@ class Session:
         self._starts = np.zeros(5, np.int64)
         self.times = np.zeros(len(OPERATIONS), np.int64)
         self._epsilon = np.float32(model.config.layer_norm_epsilon)
-        self.threads = threads or default_threads(model.parameters.arena.nbytes)
+        self.threads = default_threads(model.parameters.arena.nbytes) if threads is None else threads
 
     @property
     def threads(self) -> int:
@@ -78,6 +78,11 @@ class Session:
             raise SettingError(f"threads is {count!r}; it must be a whole number from 1 to {MOST_THREADS}")
         self._team = Team(count)
         self._scratch = np.empty((count, ROWS * max(1, self._capacity)), np.float32)
+
+    @property
+    def activation_bytes(self) -> int:
+        """Memory of the activations between operations; more while a switch that is off needs earlier rows."""
+        return self._activations.arena.nbytes
 
     def generate(
         self,

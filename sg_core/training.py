@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from sg_core.checkpoint import load_checkpoint, save_checkpoint
+from sg_core.checkpoint import load_checkpoint, save_checkpoint, sweep
 from sg_core.config import GPT2Config
 from sg_core.dataset import TextDataset
 from sg_core.errors import CheckpointError, DataError, SettingError, TrainingError
@@ -71,6 +71,8 @@ class Trainer:
         self.step_count = 0
         self.best_val_loss = math.inf
         self.skipped = 0
+        self.passed_over: tuple[str, ...] = ()  # why newer checkpoints of the resumed run were not taken
+        self._best_step = -1
         self._skipped_in_a_row = 0
         self._team = Team(threads or physical_cores())
         self._gradients = Parameters(model.config)
@@ -135,8 +137,6 @@ class Trainer:
             self._best_step = self.step_count
         return result
 
-    _best_step = -1
-
     def _validation_pass(self, shape: tuple[int, ...]) -> BatchPass:
         B, T = shape
         if (B, T) not in self._validation_passes:
@@ -183,6 +183,7 @@ class Trainer:
         The checkpoint holds the data as well; a `dataset` given all the same must be equal to it.
         Raises CheckpointError.
         """
+        sweep(Path(folder))
         checkpoint = load_checkpoint(Path(folder))
         info, arrays = checkpoint.info, checkpoint.arrays
         try:
@@ -205,6 +206,7 @@ class Trainer:
             model = GPT2(config, Parameters(config, arrays["parameters"]), tokenizer, info["name"])
             trainer = cls(model, dataset or saved, training, threads)
             trainer._restore(checkpoint.step, info, arrays)
+            trainer.passed_over = checkpoint.passed_over
         except (KeyError, TypeError, ValueError) as problem:
             raise CheckpointError(f"the checkpoint {checkpoint.folder} can't be used: {problem}") from problem
         return trainer

@@ -181,6 +181,7 @@ class FakeTrainer:
         self.config = command.training or TrainingConfig(steps=6, evaluate_every=3, save_every=3)
         self.step_count = 40 if command.resume else 0
         self.best_val_loss = math.inf
+        self.passed_over: tuple[str, ...] = ()
         self.saves: list[Path] = []
         world.trainers.append(self)
 

@@ -161,9 +161,7 @@ def test_real_kills_lose_nothing_that_was_announced(tmp_path: Path) -> None:
     chance = random.Random(5)
     announced = 0
     for _ in range(6):
-        process = subprocess.Popen(
-            [sys.executable, "-c", SAVER, str(tmp_path)], stdout=subprocess.PIPE, text=True
-        )
+        process = subprocess.Popen([sys.executable, "-c", SAVER, str(tmp_path)], stdout=subprocess.PIPE, text=True)
         assert process.stdout is not None
         assert int(process.stdout.readline().split()[1]) >= announced
         process.stdout.readline()

@@ -40,11 +40,7 @@ def place(path: Path, node: ast.expr | ast.stmt) -> str:
 def running_nodes(node: ast.AST) -> Iterator[ast.AST]:
     """All nodes that can run; what stands under `if TYPE_CHECKING:` can't."""
     for child in ast.iter_child_nodes(node):
-        if (
-            isinstance(child, ast.If)
-            and isinstance(child.test, ast.Name)
-            and child.test.id == "TYPE_CHECKING"
-        ):
+        if isinstance(child, ast.If) and isinstance(child.test, ast.Name) and child.test.id == "TYPE_CHECKING":
             continue
         yield child
         yield from running_nodes(child)
@@ -98,9 +94,7 @@ def run_python(code: str, home: Path, *arguments: str) -> str:
 
 @pytest.mark.parametrize("folder", ["sg_core", "sg_tui", "tests"])
 def test_no_file_is_long(folder: str) -> None:
-    lines = {
-        path: len(path.read_text("utf-8").splitlines()) for path in sources(folder, suffixes=(".py", ".tcss"))
-    }
+    lines = {path: len(path.read_text("utf-8").splitlines()) for path in sources(folder, suffixes=(".py", ".tcss"))}
     assert {str(path.relative_to(ROOT)): n for path, n in lines.items() if n > MOST_LINES} == {}
 
 
@@ -119,9 +113,7 @@ def test_the_engine_knows_no_terminal() -> None:
 
 def test_imports_have_no_circle() -> None:
     graph = {
-        name: {
-            imported for imported, _ in imports(path) if imported in project_modules() and imported != name
-        }
+        name: {imported for imported, _ in imports(path) if imported in project_modules() and imported != name}
         for name, path in project_modules().items()
     }
     try:
@@ -241,9 +233,7 @@ def test_the_engine_neither_prints_nor_exits() -> None:
     }
     streams = ("sys.stdout", "sys.stderr")
     calls = all_calls("sg_core")
-    assert [
-        place(path, call) for path, name, call in calls if name in talking or name.startswith(streams)
-    ] == []
+    assert [place(path, call) for path, name, call in calls if name in talking or name.startswith(streams)] == []
 
 
 def test_fast_mathematics_keeps_nan() -> None:
@@ -263,9 +253,7 @@ def test_nothing_is_left_unfinished() -> None:
     found = []
     for path in sources("sg_core", "sg_tui", "tests"):
         lines = path.read_text("utf-8").splitlines()
-        found += [
-            f"{path}:{number}" for number, line in enumerate(lines, 1) if any(mark in line for mark in marks)
-        ]
+        found += [f"{path}:{number}" for number, line in enumerate(lines, 1) if any(mark in line for mark in marks)]
         nodes = ast.walk(tree(path))
         found += [f"{path}:{n.lineno}" for n in nodes if isinstance(n, ast.ExceptHandler) and n.type is None]
     assert found == []

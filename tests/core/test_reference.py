@@ -90,12 +90,8 @@ def test_loss_and_gradients(name: str, model: GPT2) -> None:
         assert off / norm < GRADIENT_TOLERANCE, f"{tensor} differs by {off / norm:.2g} (all elements: {full})"
 
 
-@pytest.mark.parametrize(
-    "optimizations", [Optimizations(gelu_table=False), Optimizations.none()], ids=["on", "off"]
-)
-@pytest.mark.parametrize(
-    "name", [shape.name for shape in recipe.SHAPES if shape.greedy and shape.n_embd < 700]
-)
+@pytest.mark.parametrize("optimizations", [Optimizations(gelu_table=False), Optimizations.none()], ids=["on", "off"])
+@pytest.mark.parametrize("name", [shape.name for shape in recipe.SHAPES if shape.greedy and shape.n_embd < 700])
 def test_greedy_text(name: str, optimizations: Optimizations) -> None:
     assert greedy(reference_model(name), SHAPES[name], optimizations) == golden(name)["greedy"].tolist()
 
