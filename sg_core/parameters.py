@@ -130,9 +130,9 @@ class Parameters(Mapping[str, FloatArray]):
     def initialize_small(self, seed: int) -> None:
         """As `initialize`, with embeddings from which a small model learns faster.
 
-        Tokens: N(0, 0.05). Positions: wpe[t] = 0.05·[sin(t·f), cos(t·f)] with frequencies f from 1 down to one period in two contexts (after Vaswani
-        et al. 2017); it is learned like every parameter. On tinyshakespeare, after 500 steps of 1,024 tokens, the
-        validation loss was 1.76 nats a character, against 1.87 from GPT-2's own initialisation.
+        Tokens: N(0, 0.05). Positions: wpe[t] = 0.05·[sin(t·f), cos(t·f)] with frequencies f from 1 to one period in
+        two contexts (after Vaswani et al. 2017), learned like every parameter. On tinyshakespeare, after 500 steps of
+        1,024 tokens, the validation loss was 1.76 nats a character, against 1.87 from GPT-2's own initialisation.
         """
         self.initialize(seed)
         config = self.config

@@ -70,8 +70,8 @@ PRESETS: dict[str, Preset] = {
         "0.9 M parameters: learns to write lines in a minute",
     ),
     "tinyshakespeare": Preset(
-        GPT2Config(vocab_size=1024, n_ctx=256, n_layer=4, n_head=4, n_embd=256),
-        TrainingConfig(steps=11000, batch_size=4, context=256, dropout=0.3, evaluate_every=500, save_every=500, seed=1),
+        GPT2Config(vocab_size=1024, n_ctx=128, n_layer=4, n_head=4, n_embd=256),
+        TrainingConfig(steps=11000, batch_size=8, context=128, dropout=0.3, evaluate_every=500, save_every=500, seed=1),
         "3.5 M parameters: the shipped model",
     ),
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -17,10 +18,10 @@ logits_lists = st.lists(st.floats(-30, 30, width=32), min_size=1, max_size=80)
 NONE = np.empty(0, np.int64)
 
 
-def softmax(values: list[float], temperature: float) -> np.ndarray:  # type: ignore[type-arg]
+def softmax(values: list[float], temperature: float) -> npt.NDArray[np.float64]:
     wide = np.array(values, np.float32).astype(np.float64) / temperature
     weights = np.exp(wide - wide.max())
-    result: np.ndarray = weights / weights.sum()  # type: ignore[type-arg]
+    result: npt.NDArray[np.float64] = weights / weights.sum()
     return result
 
 
@@ -30,7 +31,8 @@ def by_definition(values: list[float], s: Sampling) -> list[int]:
     order = sorted(range(len(p)), key=lambda i: (-p[i], i))
     if s.top_k:
         order = order[: s.top_k]
-    total, before, kept = sum(p[i] for i in order), 0.0, []
+    kept: list[int] = []
+    total, before = sum(p[i] for i in order), 0.0
     for i in order:
         if s.top_p < 1 and before >= s.top_p * total and kept:
             break

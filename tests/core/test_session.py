@@ -61,7 +61,8 @@ def test_log_probabilities_are_those_of_the_exact_forward_pass(model: GPT2) -> N
     ids = [*PROMPT]
     tokens = list(model.session(Optimizations().without("gelu_table")).generate(PROMPT, 30, WARM))
     ids += [token.id for token in tokens]
-    logits = model.logits(ids).astype(np.float64)[:, : model.tokenizer.vocab_size]  # type: ignore[union-attr]
+    assert model.tokenizer is not None
+    logits = model.logits(ids).astype(np.float64)[:, : model.tokenizer.vocab_size]
     logprobs = logits - np.log(np.exp(logits).sum(1, keepdims=True))
     for place, token in enumerate(tokens, len(PROMPT) - 1):
         assert abs(token.logprob - logprobs[place, token.id]) < 1e-5  # float32 sums in another order
@@ -77,7 +78,7 @@ def test_rewind_and_a_changed_prompt_reuse_the_cache_and_change_no_token(model: 
     first = written(session)
     session.rewind(len(PROMPT) + 10)
     assert written(session, [*PROMPT, *(id for id, _ in first[:10])], 30) == first[10:]
-    assert written(session, PROMPT[:3] + [7, 8], 10) == written(model.session(), PROMPT[:3] + [7, 8], 10)
+    assert written(session, [*PROMPT[:3], 7, 8], 10) == written(model.session(), [*PROMPT[:3], 7, 8], 10)
     with pytest.raises(SettingError, match="rewind"):
         session.rewind(10_000)
 
