@@ -202,7 +202,7 @@ class SgApp(App[None]):
                 self._hand_on(queue.popleft(), screens)  # type: ignore[union-attr]  # the empty tuple has no turn
         while self.librarian.notices:
             self.say(self.librarian.notices.popleft(), "warning")
-        if isinstance(self.screen, ModeScreen):
+        if self.screen_stack and isinstance(self.screen, ModeScreen):  # no screen is left at the very end
             self.screen.draw_all()
 
     def _hand_on(self, event: Event, screens: list[ModeScreen]) -> None:

@@ -1,15 +1,12 @@
-"""What is known of the training, fed by the engine's events: curves, best figures, samples, time left.
+"""What is known of the training, fed by the engine's events: the present run, earlier ones, what goes on.
 
 Plain Python, no widgets: the app holds one `TrainingState`, so nothing is lost while its screen is hidden.
 """
 
 from __future__ import annotations
 
-import math
 import time
-from array import array
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from typing import Literal
 
 from sg_core.messages import (
@@ -24,125 +21,11 @@ from sg_core.messages import (
     TrainingStarted,
     TrainStep,
 )
+from sg_tui.training_run import Run
 
-SMOOTHING = 0.95  # weight of the past in the moving average of the loss: about the last 20 steps
-ETA_STEPS = 400  # the time left is told from at most so many of the latest steps
 SAMPLES_KEPT = 500
 COMMANDS = ("", "Train", "PauseTraining", "ResumeTraining", "StopTraining", "SaveTraining")  # whose failures are ours
 Status = Literal["none", "starting", "running", "paused", "stopping", "ended"]
-
-
-class Smoothed:
-    """Causal exponential moving average, corrected for its start at zero (Kingma & Ba 2015, section 3).
-
-    Values that are not finite are left out. `value` is NaN before the first one.
-    """
-
-    def __init__(self, decay: float = SMOOTHING) -> None:
-        self.decay = decay
-        self._sum = 0.0
-        self._weight = 0.0
-
-    def add(self, value: float) -> float:
-        if math.isfinite(value):
-            self._sum = self.decay * self._sum + (1 - self.decay) * value
-            self._weight = self.decay * self._weight + (1 - self.decay)
-        return self.value
-
-    @property
-    def value(self) -> float:
-        return self._sum / self._weight if self._weight else math.nan
-
-
-class Curve:
-    """The training loss of one run: parallel arrays, an entry a step. A skipped step is NaN twice."""
-
-    def __init__(self) -> None:
-        self.steps = array("d")
-        self.losses = array("d")  # nats per token
-        self.smoothed = array("d")
-        self.seconds = array("d")  # of training, pauses left out
-        self.skipped = 0
-        self._average = Smoothed()
-
-    def __len__(self) -> int:
-        return len(self.steps)
-
-    def add(self, step: int, loss: float, seconds: float) -> None:
-        finite = math.isfinite(loss)
-        self.skipped += not finite
-        self.steps.append(step)
-        self.losses.append(loss if finite else math.nan)
-        average = self._average.add(loss)
-        self.smoothed.append(average if finite else math.nan)
-        self.seconds.append(seconds)
-
-    @property
-    def average(self) -> float:
-        """The moving average after the last step, NaN before the first."""
-        return self._average.value
-
-
-@dataclass
-class Run:
-    """One training run, as far as its events have come. `number` fixes its colour among a session's runs."""
-
-    facts: TrainingStarted
-    number: int
-    model: str  # what the person calls it
-    curve: Curve = field(default_factory=Curve)
-    evaluations: list[Evaluated] = field(default_factory=list)
-    evaluation_seconds: list[float] = field(default_factory=list)
-    samples: list[Sample] = field(default_factory=list)
-    last: TrainStep | None = None
-    saved: Saved | None = None
-    seconds: float = 0.0  # of training until the last event, pauses left out
-
-    @property
-    def step(self) -> int:
-        return self.last.step if self.last else self.facts.first_step
-
-    @property
-    def name(self) -> str:
-        return f"{self.model} on {self.facts.data}"
-
-    @property
-    def tokens_per_step(self) -> int:
-        training = self.facts.training
-        return training.batch_size * training.context * training.accumulation
-
-    @property
-    def best(self) -> Evaluated | None:
-        """The evaluation with the lowest loss; one that is not finite is never the best."""
-        finite = [one for one in self.evaluations if math.isfinite(one.val_loss)]
-        return min(finite, key=lambda one: one.val_loss) if finite else None
-
-    @property
-    def characters_per_token(self) -> float:
-        """Of the validation text, NaN until an evaluation tells it."""
-        for one in reversed(self.evaluations):
-            if math.isfinite(one.val_loss) and one.val_loss_per_char > 0:
-                return one.val_loss / one.val_loss_per_char
-        return math.nan
-
-    @property
-    def seconds_left(self) -> float:
-        """At the pace of the latest steps; NaN before two steps."""
-        return seconds_left(self.curve.steps, self.curve.seconds, self.facts.training.steps)
-
-
-def seconds_left(steps: Sequence[float], seconds: Sequence[float], last_step: int) -> float:
-    """Time to `last_step` at the pace of the last ETA_STEPS steps; NaN when no pace is known.
-
-    steps, seconds: ascending, the number of each step and when it ended.
-    """
-    if len(steps) < 2:
-        return math.nan
-    first = max(0, len(steps) - 1 - ETA_STEPS)
-    done = steps[-1] - steps[first]
-    if done <= 0:
-        return math.nan
-    return max(0.0, last_step - steps[-1]) * (seconds[-1] - seconds[first]) / done
 
 
 class TrainingState:
@@ -193,6 +76,23 @@ class TrainingState:
         self.phase = Phase("starting")
         self.version += 1
 
+    def remember(self, runs: list[Run]) -> None:
+        """Runs of earlier sessions, oldest first: to compare with, and to go on with."""
+        here = {run.facts.out for run in (*self.earlier, *([self.run] if self.run else []))}
+        new = [run for run in runs if run.facts.out not in here]
+        for run in new:
+            run.number, run.remembered, self._runs = self._runs, True, self._runs + 1
+        self.earlier[:0] = new
+        self.version += bool(new)
+
+    @property
+    def resumable(self) -> Run | None:
+        """The newest run that can go on, unless one is under way."""
+        if self.live:
+            return None
+        known = [*self.earlier, *([self.run] if self.run else [])]
+        return next((run for run in reversed(known) if run.resumable), None)
+
     def stopping(self) -> None:
         """A stop was asked for; its end comes as an event."""
         if self.live:
@@ -226,13 +126,17 @@ class TrainingState:
         return True
 
     def _start(self, facts: TrainingStarted) -> None:
-        if self.run is not None and self._goes_on(self.run, facts):
-            self.run.facts = facts
-        else:
-            if self.run is not None and len(self.run.curve):
-                self.earlier.append(self.run)
-            self.run = Run(facts, self._runs, self._called(facts))
+        known = self._known(facts)
+        if self.run is not None and self.run is not known and len(self.run.curve):
+            self.earlier.append(self.run)
+        if known is None:
+            known = Run(facts, self._runs, self._called(facts))
             self._runs += 1
+        else:
+            known.go_on(facts)
+            known.remembered = False
+            self.earlier = [run for run in self.earlier if run is not known]
+        self.run = known
         self.status, self.ended, self.failure = "running", None, ""
         self._preparing = False
         self._running_since = self._clock()
@@ -292,10 +196,12 @@ class TrainingState:
         self._preparing = False
         self.status = "none" if self.run is None else "ended"
 
-    def _goes_on(self, run: Run, facts: TrainingStarted) -> bool:
-        """Whether the run goes on exactly where this one ended, so that its curve can be drawn on."""
-        resumed = self.command is not None and self.command.resume is not None
-        return resumed and facts.out is not None and facts.out == run.facts.out and facts.first_step == run.step
+    def _known(self, facts: TrainingStarted) -> Run | None:
+        """The run that goes on, if it is one of those known."""
+        if self.command is None or self.command.resume is None:
+            return None
+        known = [*self.earlier, *([self.run] if self.run else [])]
+        return next((run for run in known if facts.out is not None and run.facts.out == facts.out), None)
 
     def _called(self, facts: TrainingStarted) -> str:
         """A new model is called by its preset, any other by its name."""

@@ -61,8 +61,15 @@ class Plot(PlotWidget, inherit_bindings=False):
 
     BINDINGS = bindings("chart")  # type: ignore[assignment]  # a list of Binding is what Textual wants
 
+    class Reset(Message):
+        """All of the data is wanted again."""
+
     def __init__(self) -> None:
         super().__init__(invert_mouse_wheel=True)
+
+    def action_reset_scales(self) -> None:
+        """The limits of the last drawing are not those of the data that came since: the owner knows better."""
+        self.post_message(self.Reset())
 
 
 class LossChart(Vertical):
@@ -86,8 +93,8 @@ class LossChart(Vertical):
         self.zoomed = False
         self._run: Run | None = None
         self._earlier: Sequence[Run] = ()
-        self._fitted = (0.0, 1.0, 0.0, 1.0)  # limits that hold all data
-        self._limits = self._fitted  # limits on screen
+        self.fitted = (0.0, 1.0, 0.0, 1.0)  # limits that hold all data
+        self._limits = self.fitted  # limits on screen
 
     def compose(self) -> ComposeResult:
         yield Static(id="legend-line", markup=False)
@@ -118,8 +125,12 @@ class LossChart(Vertical):
     def on_plot_widget_scale_changed(self, event: PlotWidget.ScaleChanged) -> None:
         event.stop()
         self._limits = (event.x_min, event.x_max, event.y_min, event.y_max)
-        self.zoomed = self._limits != self._fitted
+        self.zoomed = True
         self.post_message(self.Zoomed())
+
+    def on_plot_reset(self) -> None:
+        self.zoomed = False
+        self.redraw()
 
     # ------------------------------------------------------------ drawing
 
@@ -149,9 +160,9 @@ class LossChart(Vertical):
         low, high = robust_limits(self._y(run.curve.losses), np.concatenate([smooth, validation, reference]))
         ends = [x for one in (run, *self._earlier) if len(one.curve) for x in self._x(one)[[0, -1]]]
         x_low, x_high = (float(min(ends)), float(max(ends))) if ends else (0.0, 1.0)
-        self._fitted = (*padded(x_low, max(x_high, x_low + 1), 0.01), *padded(low, high, least=0.005))
+        self.fitted = (*padded(x_low, max(x_high, x_low + 1), 0.01), *padded(low, high, least=0.005))
         if not self.zoomed:
-            self._limits = self._fitted
+            self._limits = self.fitted
             plot = self.query_one(Plot)
             plot.set_xlimits(*self._limits[:2])
             plot.set_ylimits(*self._limits[2:])

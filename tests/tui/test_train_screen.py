@@ -7,6 +7,8 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,6 +25,7 @@ from sg_core.messages import (
     Phase,
     ResumeTraining,
     Sample,
+    Saved,
     SaveTraining,
     StopTraining,
     Train,
@@ -33,6 +36,7 @@ from sg_core.messages import (
 from sg_core.settings import TrainingConfig
 from sg_tui.app import SgApp
 from sg_tui.screens.train import TrainScreen
+from sg_tui.widgets.loss_chart import LossChart
 
 CONFIG = GPT2Config(vocab_size=512, n_ctx=64, n_layer=2, n_head=2, n_embd=32)
 
@@ -381,7 +385,9 @@ async def test_zooming_shows_a_part_and_zero_shows_all() -> None:
         await story.see("a part: 0 shows all")
         await story.press("right")
         await story.advance(5)
-        await story.see("a part: 0 shows all")
+        chart = story.screen.query_one(LossChart)
+        await story.until(lambda: chart.fitted[1] > 65, "the new steps are drawn")
+        assert "a part: 0 shows all" in story.text
         await story.press("0")
         await story.until(lambda: "a part" not in story.text)
 
@@ -437,3 +443,42 @@ async def test_below_the_least_size_the_view_says_what_is_needed() -> None:
         await story.see("60 x 16")
         await story.pilot.resize_terminal(80, 24)
         await story.see("▶ training")
+
+
+# ------------------------------------------------------------------ later sessions
+
+
+async def test_the_next_session_offers_to_go_on_with_an_unfinished_run(home: Path) -> None:
+    folder = home / "data" / "runs" / "2025-01-01-tiny"
+    folder.mkdir(parents=True)
+    facts = TrainingStarted("tiny", CONFIG, TrainingConfig(steps=90), "python-docs", 1000, 100, 0, str(folder))
+    async with train_view() as story:
+        story.engine.script(Train, [facts, *(TrainStep(n, 6.0 - n / 9, 1e-3, 1.0, 9.0) for n in range(1, 31))])
+        await story.press("enter")
+        await story.until(lambda: story.sent(Train))
+        await story.advance(31)
+        await story.emit(Saved(30, str(folder / "step-30")), TrainingEnded(30, "stopped"))
+    async with train_view() as story:
+        await story.see("Go on with tiny on python-docs, step 30 of 90")
+        await story.press("tab", "enter")
+        await story.until(lambda: story.sent(Train))
+        assert story.sent(Train)[0].resume == str(folder)
+        await story.emit(replace(facts, first_step=30), TrainStep(31, 2.0, 1e-3, 1.0, 9.0))
+        await story.see("31 of 90")
+        run = story.app.training.run
+        assert run is not None
+        assert list(run.curve.steps) == [float(step) for step in range(1, 32)]
+
+
+async def test_runs_beside_this_one_can_be_hidden() -> None:
+    async with training() as story:
+        await story.press("s")
+        await story.see("■ stopped")
+        await story.press("n")
+        await story.press("enter")
+        await story.until(lambda: len(story.sent(Train)) == 2)
+        await story.advance(12)
+        await story.see("A tiny on tinyshakespeare")
+        await story.press("o", "o")
+        await story.see("no other run")
+        await story.until(lambda: "A tiny on tinyshakespeare" not in story.text.split("earlier runs")[0])

@@ -23,7 +23,8 @@ from sg_core.messages import (
     TrainStep,
 )
 from sg_core.settings import TrainingConfig
-from sg_tui.training_state import SAMPLES_KEPT, Curve, Smoothed, TrainingState, seconds_left
+from sg_tui.training_run import Curve, Smoothed, seconds_left
+from sg_tui.training_state import SAMPLES_KEPT, TrainingState
 
 CONFIG = GPT2Config(vocab_size=512, n_ctx=64, n_layer=2, n_head=2, n_embd=32)
 
@@ -118,9 +119,7 @@ def test_at_a_steady_pace_the_time_left_is_the_steps_left_times_the_pace(
 ) -> None:
     steps = [float(first + i) for i in range(done)]
     times = [pace * i for i in range(done)]
-    assert seconds_left(steps, times, first + done - 1 + left) == pytest.approx(
-        pace * left, rel=1e-6, abs=1e-6
-    )
+    assert seconds_left(steps, times, first + done - 1 + left) == pytest.approx(pace * left, rel=1e-6, abs=1e-6)
 
 
 def test_the_time_left_is_unknown_before_a_pace_is_and_nothing_after_the_end() -> None:
@@ -200,6 +199,42 @@ def test_a_second_run_leaves_the_first_to_compare_with() -> None:
     assert [run.name for run in state.earlier] == ["tiny on tinyshakespeare"]
     assert (state.earlier[0].number, state.run.number) == (0, 1)
     assert len(state.run.curve) == 0
+
+
+def test_a_run_that_goes_on_keeps_its_curve_up_to_its_checkpoint() -> None:
+    state = running(*(step(number) for number in range(1, 11)), Evaluated(4, 3.0, 1.2), Evaluated(8, 2.9, 1.1))
+    state.take(Saved(6, "runs/a/6"))
+    state.take(TrainingEnded(10, "failed"))
+    assert state.resumable is state.run
+    assert state.run is not None
+    assert state.run.resumable == "runs/a"
+    state.asked(Train(resume="runs/a"))
+    assert state.resumable is None
+    state.take(started(first_step=6))
+    state.take(step(7, 1.0))
+    assert (state.earlier, state.run.step) == ([], 7)
+    assert list(state.run.curve.steps) == [1, 2, 3, 4, 5, 6, 7]
+    assert state.run.curve.losses[-1] == 1.0
+    assert [one.step for one in state.run.evaluations] == [4]
+
+
+def test_a_finished_run_can_not_go_on() -> None:
+    state = running(step(100), Saved(100, "runs/a/100"), TrainingEnded(100, "finished"))
+    assert state.resumable is None
+
+
+def test_a_run_of_an_earlier_session_is_remembered_once_and_can_go_on() -> None:
+    before = running(step(1), step(2), Saved(2, "runs/a/2"))
+    assert before.run is not None
+    state = TrainingState(Clock())
+    state.remember([before.run])
+    state.remember([before.run])
+    assert len(state.earlier) == 1
+    assert state.resumable is before.run
+    state.asked(Train(resume="runs/a"))
+    state.take(started(first_step=2))
+    assert state.run is before.run
+    assert (state.earlier, before.run.remembered) == ([], False)
 
 
 def test_a_failed_start_is_told_and_keeps_the_finished_run() -> None:
