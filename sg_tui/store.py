@@ -144,7 +144,8 @@ class Store:
         """A library of this session's own, which joins the first one when that can be opened again."""
         path = self._folder / f"{ASIDE}{_stamp()}.sqlite3"
         try:
-            database = _connect(path)
+            # held for as long as this session lives, so that no other one takes it in and removes it
+            database = _connect(path, alone=True)
         except sqlite3.Error as second:
             self._path = None
             self.notices.append(f"texts can't be kept on this machine ({second}); save what you want to keep")
@@ -198,12 +199,16 @@ class Store:
             raise
 
 
-def _connect(path: Path | None) -> sqlite3.Connection:
-    """Open and check a library; None: one in memory. Raises sqlite3.Error, _NewerFormatError."""
+def _connect(path: Path | None, alone: bool = False) -> sqlite3.Connection:
+    """Open and check a library; None: one in memory; `alone` keeps everyone else out.
+
+    Raises sqlite3.Error, _NewerFormatError.
+    """
     database = sqlite3.connect(
         path or ":memory:", timeout=WAIT, isolation_level=None, check_same_thread=False
     )
     try:
+        database.execute(f"PRAGMA locking_mode = {'EXCLUSIVE' if alone else 'NORMAL'}")
         database.execute("PRAGMA journal_mode = WAL")
         database.execute("PRAGMA synchronous = NORMAL")
         check = database.execute("PRAGMA quick_check(1)").fetchone()[0]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 
-from rich.cells import cell_len, get_character_cell_size
+from rich.cells import get_character_cell_size
 
 TAB = 4  # cells between tab stops
 
@@ -41,7 +41,10 @@ class WrappedText:
         self.text = self.text[:length]
         while len(self.starts) > 1 and self.starts[-1] >= length:
             self.starts.pop()
-        self._wrap_from(self.starts.pop())
+        start = self.starts.pop()
+        if self.starts and self.text[start - 1] != "\n":
+            start = self.starts.pop()  # what is left of the last word may fit into the row before
+        self._wrap_from(start)
 
     def set_width(self, width: int) -> None:
         """Wrap everything again if the width has changed."""
@@ -110,7 +113,7 @@ class WrappedText:
             character = self.text[index]
             width = width_of(character, column)
             if column + width > self.width and index > start and width:
-                if character in " \t":
+                if character in " \t" and column <= self.width:
                     return index + 1  # one blank may hang over the edge
                 return break_at if break_at > start else index
             column += width
@@ -119,13 +122,3 @@ class WrappedText:
             elif width == 0 and break_at == index:
                 break_at = index + 1  # a mark stays with its character
         return line_end
-
-
-def cells(text: str, column: int = 0) -> int:
-    """Cells that a piece of a row takes when it begins at `column`."""
-    if "\t" not in text:
-        return cell_len(text)
-    start = column
-    for character in text:
-        column += width_of(character, column)
-    return column - start

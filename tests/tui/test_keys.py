@@ -1,0 +1,74 @@
+"""One table makes bindings, footer and help: nothing bound twice in one place, nothing without words."""
+
+from __future__ import annotations
+
+import importlib
+from collections import Counter
+
+import pytest
+
+from sg_tui.keys import ACTIONS, SCOPES, Scope, bindings, footer, help_sections, key_text, markdown
+
+OWNERS: dict[Scope, str] = {
+    "app": "sg_tui.app:SgApp",
+    "write": "sg_tui.screens.write:WriteScreen",
+    "small": "sg_tui.screens.write:WriteScreen",
+    "prompt": "sg_tui.widgets.prompt:Prompt",
+    "document": "sg_tui.widgets.text_view:TextView",
+    "train": "sg_tui.screens.train:TrainScreen",
+    "bench": "sg_tui.screens.bench:BenchScreen",
+}
+
+
+@pytest.mark.parametrize("scope", SCOPES)
+def test_no_key_means_two_things_in_one_place(scope: Scope) -> None:
+    keys = Counter(key for action in ACTIONS if action.scope == scope for key in action.keys)
+    assert not [key for key, count in keys.items() if count > 1]
+
+
+def test_what_works_everywhere_is_shadowed_nowhere() -> None:
+    everywhere = {key for action in ACTIONS if action.scope == "app" for key in action.keys}
+    elsewhere = {key for action in ACTIONS if action.scope != "app" for key in action.keys}
+    assert not everywhere & elsewhere
+
+
+@pytest.mark.parametrize(("scope", "owner"), OWNERS.items())
+def test_every_action_exists_where_its_scope_says(scope: Scope, owner: str) -> None:
+    module, name = owner.split(":")
+    place = getattr(importlib.import_module(module), name)
+    for action in ACTIONS:
+        if action.scope == scope:
+            assert hasattr(place, f"action_{action.id.split('(')[0]}"), action.id
+
+
+@pytest.mark.parametrize(
+    ("key", "text"),
+    [("ctrl+r", "Ctrl+R"), ("alt+1", "Alt+1"), ("f1", "F1"), ("escape", "Esc"), ("p", "p"), ("plus", "+")],
+)
+def test_keys_as_people_read_them(key: str, text: str) -> None:
+    assert key_text(key) == text
+
+
+def test_help_tells_every_key_with_words() -> None:
+    told = {keys for _, rows in help_sections() for keys, _ in rows}
+    for action in ACTIONS:
+        if not action.id.startswith("flip("):
+            assert action.key_text in told
+    assert all(words for _, rows in help_sections() for _, words in rows)
+    assert "Alt+1 … Alt+7" in told
+
+
+def test_the_most_wanted_comes_first_in_the_footer() -> None:
+    shown = footer(("prompt", "write", "app"))
+    assert [action.id for action in shown[:2]] == ["send", "stop"] or shown[0].footer == 1
+    assert [action.footer for action in shown] == sorted(action.footer for action in shown)
+
+
+def test_bindings_carry_keys_and_words() -> None:
+    (help_,) = [one for one in bindings("app") if one.action == "help"]
+    assert (help_.key, help_.priority, help_.show) == ("f1", True, False)
+
+
+def test_the_readme_table_has_a_row_a_key() -> None:
+    table = markdown()
+    assert "| `Ctrl+R` | Write the last part again with another seed |" in table
