@@ -43,6 +43,7 @@ from sg_tui.screens.mode import ModeScreen
 from sg_tui.screens.model_picker import ModelPicker
 from sg_tui.state import GenerationState
 from sg_tui.store import RunRecord
+from sg_tui.terminal_keys import restore_alt_digits
 from sg_tui.textsafe import safe_line
 from sg_tui.theme import DARK, LIGHT
 from sg_tui.training_state import TrainingState
@@ -104,6 +105,7 @@ class SgApp(App[None]):
         engine: EngineLike | None = None,
     ) -> None:
         super().__init__()
+        restore_alt_digits()
         sys.setswitchinterval(5e-4)  # the screen gets its turn while the engine computes
         self.model, self.precision = model, precision
         self.generation = GenerationState()
@@ -348,6 +350,4 @@ class SgApp(App[None]):
         for action in ACTIONS:
             if action.palette and action.scope in ("app", getattr(screen, "MODE", "")):
                 run = self.run_action if action.scope == "app" else screen.run_action
-                yield SystemCommand(
-                    action.description, action.key_text, partial(self.call_later, run, action.id)
-                )
+                yield SystemCommand(action.description, action.key_text, partial(self.call_later, run, action.id))
