@@ -79,9 +79,7 @@ class BenchScreen(ModeScreen):
         if bench.rows:
             end = "stopped" if bench.reason == "stopped" else "done"
             words = f"{end}: {len(bench.rows)} rows, {SORT_WORDS[self.query_one(BenchTable).sort]}"
-            return Content.assemble(
-                (words, "$foreground"), (f"   next: {self.tokens} tokens a row", "$faint")
-            )
+            return Content.assemble((words, "$foreground"), (f"   next: {self.tokens} tokens a row", "$faint"))
         return _introduction(self.tokens)
 
     # ------------------------------------------------------------ actions

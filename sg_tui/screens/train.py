@@ -222,9 +222,7 @@ class TrainScreen(ModeScreen):
             return
         if run is not None and run.facts.out is None and self.state.unsaved_steps and not self._sure_to_stop:
             self._sure_to_stop = True
-            self.sg.say(
-                f"{self.state.unsaved_steps:,} steps are saved nowhere. S again stops, F saves.", "warning"
-            )
+            self.sg.say(f"{self.state.unsaved_steps:,} steps are saved nowhere. S again stops, F saves.", "warning")
             return
         self._sure_to_stop = False
         self.state.stopping()

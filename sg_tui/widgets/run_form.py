@@ -175,8 +175,6 @@ def _models(loaded: Loaded | None) -> dict[str, str]:
     new = {name: f"new, {name}  {preset.description}" for name, preset in PRESETS.items()}
     name = f"fine-tune {safe_line(loaded.model, 40)}" if loaded else "fine-tune the loaded model"
     words = (
-        f"{loaded.config.parameter_count / 1e6:.1f} M parameters, as it is loaded now"
-        if loaded
-        else "not loaded yet"
+        f"{loaded.config.parameter_count / 1e6:.1f} M parameters, as it is loaded now" if loaded else "not loaded yet"
     )
     return new | {FINE_TUNE: f"{name}  {words}"}

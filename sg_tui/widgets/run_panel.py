@@ -77,9 +77,7 @@ def _column(state: TrainingState, width: int) -> list[Content]:
     for run in state.earlier[-EARLIER:]:
         words = f"{letter(run)}  {safe_line(run.name, width - 22)}, step {run.step:,}"
         rows.append(
-            Content.assemble(
-                (f"{words:<{width - 8}}", "$faint"), (f"{nats(run.curve.average):>7}", "$foreground")
-            )
+            Content.assemble((f"{words:<{width - 8}}", "$faint"), (f"{nats(run.curve.average):>7}", "$foreground"))
         )
     return rows
 
@@ -124,9 +122,7 @@ def _figures(state: TrainingState, run: Run, width: int) -> list[Content]:
             Content(""),
             _row("learning rate", number(last.lr, 3)),
             _row("gradient norm", nats(last.grad_norm, 2)),
-            _row(
-                "tokens/s", f"{last.tokens_per_second:,.0f}" if math.isfinite(last.tokens_per_second) else "–"
-            ),
+            _row("tokens/s", f"{last.tokens_per_second:,.0f}" if math.isfinite(last.tokens_per_second) else "–"),
         ]
     rows += [Content(""), _row("model", safe_line(run.model, 40)), _row("data", _data_words(run))]
     if run.saved is not None:
@@ -136,9 +132,7 @@ def _figures(state: TrainingState, run: Run, width: int) -> list[Content]:
 
 
 def _row(label: str, value: str, style: str = "$foreground", note: str = "") -> Content:
-    return Content.assemble(
-        (f"{label:<{LABEL}}", "$faint"), (value, style), (f"  {note}" if note else "", "$faint")
-    )
+    return Content.assemble((f"{label:<{LABEL}}", "$faint"), (value, style), (f"  {note}" if note else "", "$faint"))
 
 
 def _data_words(run: Run) -> str:

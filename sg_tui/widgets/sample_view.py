@@ -80,8 +80,6 @@ class SampleView(VerticalScroll):
             return
         sample = samples[at]
         self.border_title = f"sample after step {sample.step:,}"
-        self.border_subtitle = f"{at + 1} of {len(samples)}" + (
-            "" if len(samples) == 1 else "   , older   . newer"
-        )
+        self.border_subtitle = f"{at + 1} of {len(samples)}" + ("" if len(samples) == 1 else "   , older   . newer")
         self.query_one(Static).update(Content.styled(safe(sample.text).strip("\n"), "$model"))
         self.scroll_home(animate=False)
