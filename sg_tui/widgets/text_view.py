@@ -63,6 +63,7 @@ class TextView(ScrollView, can_focus=True):
         self.running = False
         self.cursor: int | None = None  # index of a piece
         self.unseen = 0  # rows below the last visible one that came since the person scrolled away
+        self._follow = True
         self._wrapped = WrappedText(1)
         self._pieces: list[Piece] = []
         self._starts: list[int] = []  # where each piece begins in the wrapped text
@@ -77,14 +78,13 @@ class TextView(ScrollView, can_focus=True):
         added = len(manuscript.pieces) - len(self._pieces)
         if source == self._source and not added and running == self.running:
             return
-        follow = self.is_vertical_scroll_end
         rows = len(self._wrapped)
         kept = len(self._pieces) if source == self._source else self._common(manuscript)
         self._cut(kept)
         self._append(manuscript.pieces[kept:])
         self._source, self.running = source, running
-        self._resized(follow)
-        self.unseen = 0 if follow else self.unseen + max(0, len(self._wrapped) - rows)
+        self._resized()
+        self.unseen = 0 if self._follow else self.unseen + max(0, len(self._wrapped) - rows)
         self.refresh()
 
     def _common(self, manuscript: Manuscript) -> int:
@@ -116,18 +116,21 @@ class TextView(ScrollView, can_focus=True):
         self._pieces.extend(pieces)
         self._wrapped.append("".join(texts))
 
-    def _resized(self, follow: bool) -> None:
+    def _resized(self) -> None:
         self.virtual_size = Size(self._wrapped.width, len(self._wrapped) if self._pieces else len(HINT))
-        if follow:
-            self.scroll_end(animate=False, immediate=True, x_axis=False)
+        if self._follow:
+            self._scroll_to_end()
+
+    def _scroll_to_end(self) -> None:
+        # forced: the scroll bar that would allow it appears only with the next layout
+        self.scroll_end(animate=False, immediate=True, force=True, x_axis=False)
 
     def on_resize(self) -> None:
-        follow = self.is_vertical_scroll_end
         width = self.scrollable_content_region.width
         if width != self._wrapped.width:
             self._wrapped.set_width(width)
             self.screen.clear_selection()
-        self._resized(follow)
+        self._resized()
         self.refresh()
 
     def set_heat(self, heat: bool) -> None:
@@ -141,8 +144,8 @@ class TextView(ScrollView, can_focus=True):
     def go_to_end(self) -> None:
         """Follow the tail again."""
         self.move_cursor(None)
-        self.unseen = 0
-        self.scroll_end(animate=False, immediate=True, x_axis=False)
+        self._follow, self.unseen = True, 0
+        self._scroll_to_end()
 
     # ------------------------------------------------------------ the cursor on a token
 
@@ -208,7 +211,8 @@ class TextView(ScrollView, can_focus=True):
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
         super().watch_scroll_y(old_value, new_value)
-        if self.is_vertical_scroll_end:
+        self._follow = self.is_vertical_scroll_end
+        if self._follow:
             self.unseen = 0
 
     # ------------------------------------------------------------ selection
