@@ -12,6 +12,7 @@ from sg_core.engine_outbox import Outbox, readable
 from sg_core.errors import SgError, TrainingError
 from sg_core.messages import (
     Evaluated,
+    Exported,
     Notice,
     Sample,
     Saved,
@@ -48,6 +49,7 @@ class TrainingRun:
         folder: Path | None,
         outbox: Outbox,
         interlude: Callable[[], bool],
+        export_dtype: str = "F32",
     ) -> None:
         self.trainer = trainer
         self.folder = folder
@@ -62,6 +64,7 @@ class TrainingRun:
         self._command = command
         self._outbox = outbox
         self._interlude = interlude
+        self._export_dtype = export_dtype
         # what is due after a step is done again after a resume: a kill may have come in between
         self._follow_up = bool(command.resume) and trainer.step_count > 0 and self._something_due
 
@@ -253,7 +256,20 @@ class TrainingRun:
         if self._save():
             self._tell_end()
 
+    def _export(self) -> None:
+        """Put the model, as any program of the field reads it, beside the checkpoints."""
+        if self.folder is None or self._unsaved:
+            return
+        folder = self.folder / "model"
+        try:
+            self.trainer.model.save_pretrained(folder, self._export_dtype)
+        except Exception as error:  # the checkpoint holds everything
+            self._outbox.emit(Notice(f"the model was not exported: {readable(error)}"))
+        else:
+            self._outbox.emit(Exported(self.trainer.step_count, str(folder)))
+
     def _tell_end(self) -> None:
+        self._export()
         self.ended = True
         self._outbox.emit(TrainingEnded(self.trainer.step_count, self._reason))
 

@@ -256,6 +256,14 @@ class Saved:
 
 
 @dataclass(frozen=True, slots=True)
+class Exported:
+    """The trained model, in Hugging Face layout, is in `folder`: `Load(folder)` opens it."""
+
+    step: int
+    folder: str
+
+
+@dataclass(frozen=True, slots=True)
 class TrainingEnded:
     """reason: "finished", "stopped" or "failed"."""
 
@@ -304,6 +312,7 @@ Event = (
     | Evaluated
     | Sample
     | Saved
+    | Exported
     | TrainingEnded
     | BenchRow
     | Notice

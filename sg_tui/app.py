@@ -23,6 +23,7 @@ from sg_core.messages import (
     Command,
     Done,
     Event,
+    Exported,
     Failed,
     Generate,
     Load,
@@ -213,6 +214,8 @@ class SgApp(App[None]):
         match event:
             case Notice(text=text):
                 self.say(text)
+            case Exported(folder=folder):
+                self.say(f"The trained model is in {folder}; Ctrl+L opens it.")
             case Failed(message=message, request=None) if self._loading:
                 self._loading = False
                 self.call_later(self.action_choose_model, message)

@@ -14,6 +14,7 @@ from sg_core.engine_training import SAVE_ADVICE, TrainingRun
 from sg_core.messages import (
     Evaluated,
     Event,
+    Exported,
     Failed,
     Notice,
     Phase,
@@ -49,7 +50,7 @@ def train(trainer: Trainer, folder: Path, args: argparse.Namespace, output: Outp
             training.stopping = training.stopping or interrupt.asked
             return training.stopping
 
-        training = TrainingRun(command, trainer, folder, outbox, interlude)
+        training = TrainingRun(command, trainer, folder, outbox, interlude, args.export_dtype)
         report = _Report(trainer, output, args.json)
         training.tell_start()
         while not training.ended:
@@ -63,9 +64,6 @@ def train(trainer: Trainer, folder: Path, args: argparse.Namespace, output: Outp
         if report.reason == "failed":
             output.error("sg-tui train", report.failure)
             return FAILED
-        model = (training.folder or folder) / "model"  # another one was given when a save failed
-        trainer.model.save_pretrained(model, args.export_dtype)
-        report.saved(trainer.step_count, str(model))
         return INTERRUPTED if report.reason == "stopped" else DONE
 
 
@@ -105,7 +103,7 @@ class _Report:
                 self._evaluated(event)
             case Sample(step=step, text=text):
                 self._tell({"step": step, "sample": text}, f"--- sample at step {step}\n{text}\n---")
-            case Saved(step=step, folder=folder):
+            case Saved(step=step, folder=folder) | Exported(step=step, folder=folder):
                 self.saved(step, folder)
             case TrainingStarted():
                 self._started(event)

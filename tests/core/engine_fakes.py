@@ -51,6 +51,7 @@ class World:
     models: list[FakeModel] = field(default_factory=list)
     trainers: list[FakeTrainer] = field(default_factory=list)
     log: list[str] = field(default_factory=list)
+    exports: list[tuple[str, str]] = field(default_factory=list)  # folder and dtype
 
     def parts(self) -> Parts:
         def warm_up(training: bool, progress: Callable[[str, int, int], None]) -> None:
@@ -108,6 +109,9 @@ class FakeModel:
     ) -> FakeSession:
         self.sessions.append(FakeSession(self, optimizations or Optimizations(), precision, threads or 7))
         return self.sessions[-1]
+
+    def save_pretrained(self, folder: Path, dtype: str = "F32") -> None:
+        self.world.exports.append((str(folder), dtype))
 
     def not_finite(self) -> list[str]:
         return list(self.world.damaged)

@@ -15,6 +15,7 @@ from sg_core.messages import (
     Bench,
     Done,
     Evaluated,
+    Exported,
     Failed,
     Generate,
     Load,
@@ -61,6 +62,8 @@ def test_a_run_from_start_to_end(driver: Driver, world: World) -> None:
     assert story(driver) == [*steps[:3], *due, steps[3], "sample 4", *steps[4:], *end]
     assert driver.of(TrainingEnded) == [TrainingEnded(6, "finished")]
     assert driver.of(Saved)[-1] == Saved(6, str(Path("runs/one/step-6")))
+    assert driver.of(Exported) == [Exported(6, str(Path("runs/one/model")))]
+    assert world.exports == [(str(Path("runs/one/model")), "F32")]
     assert len(driver.of(Sample)[0].text.split()) == 120
 
 

@@ -109,7 +109,7 @@ def test_a_size_that_is_unknown(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_ctrl_c_keeps_what_was_measured(tmp_path: Path) -> None:
-    process = start("bench", "--random", "tinyshakespeare", "--all", "--tokens", "200", "--json")
+    process = start("bench", "--random", "tinyshakespeare", "--all", "--tokens", "100", "--json")
     assert process.stdout is not None
     first = process.stdout.readline()
     process.send_signal(signal.SIGINT)
