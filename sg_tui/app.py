@@ -42,6 +42,7 @@ from sg_tui.preferences import Preferences
 from sg_tui.screens.help import HelpScreen
 from sg_tui.screens.mode import ModeScreen
 from sg_tui.screens.model_picker import ModelPicker
+from sg_tui.screens.write import WriteScreen
 from sg_tui.state import GenerationState
 from sg_tui.store import RunRecord
 from sg_tui.terminal_keys import restore_alt_digits
@@ -69,12 +70,6 @@ class EngineLike(Protocol):
     def close(self, timeout: float = 1.0) -> None: ...
 
 
-def _write() -> Screen[None]:
-    from sg_tui.screens.write import WriteScreen
-
-    return WriteScreen()
-
-
 def _train() -> Screen[None]:
     from sg_tui.screens.train import TrainScreen
 
@@ -94,7 +89,7 @@ class SgApp(App[None]):
     TITLE = "sg-tui"
     ENABLE_COMMAND_PALETTE = True
     COMMAND_PALETTE_BINDING = "ctrl+p"
-    MODES = {"write": _write, "train": _train, "bench": _bench}  # noqa: RUF012 (declared so by Textual)
+    MODES = {"write": WriteScreen, "train": _train, "bench": _bench}  # noqa: RUF012 (declared so by Textual)
     DEFAULT_MODE = "write"
     BINDINGS = bindings("app")  # type: ignore[assignment]  # a list of Binding is what Textual wants
 
@@ -119,6 +114,7 @@ class SgApp(App[None]):
         self._not_before = 0.0
         self._requests = 0
         self._loading = False
+        self._views: list[ModeScreen] = []
         self.librarian = Librarian(paths.data_dir)
         self.preferences, self._trouble = preferences.read(paths.config_dir())
         self.generation.sampling = self.preferences.sampling
@@ -240,8 +236,11 @@ class SgApp(App[None]):
 
     def mode_screens(self) -> list[ModeScreen]:
         """The main screens that exist so far, seen or hidden."""
-        bases = [stack[0] for stack in self._screen_stacks.values() if stack]
-        return [screen for screen in bases if isinstance(screen, ModeScreen)]
+        return list(self._views)
+
+    def opened_view(self, view: ModeScreen) -> None:
+        """A main screen is there: from now on it gets every event."""
+        self._views.append(view)
 
     def say(self, text: str, severity: str = "information") -> None:
         """One line to the person; any text is harmless here."""
@@ -333,12 +332,12 @@ class SgApp(App[None]):
         self.librarian.close(timeout=0.3)
 
     def _keep_preferences(self) -> None:
-        state, write = self.generation, self._screen_stacks.get("write")
-        writing = getattr(write[0], "writing", None) if write else None
+        state = self.generation
+        writing = next((view.writing for view in self._views if isinstance(view, WriteScreen)), None)
         kept = Preferences(
             mode=writing.mode if writing else self.preferences.mode,
             theme="light" if self.theme == LIGHT.name else "dark",
-            model=self.model,
+            model=state.loaded.model if state.loaded else self.preferences.model,
             max_tokens=state.max_tokens,
             cast=writing.cast if writing else self.preferences.cast,
             sampling=state.sampling,
@@ -353,4 +352,6 @@ class SgApp(App[None]):
         for action in ACTIONS:
             if action.palette and action.scope in ("app", getattr(screen, "MODE", "")):
                 run = self.run_action if action.scope == "app" else screen.run_action
-                yield SystemCommand(action.description, action.key_text, partial(self.call_later, run, action.id))
+                yield SystemCommand(
+                    action.description, action.key_text, partial(self.call_later, run, action.id)
+                )

@@ -40,15 +40,19 @@ class Librarian:
 
     def _run(self) -> None:
         store = Store(self._folder())
+        self._pass_on(store)
         while (work := self._work.get()) is not None:
             try:
                 work(store)
             except sqlite3.Error as problem:
                 self._tell(f"the library did not take this: {problem}; it is tried again at the next change")
-            for notice in store.notices:
-                self._tell(notice)
-            store.notices.clear()
+            self._pass_on(store)
         store.close()
+
+    def _pass_on(self, store: Store) -> None:
+        for notice in store.notices:
+            self._tell(notice)
+        store.notices.clear()
 
     def _tell(self, notice: str) -> None:
         """Each notice once."""

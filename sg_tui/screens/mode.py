@@ -71,6 +71,9 @@ class ModeScreen(Screen[None]):
         self.query_one(ActionFooter).show(self.scopes())
         self.draw()
 
+    def on_mount(self) -> None:
+        self.sg.opened_view(self)
+
     def on_screen_resume(self) -> None:
         if self.is_mounted:
             self.draw_all()

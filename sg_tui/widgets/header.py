@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from sg_tui.app import SgApp
 
 MODES = (("write", "F2", "Write"), ("train", "F3", "Train"), ("bench", "F4", "Bench"))
-ROOMY = 80  # columns from which the keys of the views are shown
+ROOMY = 100  # columns from which the keys of the views are shown
 QUIET = ("idle", "paused")
 
 
