@@ -12,7 +12,7 @@ from sg_core.kernels.cross_entropy import cross_entropy_backward, cross_entropy_
 from sg_core.kernels.dropout import dropout, dropout_of
 from sg_core.kernels.embedding import embedding_backward
 from sg_core.kernels.gelu import gelu_backward
-from sg_core.kernels.jit import kernel
+from sg_core.kernels.jit import entry, kernel
 from sg_core.kernels.layernorm import layernorm_backward_input, layernorm_backward_weight
 from sg_core.kernels.linear import linear_backward_input, linear_backward_weight, linear_forward
 from sg_core.kernels.team import barrier, share_start
@@ -37,7 +37,7 @@ from sg_core.parameters import (
 from sg_core.transformer import ATTENTION_DROPOUT, MLP_DROPOUT, PROJECTION_DROPOUT, dropout_key, matrix
 
 
-@kernel
+@entry
 def loss_forward(
     thread: int, threads: int, cells: Any, losses: Any, final: Any, wte: Any, targets: Any, logits: Any
 ) -> None:
@@ -100,7 +100,7 @@ def _layernorm(
     barrier(cells, threads)
 
 
-@kernel
+@entry
 def backward(
     thread: int, threads: int, cells: Any,
     ids: Any, targets: Any, C: int, heads: int, epsilon: Any, parameters: Any, dparameters: Any, blocks: Any, ends: Any,

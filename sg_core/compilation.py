@@ -71,7 +71,7 @@ def _warm_sampling() -> None:
 
     from sg_core.kernels.ranking import likeliest
 
-    likeliest(np.zeros(1, np.int64), np.zeros(1), np.zeros(2, np.float32))
+    likeliest(np.zeros(1, np.int64), np.zeros(1), np.zeros(2, np.float32), np.empty(2, np.float32))
 
 
 def _warm_forward() -> None:

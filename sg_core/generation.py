@@ -125,7 +125,7 @@ def _pick(session: Session, logits: FloatArray, place: int) -> tuple[int, float,
     """The next id, its log-probability, and the likeliest alternatives."""
     ids = np.empty(min(TOP, len(logits)), np.int64)
     logprobs = np.empty(len(ids), np.float64)
-    total = likeliest(ids, logprobs, logits)
+    total = likeliest(ids, logprobs, logits, np.empty_like(logits))
     if not np.isfinite(total):
         raise ModelFileError(f"{session.model.name} gives no usable scores (NaN or infinite); its weights are damaged")
     sampling = session.sampling

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from sg_core.kernels.adamw import NORM_BLOCK, adamw, block_squares
-from sg_core.kernels.jit import kernel
+from sg_core.kernels.jit import entry
 from sg_core.kernels.team import Team, barrier
 from sg_core.parameters import Parameters
 from sg_core.settings import TrainingConfig
@@ -23,13 +23,13 @@ def learning_rate(step: int, config: TrainingConfig) -> float:
     return lowest + 0.5 * (peak - lowest) * (1.0 + math.cos(math.pi * progress))
 
 
-@kernel
+@entry
 def _squares(thread: int, threads: int, cells: Any, sums: Any, values: Any) -> None:
     block_squares(sums, values, thread, threads)
     barrier(cells, threads)
 
 
-@kernel
+@entry
 def _update(
     thread: int, threads: int, cells: Any, parameters: Any, gradients: Any, first: Any, second: Any, decayed: int,
     rate: float, beta1: float, beta2: float, epsilon: float, decay: float, step: int, scale: float,

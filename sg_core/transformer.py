@@ -14,7 +14,7 @@ from sg_core.kernels.attention import attention_cached, attention_forward, scatt
 from sg_core.kernels.dropout import dropout, mix
 from sg_core.kernels.embedding import embedding_forward
 from sg_core.kernels.gelu import gelu_forward
-from sg_core.kernels.jit import kernel
+from sg_core.kernels.jit import entry, kernel
 from sg_core.kernels.layernorm import layernorm_forward
 from sg_core.kernels.linear import linear_forward
 from sg_core.kernels.residual import residual_forward
@@ -71,7 +71,7 @@ def _tick(times: Any, operation: int, before: int, thread: int) -> int:
     return now
 
 
-@kernel
+@entry
 def forward(
     thread: int, threads: int, cells: Any,
     ids: Any, base: int, stop: int, starts: Any,

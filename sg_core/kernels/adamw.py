@@ -6,19 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from sg_core.kernels.jit import kernel, row_kernel
+from sg_core.kernels.jit import kernel
+from sg_core.kernels.reductions import squares_float64
 from sg_core.kernels.team import share_start
 
 NORM_BLOCK = 1 << 16  # numbers summed together; the blocks are then added in order, whatever the threads
-
-
-@row_kernel
-def squares_of_block(values: Any) -> Any:
-    """Sum of squares of (n,) float32 as float64."""
-    total = np.float64(0.0)
-    for i in range(values.shape[0]):
-        total += np.float64(values[i]) * np.float64(values[i])
-    return total
 
 
 @kernel
@@ -26,7 +18,7 @@ def block_squares(sums: Any, values: Any, thread: int, threads: int) -> None:
     """sums[i] (float64) = sum of squares of the i-th block of NORM_BLOCK numbers."""
     for block in range(thread, sums.shape[0], threads):
         start = block * NORM_BLOCK
-        sums[block] = squares_of_block(values[start : min(start + NORM_BLOCK, values.shape[0])])
+        sums[block] = squares_float64(values[start : min(start + NORM_BLOCK, values.shape[0])])
 
 
 @kernel

@@ -13,8 +13,9 @@ import numpy as np
 
 from sg_core.kernels.dropout import drop_range
 from sg_core.kernels.elementary import softmax_row
-from sg_core.kernels.jit import kernel, row_kernel
+from sg_core.kernels.jit import kernel
 from sg_core.kernels.linear import add_outer
+from sg_core.kernels.reductions import row_dot
 from sg_core.kernels.team import share_start
 
 ROWS = 24  # query rows of one block: a multiple of the outer tile's height
@@ -150,12 +151,10 @@ def attention_forward(
             )  # fmt: skip
 
 
-@row_kernel
+@kernel
 def _softmax_backward_row(dscores: Any, probabilities: Any, scale: Any) -> None:
     """dscores = scale * p * (dp - sum(dp * p)) in place, (n,) each."""
-    total = np.float32(0.0)
-    for c in range(dscores.shape[0]):
-        total += dscores[c] * probabilities[c]
+    total = row_dot(dscores, probabilities)
     for c in range(dscores.shape[0]):
         dscores[c] = scale * probabilities[c] * (dscores[c] - total)
 

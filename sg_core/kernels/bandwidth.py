@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from sg_core.kernels.jit import kernel, row_kernel
+from sg_core.kernels.jit import entry, unordered
 from sg_core.kernels.team import Team, barrier, share_start
 
 SIZE = 256 << 20  # bytes read in one pass: far more than any cache holds
 _GRAIN = 16  # float32 numbers of a cache line
 
 
-@row_kernel
+@unordered
 def _sum_four(a: Any, b: Any, c: Any, d: Any, count: int) -> Any:
     """Sum of four float32 streams, read side by side."""
     first, second, third, fourth = np.float32(0.0), np.float32(0.0), np.float32(0.0), np.float32(0.0)
@@ -26,7 +26,7 @@ def _sum_four(a: Any, b: Any, c: Any, d: Any, count: int) -> Any:
     return first + second + third + fourth
 
 
-@row_kernel
+@unordered
 def _sum_eight(a: Any, b: Any, c: Any, d: Any, e: Any, f: Any, g: Any, h: Any, count: int) -> Any:
     """Sum of eight float32 streams, read side by side."""
     s0, s1, s2, s3 = np.float32(0.0), np.float32(0.0), np.float32(0.0), np.float32(0.0)
@@ -38,7 +38,7 @@ def _sum_eight(a: Any, b: Any, c: Any, d: Any, e: Any, f: Any, g: Any, h: Any, c
     return s0 + s1 + s2 + s3
 
 
-@kernel
+@entry
 def read_all(thread: int, threads: int, cells: Any, values: Any, sums: Any, streams: int) -> None:
     """Read flat float32 `values` once: each thread its contiguous share, as `streams` (4 or 8) far-apart streams.
 

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from sg_core.kernels.jit import kernel, row_kernel
+from sg_core.kernels.jit import kernel
+from sg_core.kernels.reductions import row_sum
 from sg_core.kernels.simd import float32_of_bits, largest
 
 _LOG2_E = np.float32(1.44269504088896341)
@@ -30,15 +31,12 @@ def exp(x: Any) -> Any:
     return (p * r * r + r + _ONE) * float32_of_bits(np.int32((np.int32(n) + np.int32(127)) << np.int32(23)))
 
 
-@row_kernel
+@kernel
 def softmax_row(row: Any, scale: Any) -> None:
     """row = softmax(scale * row) in place, (n,) float32, scale > 0."""
     peak = largest(row, 0, row.shape[0])
-    total = np.float32(0.0)
     for i in range(row.shape[0]):
-        e = exp((row[i] - peak) * scale)
-        row[i] = e
-        total += e
-    inverse = _ONE / total
+        row[i] = exp((row[i] - peak) * scale)
+    inverse = _ONE / row_sum(row)
     for i in range(row.shape[0]):
         row[i] *= inverse

@@ -15,11 +15,6 @@ from sg_core import paths
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-# Not "nnan"/"ninf": tests for NaN must keep working. Not "reassoc" here: see REASSOCIATE.
-FASTMATH = {"contract", "nsz", "arcp", "afn"}
-# For sums inside one row, whose order depends on nothing but the row's length.
-REASSOCIATE = FASTMATH | {"reassoc"}
-
 
 def sources_digest() -> str:
     """A digest of every kernel source: Numba itself does not notice changes in another file."""
@@ -48,21 +43,28 @@ CACHE_FOLDER = _choose_cache()
 if CACHE_FOLDER is not None:
     _config: Any = numba.core.config
     _config.CACHE_DIR = CACHE_FOLDER
-kernels: list[Any] = []
 
 
 def kernel(function: F) -> F:
-    """Compile at first call, without the interpreter lock, floating-point order kept."""
-    return _decorate(function, FASTMATH)
+    """Compile at first call, without the interpreter lock: a part of an entry."""
+    return _decorate(function, cache=False)
 
 
-def row_kernel(function: F) -> F:
-    """As `kernel`, but sums may be vectorised: for code that treats one row at a time."""
-    return _decorate(function, REASSOCIATE)
+def entry(function: F) -> F:
+    """As `kernel`, for what Python calls; its machine code is kept on disk.
+
+    Only entries are cached: a part that came from the cache would be linked, not inlined, into an entry compiled later.
+    """
+    return _decorate(function, cache=CACHE_FOLDER is not None)
 
 
-def _decorate(function: F, fastmath: set[str]) -> F:
-    compile_lazily: Any = numba.njit(nogil=True, cache=CACHE_FOLDER is not None, fastmath=fastmath, error_model="numpy")
-    compiled = compile_lazily(function)
-    kernels.append(compiled)
-    return cast(F, compiled)
+def unordered(function: F) -> F:
+    """As `kernel`, with sums in any order: for measuring, where a sum only stands for reading."""
+    return _decorate(function, cache=False, fastmath={"reassoc", "contract", "nsz"})
+
+
+def _decorate(function: F, *, cache: bool, fastmath: set[str] | bool = False) -> F:
+    # No fast-math flag where numbers count: what the compiler may reorder or fuse, it does differently in a function
+    # compiled now and in the same function loaded from the cache, and a resumed training would round differently.
+    compile_lazily: Any = numba.njit(nogil=True, cache=cache, fastmath=fastmath, error_model="numpy")
+    return cast(F, compile_lazily(function))

@@ -6,25 +6,19 @@ from typing import Any
 
 import numpy as np
 
-from sg_core.kernels.jit import kernel, row_kernel
+from sg_core.kernels.jit import kernel
+from sg_core.kernels.reductions import centred_products, centred_squares, row_dot, row_sum
 from sg_core.kernels.team import share_start
 
 _ONE = np.float32(1.0)
 
 
-@row_kernel
+@kernel
 def _mean_and_scale(x: Any, epsilon: Any) -> Any:
     """Mean and 1/sqrt(variance + eps) of a row (C,), in two passes: no cancellation."""
-    C = x.shape[0]
-    total = np.float32(0.0)
-    for i in range(C):
-        total += x[i]
-    mean = total / np.float32(C)
-    squares = np.float32(0.0)
-    for i in range(C):
-        centred = x[i] - mean
-        squares += centred * centred
-    return mean, _ONE / np.sqrt(squares / np.float32(C) + epsilon)
+    C = np.float32(x.shape[0])
+    mean = row_sum(x) / C
+    return mean, _ONE / np.sqrt(centred_squares(x, mean) / C + epsilon)
 
 
 @kernel
@@ -40,17 +34,12 @@ def layernorm_forward(
             target[i] = (row[i] - mean) * scale * weight[i] + bias[i]
 
 
-@row_kernel
+@kernel
 def _backward_row(dx: Any, dy: Any, x: Any, weight: Any, mean: Any, scale: Any) -> None:
     """dx += gradient through one row: with g = dy*weight and n = (x - mean)*scale, scale*(g - avg(g) - n*avg(g*n))."""
     C = x.shape[0]
-    g_sum = np.float32(0.0)
-    gn_sum = np.float32(0.0)
-    for i in range(C):
-        g = dy[i] * weight[i]
-        g_sum += g
-        gn_sum += g * (x[i] - mean) * scale
-    g_mean, gn_mean = g_sum / np.float32(C), gn_sum / np.float32(C)
+    g_mean = row_dot(dy, weight) / np.float32(C)
+    gn_mean = centred_products(dy, weight, x, mean) * scale / np.float32(C)
     for i in range(C):
         dx[i] += scale * (dy[i] * weight[i] - g_mean - (x[i] - mean) * scale * gn_mean)
 

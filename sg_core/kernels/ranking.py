@@ -6,18 +6,20 @@ from typing import Any
 
 import numpy as np
 
-from sg_core.kernels.cross_entropy import log_sum_exp
-from sg_core.kernels.jit import kernel
+from sg_core.kernels.cross_entropy import exponentials
+from sg_core.kernels.jit import entry
 
 
-@kernel
-def likeliest(ids: Any, logprobs: Any, logits: Any) -> Any:
+@entry
+def likeliest(ids: Any, logprobs: Any, logits: Any, room: Any) -> Any:
     """Fill ids (k,) int64 and logprobs (k,) float64 with the k highest logits (V,), ties by lowest id; k <= V.
+    room (V,) float32 is used up.
 
     Returns log(sum(exp(logits))).
     """
     k = ids.shape[0]
-    total = log_sum_exp(logits)
+    room[:] = logits
+    total = exponentials(room)
     count = 0
     least = np.float32(0.0)
     for i in range(logits.shape[0]):

@@ -31,15 +31,15 @@ DOT_ROWS, DOT_COLUMNS = (5, 5) if _WIDE else (3, 4)
 OUTER_ROWS, OUTER_VECTORS = (6, 4) if _WIDE else (6, 2)
 PANEL = OUTER_VECTORS * LANES  # columns of a full outer tile
 
-_F32 = ir.FloatType()
-_I64 = ir.IntType(64)
-_I32 = ir.IntType(32)
-_VECTOR = ir.VectorType(_F32, LANES)
-_ZERO = ir.Constant(_VECTOR, [0.0] * LANES)
+F32 = ir.FloatType()
+I64 = ir.IntType(64)
+I32 = ir.IntType(32)
+VECTOR = ir.VectorType(F32, LANES)
+VECTOR_ZERO = ir.Constant(VECTOR, [0.0] * LANES)
 
 
-def _i64(value: int) -> ir.Constant:
-    return ir.Constant(_I64, value)
+def i64(value: int) -> ir.Constant:
+    return ir.Constant(I64, value)
 
 
 def data_pointer(context: Any, builder: Any, array_type: Any, array: Any) -> Any:
@@ -47,21 +47,28 @@ def data_pointer(context: Any, builder: Any, array_type: Any, array: Any) -> Any
 
 
 def _at(builder: Any, base: Any, offset: Any, stride: Any, index: int) -> Any:
-    return builder.gep(base, [builder.add(offset, builder.mul(stride, _i64(index)))])
+    return builder.gep(base, [builder.add(offset, builder.mul(stride, i64(index)))])
 
 
-def _load_vector(builder: Any, pointer: Any) -> Any:
-    value = builder.load(builder.bitcast(pointer, _VECTOR.as_pointer()))
+def load_vector(builder: Any, pointer: Any) -> Any:
+    value = builder.load(builder.bitcast(pointer, VECTOR.as_pointer()))
     value.align = 4
     return value
 
 
-def _multiply_add(builder: Any, kind: Any) -> Any:
-    name = "llvm.fmuladd.f32" if kind == _F32 else f"llvm.fmuladd.v{LANES}f32"
+def spread(builder: Any, scalar: Any) -> Any:
+    """A vector with the scalar in every lane."""
+    undefined = ir.Constant(VECTOR, ir.Undefined)
+    first = builder.insert_element(undefined, scalar, ir.Constant(I32, 0))
+    return builder.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(I32, LANES), [0] * LANES))
+
+
+def multiply_add(builder: Any, kind: Any) -> Any:
+    name = "llvm.fmuladd.f32" if kind == F32 else f"llvm.fmuladd.v{LANES}f32"
     return cgutils.get_or_insert_function(builder.module, ir.FunctionType(kind, [kind] * 3), name)
 
 
-def _loop(
+def loop(
     builder: Any, start: Any, stop: Any, step: int, state: list[Any], body: Callable[[Any, list[Any]], list[Any]]
 ) -> list[Any]:
     """`for i in range(start, stop, step): state = body(i, state)` with the state in registers."""
@@ -70,13 +77,13 @@ def _loop(
     after = builder.append_basic_block("after")
     builder.cbranch(builder.icmp_signed("<", start, stop), inside, after)
     builder.position_at_end(inside)
-    index = builder.phi(_I64)
+    index = builder.phi(I64)
     index.add_incoming(start, entry)
     current = [builder.phi(value.type) for value in state]
     for phi, value in zip(current, state, strict=True):
         phi.add_incoming(value, entry)
     new = body(index, current)
-    following = builder.add(index, _i64(step))
+    following = builder.add(index, i64(step))
     last = builder.block
     index.add_incoming(following, last)
     for phi, value in zip(current, new, strict=True):
@@ -90,17 +97,17 @@ def _loop(
     return result
 
 
-def _sum_lanes(builder: Any, vector: Any) -> Any:
+def sum_lanes(builder: Any, vector: Any) -> Any:
     """Pairwise: halves are added until one number is left."""
     size = LANES
     while size > 1:
         size //= 2
-        undefined = ir.Constant(ir.VectorType(_F32, 2 * size), ir.Undefined)
-        kind = ir.VectorType(_I32, size)
+        undefined = ir.Constant(ir.VectorType(F32, 2 * size), ir.Undefined)
+        kind = ir.VectorType(I32, size)
         low = builder.shuffle_vector(vector, undefined, ir.Constant(kind, list(range(size))))
         high = builder.shuffle_vector(vector, undefined, ir.Constant(kind, list(range(size, 2 * size))))
         vector = builder.fadd(low, high)
-    return builder.extract_element(vector, ir.Constant(_I32, 0))
+    return builder.extract_element(vector, ir.Constant(I32, 0))
 
 
 def dot_tile(rows: int, columns: int) -> Any:
@@ -112,8 +119,8 @@ def dot_tile(rows: int, columns: int) -> Any:
 
     @intrinsic
     def tile(typing, x, x0, x_stride, w, w0, w_stride, k, out, out0, out_row, out_column):  # type: ignore[no-untyped-def]
-        i64 = types.int64
-        signature = types.void(x, i64, i64, w, i64, i64, i64, out, i64, i64, i64)
+        size = types.int64
+        signature = types.void(x, size, size, w, size, size, size, out, size, size, size)
 
         def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
             x, x0, x_stride, w, w0, w_stride, k, out, out0, out_row, out_column = args
@@ -122,7 +129,7 @@ def dot_tile(rows: int, columns: int) -> Any:
             target = data_pointer(context, builder, sig.args[7], out)
 
             def accumulate(kind: Any, load: Any) -> Callable[[Any, list[Any]], list[Any]]:
-                fma = _multiply_add(builder, kind)
+                fma = multiply_add(builder, kind)
 
                 def body(index: Any, sums: list[Any]) -> list[Any]:
                     w_values = [load(builder.gep(pointer, [index])) for pointer in ws]
@@ -136,14 +143,14 @@ def dot_tile(rows: int, columns: int) -> Any:
 
                 return body
 
-            whole = builder.and_(k, _i64(-LANES))
-            load_vector = accumulate(_VECTOR, lambda pointer: _load_vector(builder, pointer))
-            vectors = _loop(builder, _i64(0), whole, LANES, [_ZERO] * (rows * columns), load_vector)
-            sums = [_sum_lanes(builder, vector) for vector in vectors]
-            sums = _loop(builder, whole, k, 1, sums, accumulate(_F32, builder.load))
+            whole = builder.and_(k, i64(-LANES))
+            step = accumulate(VECTOR, lambda pointer: load_vector(builder, pointer))
+            vectors = loop(builder, i64(0), whole, LANES, [VECTOR_ZERO] * (rows * columns), step)
+            sums = [sum_lanes(builder, vector) for vector in vectors]
+            sums = loop(builder, whole, k, 1, sums, accumulate(F32, builder.load))
             for index, total in enumerate(sums):
                 r, n = divmod(index, columns)
-                row = builder.add(out0, builder.mul(out_row, _i64(r)))
+                row = builder.add(out0, builder.mul(out_row, i64(r)))
                 place = _at(builder, target, row, out_column, n)
                 builder.store(builder.fadd(builder.load(place), total), place)
             return context.get_dummy_value()
@@ -159,51 +166,47 @@ def outer_tile(rows: int, vectors: int) -> Any:
     out[out0 + r*out_stride + n] += sum_i a[a0 + r*a_row + i*a_k] * b[b0 + i*b_stride + n] for i < k, r < rows,
     n < vectors * LANES; vectors = 0 means a single column.
     """
-    kind = _VECTOR if vectors else _F32
+    kind = VECTOR if vectors else F32
     columns = max(vectors, 1)
     width = LANES if vectors else 1
 
     @intrinsic
     def tile(typing, a, a0, a_row, a_k, b, b0, b_stride, k, out, out0, out_stride):  # type: ignore[no-untyped-def]
-        i64 = types.int64
-        signature = types.void(a, i64, i64, i64, b, i64, i64, i64, out, i64, i64)
+        size = types.int64
+        signature = types.void(a, size, size, size, b, size, size, size, out, size, size)
 
         def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
             a, a0, a_row, a_k, b, b0, b_stride, k, out, out0, out_stride = args
             sources = [_at(builder, data_pointer(context, builder, sig.args[0], a), a0, a_row, r) for r in range(rows)]
             panel = builder.gep(data_pointer(context, builder, sig.args[4], b), [b0])
             target = data_pointer(context, builder, sig.args[8], out)
-            fma = _multiply_add(builder, kind)
+            fma = multiply_add(builder, kind)
 
             def load(pointer: Any) -> Any:
-                return _load_vector(builder, pointer) if vectors else builder.load(pointer)
+                return load_vector(builder, pointer) if vectors else builder.load(pointer)
 
-            def spread(scalar: Any) -> Any:
-                if not vectors:
-                    return scalar
-                undefined = ir.Constant(_VECTOR, ir.Undefined)
-                first = builder.insert_element(undefined, scalar, ir.Constant(_I32, 0))
-                return builder.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(_I32, LANES), [0] * LANES))
+            def widened(scalar: Any) -> Any:
+                return spread(builder, scalar) if vectors else scalar
 
             def body(index: Any, sums: list[Any]) -> list[Any]:
                 row = builder.gep(panel, [builder.mul(index, b_stride)])
-                b_values = [load(builder.gep(row, [_i64(n * width)])) for n in range(columns)]
+                b_values = [load(builder.gep(row, [i64(n * width)])) for n in range(columns)]
                 step = builder.mul(index, a_k)
                 new = []
                 for r, source in enumerate(sources):
-                    a_value = spread(builder.load(builder.gep(source, [step])))
+                    a_value = widened(builder.load(builder.gep(source, [step])))
                     new += [builder.call(fma, [a_value, b_values[n], sums[r * columns + n]]) for n in range(columns)]
                 return new
 
             places = [
-                builder.gep(_at(builder, target, out0, out_stride, r), [_i64(n * width)])
+                builder.gep(_at(builder, target, out0, out_stride, r), [i64(n * width)])
                 for r in range(rows)
                 for n in range(columns)
             ]
-            sums = _loop(builder, _i64(0), k, 1, [load(place) for place in places], body)
+            sums = loop(builder, i64(0), k, 1, [load(place) for place in places], body)
             for place, total in zip(places, sums, strict=True):
                 if vectors:
-                    store = builder.store(total, builder.bitcast(place, _VECTOR.as_pointer()))
+                    store = builder.store(total, builder.bitcast(place, VECTOR.as_pointer()))
                     store.align = 4
                 else:
                     builder.store(total, place)
@@ -222,13 +225,13 @@ def nanoseconds(typing):  # type: ignore[no-untyped-def]
     """The monotonic clock in ns (int64), read without the interpreter: clock_gettime of the C library."""
 
     def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        timespec = ir.LiteralStructType([_I64, _I64])
-        function_type = ir.FunctionType(_I32, [_I32, timespec.as_pointer()])
+        timespec = ir.LiteralStructType([I64, I64])
+        function_type = ir.FunctionType(I32, [I32, timespec.as_pointer()])
         clock_gettime = cgutils.get_or_insert_function(builder.module, function_type, "clock_gettime")
         place = cgutils.alloca_once(builder, timespec)
-        builder.call(clock_gettime, [ir.Constant(_I32, _CLOCK_MONOTONIC), place])
-        seconds, rest = (builder.load(builder.gep(place, [ir.Constant(_I32, 0), ir.Constant(_I32, i)])) for i in (0, 1))
-        return builder.add(builder.mul(seconds, _i64(1_000_000_000)), rest)
+        builder.call(clock_gettime, [ir.Constant(I32, _CLOCK_MONOTONIC), place])
+        seconds, rest = (builder.load(builder.gep(place, [ir.Constant(I32, 0), ir.Constant(I32, i)])) for i in (0, 1))
+        return builder.add(builder.mul(seconds, i64(1_000_000_000)), rest)
 
     return types.int64(), generate
 
@@ -240,7 +243,7 @@ def largest(typing, values, start, count):  # type: ignore[no-untyped-def]
     def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         values, start, count = args
         first = builder.gep(data_pointer(context, builder, sig.args[0], values), [start])
-        whole = builder.and_(count, _i64(-LANES))
+        whole = builder.and_(count, i64(-LANES))
 
         def keep_larger(load: Any) -> Callable[[Any, list[Any]], list[Any]]:
             def body(index: Any, state: list[Any]) -> list[Any]:
@@ -249,15 +252,15 @@ def largest(typing, values, start, count):  # type: ignore[no-untyped-def]
 
             return body
 
-        lowest = ir.Constant(_VECTOR, [float("-inf")] * LANES)
-        [vector] = _loop(
-            builder, _i64(0), whole, LANES, [lowest], keep_larger(lambda pointer: _load_vector(builder, pointer))
+        lowest = ir.Constant(VECTOR, [float("-inf")] * LANES)
+        [vector] = loop(
+            builder, i64(0), whole, LANES, [lowest], keep_larger(lambda pointer: load_vector(builder, pointer))
         )
-        best = ir.Constant(_F32, float("-inf"))
+        best = ir.Constant(F32, float("-inf"))
         for lane in range(LANES):
-            value = builder.extract_element(vector, ir.Constant(_I32, lane))
+            value = builder.extract_element(vector, ir.Constant(I32, lane))
             best = builder.select(builder.fcmp_ordered(">", value, best), value, best)
-        [best] = _loop(builder, whole, count, 1, [best], keep_larger(builder.load))
+        [best] = loop(builder, whole, count, 1, [best], keep_larger(builder.load))
         return best
 
     return types.float32(values, types.int64, types.int64), generate
@@ -277,7 +280,7 @@ def _cast(name: str, source: Any, target: Any, convert: Callable[[Any, Any], Any
 
 _HALF = ir.HalfType()
 _I16 = ir.IntType(16)
-float32_of_bits = _cast("float32_of_bits", types.int32, types.float32, lambda b, v: b.bitcast(v, _F32))
+float32_of_bits = _cast("float32_of_bits", types.int32, types.float32, lambda b, v: b.bitcast(v, F32))
 # IEEE half precision: bits of the nearest fp16 number, and back. Equal to NumPy's conversion bit for bit.
 half_bits = _cast("half_bits", types.float32, types.uint16, lambda b, v: b.bitcast(b.fptrunc(v, _HALF), _I16))
-float32_of_half = _cast("float32_of_half", types.uint16, types.float32, lambda b, v: b.fpext(b.bitcast(v, _HALF), _F32))
+float32_of_half = _cast("float32_of_half", types.uint16, types.float32, lambda b, v: b.fpext(b.bitcast(v, _HALF), F32))

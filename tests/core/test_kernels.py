@@ -206,7 +206,7 @@ def test_cross_entropy_and_its_gradient() -> None:
 def test_the_likeliest_come_in_order_with_the_lowest_id_first(values: list[int], k: int) -> None:
     logits = np.array(values, np.float32)
     ids, logprobs = np.empty(k, np.int64), np.empty(k)
-    total = likeliest(ids, logprobs, logits)
+    total = likeliest(ids, logprobs, logits, np.empty_like(logits))
     assert ids.tolist() == sorted(range(len(values)), key=lambda i: (-values[i], i))[:k]
     assert np.abs(logprobs - (logits[ids].astype(np.float64) - total)).max() < 1e-9
     assert abs(total - np.log(np.exp(logits.astype(np.float64)).sum())) < 1e-5
