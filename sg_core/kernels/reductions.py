@@ -1,8 +1,8 @@
 """Sums over a row in LANES partial sums, added pairwise at the end: vector code whose order is written down.
 
-The compiler may not reorder floating-point sums (no fast-math flag is given), so a sum written as a plain loop would run
-one number after the other. Here the order is fixed in LLVM IR: the result depends on the length alone, not on what the
-compiler makes of the surrounding code.
+The compiler may not reorder floating-point sums (no fast-math flag is given), so a sum written as a plain loop would
+run one number after the other. Here the order is fixed in LLVM IR: the result depends on the length alone, not on what
+the compiler makes of the surrounding code.
 """
 
 from __future__ import annotations
