@@ -51,6 +51,8 @@ from sg_tui.theme import DARK, LIGHT
 from sg_tui.training_state import TrainingState
 
 MOST_THREADS = 256
+UNSTOPPABLE = ("importing", "compiling", "loading", "downloading")  # phases that leave nothing to be saved
+PATIENT, HASTY = 0.5, 0.05  # seconds the engine has to end
 FLUSH_SECONDS = 1 / 20
 SLOW_SECONDS = 0.025  # a flush that costs more makes the next ones come later
 LATEST_SECONDS = 0.5  # but never later than this
@@ -328,7 +330,7 @@ class SgApp(App[None]):
             screen.keep()
         self._keep_preferences()
         if self.engine is not None:
-            self.engine.close(timeout=0.6)
+            self.engine.close(timeout=HASTY if self.generation.phase.name in UNSTOPPABLE else PATIENT)
         self.librarian.close(timeout=0.3)
 
     def _keep_preferences(self) -> None:

@@ -95,7 +95,6 @@ _WRITE = (
         "Send the prompt; empty: go on writing",
         "prompt",
         footer=1,
-        priority=True,
         palette=False,
     ),
     Action(
@@ -104,7 +103,6 @@ _WRITE = (
         "new line",
         "A new line in the prompt",
         "prompt",
-        priority=True,
         palette=False,
     ),
     Action("older", ("up",), "", "An earlier prompt (in the first line)", "prompt", palette=False),

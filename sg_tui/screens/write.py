@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
@@ -50,7 +51,7 @@ class WriteScreen(ModeScreen):
     def __init__(self) -> None:
         super().__init__()
         self._writing: Writing | None = None
-        self._then: Callable[[], None] | None = None  # what waits for the running generation to end
+        self._waiting: deque[Callable[[], None]] = deque()  # for the running generation to end
         self._drawn: tuple[object, ...] = ()
 
     @property
@@ -104,17 +105,21 @@ class WriteScreen(ModeScreen):
                 self.writing.manuscript.write(event)
             case Done() | Failed() if event.request == request and request:
                 self.keep()
-                if self._then is not None:
-                    then, self._then = self._then, None
-                    self.app.call_later(then)
+                if self._waiting:
+                    self.app.call_later(self._go_on)
 
     def _when_stopped(self, then: Callable[[], None]) -> None:
         """Do this now, or as soon as the running generation has been stopped."""
-        if self.sg.generation.running:
-            self._then = then
-            self.sg.stop_engine()
-        else:
-            then()
+        self._waiting.append(then)
+        self._go_on()
+
+    def _go_on(self) -> None:
+        """Do what waits, one after another, each when nothing runs."""
+        while self._waiting:
+            if self.sg.generation.running:
+                self.sg.stop_engine()
+                return
+            self._waiting.popleft()()
 
     def keep(self) -> None:
         """Hand the text as it is to the library."""
@@ -179,13 +184,9 @@ class WriteScreen(ModeScreen):
 
     @on(Prompt.Sent)
     def _send(self, event: Prompt.Sent) -> None:
-        typed, state = event.text, self.sg.generation
-        if state.running and not typed:
-            return
-        prompt = self.query_one(Prompt)
-        prompt.remember(typed)
-        prompt.put("")
-        self._when_stopped(lambda: self._begin(typed))
+        typed = event.text
+        if typed or not self.sg.generation.running:
+            self._when_stopped(lambda: self._begin(typed))
 
     def _begin(self, typed: str) -> None:
         self.writing.begin(typed, self.sg.generation.sampling.seed)
@@ -264,6 +265,7 @@ class WriteScreen(ModeScreen):
         self.sg.generation.reason = ""
         self._show_mode()
         self.query_one(Prompt).focus()
+        self.query_one(TextView).go_to_end()
         self.draw_all()
 
     def action_open_text(self) -> None:

@@ -6,10 +6,13 @@ from textual import events
 from textual.message import Message
 from textual.widgets import TextArea
 
-from sg_tui.keys import bindings
+from sg_tui.keys import actions, bindings
 from sg_tui.textsafe import safe
 
 LONGEST_PASTE = 20_000  # characters: wrapping more on every key would be felt
+IN_ORDER = {
+    key: action.id for action in actions("prompt") for key in action.keys if key not in ("up", "down")
+}
 KEPT = 200  # prompts in the history
 
 
@@ -66,8 +69,24 @@ class Prompt(TextArea):
 
     # ------------------------------------------------------------ keys
 
+    async def on_key(self, event: events.Key) -> None:
+        """Keys of this table that belong between two characters, in the order in which they were typed.
+
+        As bindings they would overtake characters that still wait to be inserted.
+        """
+        action = IN_ORDER.get(event.key)
+        if action is not None:
+            event.prevent_default()
+            event.stop()
+            await self.run_action(action)
+        elif event.key.startswith("alt+") and event.is_printable:
+            event.prevent_default()  # a chord, not a character
+
     def action_send(self) -> None:
-        self.post_message(self.Sent(self.text))
+        text = self.text
+        self.remember(text)
+        self.put("")  # here, not when the message arrives: what is typed in between is the next prompt
+        self.post_message(self.Sent(text))
 
     def action_newline(self) -> None:
         self.insert("\n")

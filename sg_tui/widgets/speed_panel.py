@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from statistics import median
 
 from textual.content import Content
 
@@ -71,16 +72,20 @@ def context_line(state: GenerationState, width: int) -> Content:
 
 
 def milliseconds(value: float) -> str:
-    """A time in ms with three meaningful figures."""
+    """A time in ms with two or three meaningful figures."""
     if value >= 99.95:
         return f"{value:,.0f}"
-    return f"{value:.1f}" if value >= 9.995 else f"{value:.2f}"
+    if value >= 9.995:
+        return f"{value:.1f}"
+    return f"{value:.2f}" if value >= 0.0995 else f"{value:.3f}"
 
 
 def strip(values: Sequence[float], width: int) -> str:
-    """The newest values as bars of eighths of a line, from zero to the greatest shown."""
+    """The newest values as bars of eighths of a line, from zero; full is the greatest, or thrice the median if less."""
     newest = list(values)[-width:] if width > 0 else []
-    top = max(newest, default=0.0)
+    if not newest:
+        return ""
+    top = min(max(newest), 3 * median(newest))
     if top <= 0:
         return "▁" * len(newest)
     return "".join(LEVELS[min(7, int(value / top * 7.999))] for value in newest)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
+from textwrap import wrap
 from typing import ClassVar
 
 from rich.segment import Segment
@@ -24,8 +25,10 @@ BITS = (1.0, 3.0, 6.0)  # surprise from which a token is tinted more
 HINT = (
     "Type the beginning of a text below and press Enter: the model goes on with it.",
     "",
-    "While it writes, press Alt+1 … Alt+7 to switch its optimizations off and on,",
-    "and see what each of them is worth. The text stays the same.",
+    "While it writes, press Alt+1 … Alt+7 to switch its optimizations off and on, and see what each of them is "
+    "worth. The text stays the same.",
+    "",
+    "F5 makes it a play: you speak, the model answers.",
 )
 
 
@@ -117,7 +120,7 @@ class TextView(ScrollView, can_focus=True):
         self._wrapped.append("".join(texts))
 
     def _resized(self) -> None:
-        self.virtual_size = Size(self._wrapped.width, len(self._wrapped) if self._pieces else len(HINT))
+        self.virtual_size = Size(self._wrapped.width, len(self._wrapped) if self._pieces else 0)
         if self._follow:
             self._scroll_to_end()
 
@@ -249,7 +252,8 @@ class TextView(ScrollView, can_focus=True):
         width, row = self.scrollable_content_region.width, y + self.scroll_offset.y
         base = self.rich_style
         if not self._pieces:
-            hint = HINT[row] if row < len(HINT) else ""
+            lines = [line for part in HINT for line in wrap(part, max(20, width)) or [""]]
+            hint = lines[row] if row < len(lines) else ""
             return Strip([Segment(hint[:width], self._style("hint"))]).extend_cell_length(width, base)
         if row >= len(self._wrapped):
             return Strip.blank(width, base)

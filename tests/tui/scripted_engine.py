@@ -163,8 +163,10 @@ class ScriptedEngine:
                 self._jobs["loading"] = self._load(command)
             case Generate():
                 self._stop_writing()
+                self._writing = (command.request, 0)
                 self._jobs["writing"] = self._write(command)
             case Bench():
+                self._writing = (command.request, 0)
                 self._jobs["writing"] = self._bench(command)
             case Train():
                 self.paused = False
@@ -332,4 +334,6 @@ def _due(step: int, every: int) -> bool:
 
 def with_steps(command: Train, steps: int) -> Train:
     """The same command for a run of `steps` steps."""
-    return replace(command, training=replace(command.training or PRESETS[command.config].training, steps=steps))
+    return replace(
+        command, training=replace(command.training or PRESETS[command.config].training, steps=steps)
+    )

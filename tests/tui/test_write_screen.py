@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from scripted_engine import REPLY, ScriptedEngine
 from stories import SMALL, STANDARD, WIDE, see, wait_until
+from textual import events
 from write_stories import by_hand, generations, opened, send, write
 
 from sg_core.messages import SetOptimizations, SetSampling, SetThreads
@@ -54,6 +55,16 @@ async def test_ctrl_j_is_a_new_line_and_earlier_prompts_come_back() -> None:
         assert prompt.text == "d"
 
 
+async def test_keys_that_come_in_one_burst_keep_their_order() -> None:
+    engine = ScriptedEngine(replies=("x",))
+    async with opened(engine) as (pilot, app, screen):
+        for key in [*"KING:", "ctrl+j", *"To be", "enter", *"more"]:
+            app.post_message(events.Key(key, key if len(key) == 1 else None))
+        await wait_until(pilot, lambda: generations(engine))
+        assert generations(engine)[0].prompt == "KING:\nTo be"
+        await wait_until(pilot, lambda: screen.query_one(Prompt).text == "more")
+
+
 async def test_what_is_typed_while_the_model_writes_is_kept() -> None:
     engine = by_hand()
     async with opened(engine) as (pilot, _, screen):
@@ -75,6 +86,16 @@ async def test_sending_while_the_model_writes_stops_it_first() -> None:
         await wait_until(pilot, lambda: len(generations(engine)) == 2)
         assert generations(engine)[1].prompt == "aWhat light BUT "
         assert screen.writing.manuscript.text == "aWhat light BUT "
+
+
+async def test_two_prompts_sent_at_once_are_both_written() -> None:
+    engine = by_hand()
+    async with opened(engine) as (pilot, app, screen):
+        await send(pilot, "a")
+        await write(pilot, engine, 2)
+        for key in ("B", "enter", "C", "enter"):
+            app.post_message(events.Key(key, key if len(key) == 1 else None))
+        await wait_until(pilot, lambda: screen.writing.manuscript.text == "aWhat lightBC")
 
 
 async def test_esc_stops_at_once_and_keeps_what_was_written() -> None:
