@@ -354,6 +354,4 @@ class SgApp(App[None]):
         for action in ACTIONS:
             if action.palette and action.scope in ("app", getattr(screen, "MODE", "")):
                 run = self.run_action if action.scope == "app" else screen.run_action
-                yield SystemCommand(
-                    action.description, action.key_text, partial(self.call_later, run, action.id)
-                )
+                yield SystemCommand(action.description, action.key_text, partial(self.call_later, run, action.id))

@@ -70,9 +70,7 @@ _APP = (
     Action("mode('write')", ("f2",), "Write", "Complete text and chat", "app", priority=True),
     Action("mode('train')", ("f3",), "Train", "Train a model and watch it learn", "app", priority=True),
     Action("mode('bench')", ("f4",), "Bench", "Measure every optimization", "app", priority=True),
-    Action(
-        "command_palette", ("ctrl+p",), "palette", "Find any action by name", "app", footer=5, palette=False
-    ),
+    Action("command_palette", ("ctrl+p",), "palette", "Find any action by name", "app", footer=5, palette=False),
     Action("choose_model", ("ctrl+l",), "model", "Choose another model", "app", priority=True),
     Action(
         "copy_or_stop",
@@ -107,9 +105,7 @@ _WRITE = (
     ),
     Action("older", ("up",), "", "An earlier prompt (in the first line)", "prompt", palette=False),
     Action("newer", ("down",), "", "A later prompt (in the last line)", "prompt", palette=False),
-    Action(
-        "stop", ("escape",), "stop", "Stop writing at once; else go to the text and back", "write", footer=1
-    ),
+    Action("stop", ("escape",), "stop", "Stop writing at once; else go to the text and back", "write", footer=1),
     Action("retry", ("ctrl+r",), "retry", "Write the last part again with another seed", "write", footer=4),
     Action("undo", ("ctrl+z",), "undo", "Take back the last part", "write", footer=5),
     Action("redo", ("ctrl+y",), "redo", "Put the part taken back in place again", "write"),
@@ -160,9 +156,7 @@ _WRITE = (
         for number, name in enumerate(Optimizations.names(), 1)
     ),
     Action("flip('all')", ("alt+0",), "all", "Switch all off, or all on again", "write", priority=True),
-    Action(
-        "flip('all')", ("0",), "all", "Switch all off, or all on again", "document", footer=3, palette=False
-    ),
+    Action("flip('all')", ("0",), "all", "Switch all off, or all on again", "document", footer=3, palette=False),
     Action("cursor_left", ("left",), "token", "The token before", "document", palette=False),
     Action("cursor_right", ("right",), "token", "The token after", "document", palette=False),
     Action("to_prompt", ("enter",), "prompt", "Back to the prompt", "document", footer=2, palette=False),
@@ -191,9 +185,7 @@ _TRAIN = (
     Action("pan_right", ("right",), "", "Move to what is right", "chart", palette=False),
     Action("pan_up", ("up",), "", "Move up", "chart", palette=False),
     Action("pan_down", ("down",), "", "Move down", "chart", palette=False),
-    Action(
-        "reset_scales", ("0", "home"), "all", "See the whole chart again", "chart", footer=6, palette=False
-    ),
+    Action("reset_scales", ("0", "home"), "all", "See the whole chart again", "chart", footer=6, palette=False),
 )
 _BENCH = (
     Action("ladder", ("enter",), "measure", "Measure the switches, one after another", "bench", footer=1),

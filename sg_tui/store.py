@@ -117,9 +117,7 @@ class Store:
 
     def runs(self) -> list[RunRecord]:
         """The training runs, newest first. Raises sqlite3.Error."""
-        rows = self._run(
-            "SELECT folder, model, data, step, val_loss, state, updated FROM runs ORDER BY updated DESC"
-        )
+        rows = self._run("SELECT folder, model, data, step, val_loss, state, updated FROM runs ORDER BY updated DESC")
         return [RunRecord(*row) for row in rows]
 
     def close(self) -> None:
@@ -151,9 +149,7 @@ class Store:
             self.notices.append(f"texts can't be kept on this machine ({second}); save what you want to keep")
             return _connect(None)
         self._path = path
-        self.notices.append(
-            f"the library can't be used now ({problem}); texts go to {path.name} and join it later"
-        )
+        self.notices.append(f"the library can't be used now ({problem}); texts go to {path.name} and join it later")
         return database
 
     def _open_fresh(self, path: Path, problem: object) -> sqlite3.Connection:
@@ -166,9 +162,7 @@ class Store:
             database = _connect(path)
         except (OSError, sqlite3.Error) as second:
             return self._open_elsewhere(second)
-        self.notices.append(
-            f"the library was damaged ({problem}); it is kept as {kept.name}, and a new one was begun"
-        )
+        self.notices.append(f"the library was damaged ({problem}); it is kept as {kept.name}, and a new one was begun")
         return database
 
     def _adopt(self, database: sqlite3.Connection) -> None:
@@ -204,9 +198,7 @@ def _connect(path: Path | None, alone: bool = False) -> sqlite3.Connection:
 
     Raises sqlite3.Error, _NewerFormatError.
     """
-    database = sqlite3.connect(
-        path or ":memory:", timeout=WAIT, isolation_level=None, check_same_thread=False
-    )
+    database = sqlite3.connect(path or ":memory:", timeout=WAIT, isolation_level=None, check_same_thread=False)
     try:
         database.execute(f"PRAGMA locking_mode = {'EXCLUSIVE' if alone else 'NORMAL'}")
         database.execute("PRAGMA journal_mode = WAL")

@@ -35,9 +35,7 @@ _LEFT_OUT: tuple[tuple[int, int], ...] = ((0x200D, 0x200D), (0xFE00, 0xFE0F), (0
 
 
 def _table() -> dict[int, str | None]:
-    table: dict[int, str | None] = {
-        code: chr(0x2400 + code) for code in range(0x20) if chr(code) not in "\n\t"
-    }
+    table: dict[int, str | None] = {code: chr(0x2400 + code) for code in range(0x20) if chr(code) not in "\n\t"}
     table[0x7F] = "\N{SYMBOL FOR DELETE}"
     for first, last in _REPLACED:
         table.update(dict.fromkeys(range(first, last + 1), REPLACEMENT))

@@ -32,6 +32,4 @@ class Writing:
 
     def command(self, request: int, max_tokens: int, sampling: Sampling) -> Generate:
         """What the engine is asked: to continue the text as it stands."""
-        return Generate(
-            request, self.manuscript.text, max_tokens, sampling, self.cast.stop if self.chat else ()
-        )
+        return Generate(request, self.manuscript.text, max_tokens, sampling, self.cast.stop if self.chat else ())

@@ -42,13 +42,10 @@ def help_content() -> Content:
     for title, rows in sections:
         parts.append(Content.styled(title, "bold $primary"))
         parts += [
-            Content.assemble((f"  {keys:<{width}}", "bold $foreground"), (text, "$foreground"))
-            for keys, text in rows
+            Content.assemble((f"  {keys:<{width}}", "bold $foreground"), (text, "$foreground")) for keys, text in rows
         ]
         parts.append(Content(""))
     parts.append(
-        Content.styled(
-            "The mouse works everywhere: switches, settings, views, keys in the last line.", "$faint"
-        )
+        Content.styled("The mouse works everywhere: switches, settings, views, keys in the last line.", "$faint")
     )
     return Content("\n").join(parts)

@@ -42,9 +42,7 @@ class ModeScreen(Screen[None]):
         yield Header()
         yield from self.body()
         yield ActionFooter()
-        yield Static(
-            f"This needs {LEAST_WIDTH} columns and {LEAST_HEIGHT} lines.", id="too-small", markup=False
-        )
+        yield Static(f"This needs {LEAST_WIDTH} columns and {LEAST_HEIGHT} lines.", id="too-small", markup=False)
 
     def body(self) -> Iterable[Widget]:
         """The widgets between header and footer."""

@@ -36,9 +36,7 @@ class OperationsPanel(Panel):
         times = state.average_op_ms()
         total = sum(times.values())
         most = max(times.values(), default=0.0)
-        self.set_content(
-            lines([_row(name, times.get(name), total, most, width) for name in times or OPERATIONS])
-        )
+        self.set_content(lines([_row(name, times.get(name), total, most, width) for name in times or OPERATIONS]))
         self.border_subtitle = f"{milliseconds(total)} ms" if times else ""
 
 

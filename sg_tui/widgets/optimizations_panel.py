@@ -104,6 +104,4 @@ def effect_text(on_ms: float, off_ms: float) -> str:
 
 def switches_text(optimizations: Optimizations) -> str:
     """The switches in one line: 1+2+3-4+..."""
-    return "".join(
-        f"{number}{'+' if getattr(optimizations, name) else '-'}" for number, name in enumerate(NAMES, 1)
-    )
+    return "".join(f"{number}{'+' if getattr(optimizations, name) else '-'}" for number, name in enumerate(NAMES, 1))

@@ -10,9 +10,7 @@ from sg_tui.keys import actions, bindings
 from sg_tui.textsafe import safe
 
 LONGEST_PASTE = 20_000  # characters: wrapping more on every key would be felt
-IN_ORDER = {
-    key: action.id for action in actions("prompt") for key in action.keys if key not in ("up", "down")
-}
+IN_ORDER = {key: action.id for action in actions("prompt") for key in action.keys if key not in ("up", "down")}
 KEPT = 200  # prompts in the history
 
 

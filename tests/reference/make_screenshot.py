@@ -1,6 +1,6 @@
 """Makes assets/screenshot.svg, the README's picture: the real app, engine and shipped model, run without a terminal.
 
-    python tests/reference/make_screenshot.py [MODEL]
+python tests/reference/make_screenshot.py [MODEL]
 """
 
 from __future__ import annotations

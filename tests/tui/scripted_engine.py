@@ -334,6 +334,4 @@ def _due(step: int, every: int) -> bool:
 
 def with_steps(command: Train, steps: int) -> Train:
     """The same command for a run of `steps` steps."""
-    return replace(
-        command, training=replace(command.training or PRESETS[command.config].training, steps=steps)
-    )
+    return replace(command, training=replace(command.training or PRESETS[command.config].training, steps=steps))

@@ -49,12 +49,8 @@ def test_ordinary_text_stays_as_it_is() -> None:
 @given(st.text())
 def test_after_it_nothing_commands_a_terminal_and_all_can_be_encoded(text: str) -> None:
     shown = safe(text)
-    assert all(
-        unicodedata.category(one) not in ("Cc", "Cs", "Zl", "Zp") for one in shown if one not in "\n\t"
-    )
-    assert all(
-        unicodedata.bidirectional(one) not in ("RLO", "LRO", "RLE", "LRE", "PDF", "RLI") for one in shown
-    )
+    assert all(unicodedata.category(one) not in ("Cc", "Cs", "Zl", "Zp") for one in shown if one not in "\n\t")
+    assert all(unicodedata.bidirectional(one) not in ("RLO", "LRO", "RLE", "LRE", "PDF", "RLI") for one in shown)
     shown.encode("utf-8")
 
 
