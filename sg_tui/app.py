@@ -189,22 +189,29 @@ class SgApp(App[None]):
         now = time.perf_counter()
         if now < self._not_before:
             return
-        self.flush_events()
-        cost = time.perf_counter() - now
-        pause = min(LATEST_SECONDS, 2 * cost) if cost > SLOW_SECONDS else 0.0
-        self._not_before = now + max(pause, 0.0 if self.app_focus else UNSEEN_SECONDS)
+        self._not_before = now + (0.0 if self.app_focus else UNSEEN_SECONDS)
+        if self.flush_events():
+            self.call_after_refresh(self._drawn, now)
 
-    def flush_events(self) -> None:
-        """Hand every waiting event on, then draw the view that is seen."""
+    def _drawn(self, begun: float) -> None:
+        """What a flush brought is on the screen: if that took long, the next one comes later."""
+        now = time.perf_counter()
+        if now - begun > SLOW_SECONDS:
+            self._not_before = max(self._not_before, now + min(LATEST_SECONDS, 2 * (now - begun)))
+
+    def flush_events(self) -> int:
+        """Hand every waiting event on, then draw the view that is seen. Returns the number of events."""
         self._hand_over()
-        screens = self.mode_screens()
-        for queue in (self._early, self.engine.events if self.engine else ()):
+        screens, count = self.mode_screens(), 0
+        for queue in (self._early, self.engine.events if self.engine else self._early):
             for _ in range(len(queue)):
-                self._hand_on(queue.popleft(), screens)  # type: ignore[union-attr]  # the empty tuple has no turn
+                self._hand_on(queue.popleft(), screens)
+                count += 1
         while self.librarian.notices:
             self.say(self.librarian.notices.popleft(), "warning")
         if self.screen_stack and isinstance(self.screen, ModeScreen):  # no screen is left at the very end
             self.screen.draw_all()
+        return count
 
     def _hand_on(self, event: Event, screens: list[ModeScreen]) -> None:
         self.generation.take(event)
@@ -354,4 +361,6 @@ class SgApp(App[None]):
         for action in ACTIONS:
             if action.palette and action.scope in ("app", getattr(screen, "MODE", "")):
                 run = self.run_action if action.scope == "app" else screen.run_action
-                yield SystemCommand(action.description, action.key_text, partial(self.call_later, run, action.id))
+                yield SystemCommand(
+                    action.description, action.key_text, partial(self.call_later, run, action.id)
+                )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -32,6 +33,7 @@ from sg_tui.widgets.speed_panel import SpeedPanel
 from sg_tui.widgets.text_view import TextView
 from sg_tui.writing import Writing
 
+FIGURES_SECONDS = 0.15  # between two drawings of figures that change with every token
 SLIM = 80  # columns below which the opened panel has one column
 ENDS = {
     "length": "max tokens reached · Enter goes on",
@@ -53,6 +55,7 @@ class WriteScreen(ModeScreen):
         self._writing: Writing | None = None
         self._waiting: deque[Callable[[], None]] = deque()  # for the running generation to end
         self._drawn: tuple[object, ...] = ()
+        self._figures_next = 0.0
 
     @property
     def writing(self) -> Writing:
@@ -145,9 +148,10 @@ class WriteScreen(ModeScreen):
             view.unseen,
             self.size,
         )
-        if drawn == self._drawn:
+        now = time.monotonic()
+        if drawn == self._drawn or (self._drawn and state.running and now < self._figures_next):
             return
-        self._drawn = drawn
+        self._drawn, self._figures_next = drawn, now + FIGURES_SECONDS
         self.query_one(CompactPanel).show(state)
         self.query_one(SpeedPanel).show(state)
         self.query_one(OperationsPanel).show(state)
@@ -170,7 +174,9 @@ class WriteScreen(ModeScreen):
         writing, prompt = self.writing, self.query_one(Prompt)
         self.set_class(writing.chat, "-chat")
         if writing.chat:
-            words = f"{safe_line(writing.cast.person, 20)} speaks, {safe_line(writing.cast.model, 20)} answers"
+            words = (
+                f"{safe_line(writing.cast.person, 20)} speaks, {safe_line(writing.cast.model, 20)} answers"
+            )
             prompt.placeholder = "what you say; empty lets the other one go on"
         else:
             words = "goes on with your words"
@@ -373,4 +379,6 @@ class WriteScreen(ModeScreen):
 
     @on(Prompt.Shortened)
     def _shortened(self, event: Prompt.Shortened) -> None:
-        self.sg.say(f"The paste has {event.length:,} characters; the first {LONGEST_PASTE:,} were taken.", "warning")
+        self.sg.say(
+            f"The paste has {event.length:,} characters; the first {LONGEST_PASTE:,} were taken.", "warning"
+        )

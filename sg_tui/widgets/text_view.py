@@ -15,6 +15,7 @@ from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.selection import Selection
 from textual.strip import Strip
+from textual.widget import Widget
 
 from sg_tui.keys import bindings
 from sg_tui.manuscript import Manuscript, Piece
@@ -72,6 +73,7 @@ class TextView(ScrollView, can_focus=True):
         self._starts: list[int] = []  # where each piece begins in the wrapped text
         self._source: tuple[int, int] | None = None
         self._styles: dict[str, Style] = {}
+        self._rows: dict[int, Strip] = {}  # drawn before, and still right
 
     # ------------------------------------------------------------ what is shown
 
@@ -105,6 +107,7 @@ class TextView(ScrollView, can_focus=True):
         length = self._starts[kept]
         del self._pieces[kept:], self._starts[kept:]
         self._wrapped.cut(length)
+        self._rows.clear()
         self.move_cursor(None)
         self.screen.clear_selection()
 
@@ -117,10 +120,18 @@ class TextView(ScrollView, can_focus=True):
             self._starts.append(at)
             at += len(text)
         self._pieces.extend(pieces)
-        self._wrapped.append("".join(texts))
+        changed = self._wrapped.append("".join(texts))
+        for row in [row for row in self._rows if row >= changed]:
+            del self._rows[row]
 
     def _resized(self) -> None:
-        self.virtual_size = Size(self._wrapped.width, len(self._wrapped) if self._pieces else 0)
+        size = Size(self._wrapped.width, len(self._wrapped) if self._pieces else 0)
+        if self.show_vertical_scrollbar and size.height > self.scrollable_content_region.height:
+            # a longer text only moves the scroll bar; a new layout would draw the whole screen again
+            self.set_reactive(Widget.virtual_size, size)
+            self.vertical_scrollbar.window_virtual_size = size.height
+        else:
+            self.virtual_size = size
         if self._follow:
             self._scroll_to_end()
 
@@ -132,17 +143,24 @@ class TextView(ScrollView, can_focus=True):
         width = self.scrollable_content_region.width
         if width != self._wrapped.width:
             self._wrapped.set_width(width)
+            self._rows.clear()
             self.screen.clear_selection()
         self._resized()
         self.refresh()
 
     def set_heat(self, heat: bool) -> None:
         self.heat = heat
-        self.refresh()
+        self._redraw()
 
     def notify_style_update(self) -> None:
         super().notify_style_update()
         self._styles.clear()
+        self._rows.clear()
+
+    def _redraw(self) -> None:
+        """The same text looks different now."""
+        self._rows.clear()
+        self.refresh()
 
     def go_to_end(self) -> None:
         """Follow the tail again."""
@@ -173,7 +191,7 @@ class TextView(ScrollView, can_focus=True):
             top, height = self.scroll_offset.y, self.scrollable_content_region.height
             if not top <= row < top + height:
                 self.scroll_to(y=row - height // 2, animate=False)
-        self.refresh()
+        self._redraw()
         self.post_message(self.CursorMoved())
 
     def step_cursor(self, by: int) -> None:
@@ -227,7 +245,13 @@ class TextView(ScrollView, can_focus=True):
         return self._raw(first, end), ""
 
     def selection_updated(self, selection: Selection | None) -> None:
-        self.refresh()
+        self._redraw()
+
+    def on_focus(self) -> None:
+        self._redraw()
+
+    def on_blur(self) -> None:
+        self._redraw()
 
     def _index(self, x: int, y: int) -> int:
         if y >= len(self._wrapped):
@@ -250,17 +274,21 @@ class TextView(ScrollView, can_focus=True):
 
     def render_line(self, y: int) -> Strip:
         width, row = self.scrollable_content_region.width, y + self.scroll_offset.y
-        base = self.rich_style
+        base = self._style("base")
         if not self._pieces:
             lines = [line for part in HINT for line in wrap(part, max(20, width)) or [""]]
             hint = lines[row] if row < len(lines) else ""
             return Strip([Segment(hint[:width], self._style("hint"))]).extend_cell_length(width, base)
         if row >= len(self._wrapped):
             return Strip.blank(width, base)
-        segments, column = self._row_segments(row)
-        if self.running and row == len(self._wrapped) - 1 and column < width:
-            segments.append(Segment("▌", self._style("caret")))
-        return Strip(segments).adjust_cell_length(width, base)
+        if self.running and row == len(self._wrapped) - 1:
+            segments, column = self._row_segments(row)
+            if column < width:
+                segments.append(Segment("▌", self._style("caret")))
+            return Strip(segments).adjust_cell_length(width, base)
+        if row not in self._rows:
+            self._rows[row] = Strip(self._row_segments(row)[0]).adjust_cell_length(width, base)
+        return self._rows[row]
 
     def _row_segments(self, row: int) -> tuple[list[Segment], int]:
         """The row's segments, one a piece and selection state, and its width in cells."""
@@ -281,7 +309,7 @@ class TextView(ScrollView, can_focus=True):
                 segments.append(Segment(shown, style + Style.from_meta({"offset": (low - start, row)})))
             index = stop
         if not segments:
-            segments.append(Segment(" ", self.rich_style + Style.from_meta({"offset": (0, row)})))
+            segments.append(Segment(" ", self._style("base") + Style.from_meta({"offset": (0, row)})))
         return segments, column
 
     def _selected(self, row: int, start: int, end: int) -> tuple[int, int] | None:
@@ -294,7 +322,11 @@ class TextView(ScrollView, can_focus=True):
 
     def _piece_style(self, number: int) -> Style:
         piece = self._pieces[number]
-        name = piece.author if not self.heat or math.isnan(piece.logprob) else f"heat-{heat_level(piece.logprob)}"
+        name = (
+            piece.author
+            if not self.heat or math.isnan(piece.logprob)
+            else f"heat-{heat_level(piece.logprob)}"
+        )
         style = self._style(name)
         if number == self.cursor and self.has_focus:
             style += self._style("cursor")
@@ -303,7 +335,8 @@ class TextView(ScrollView, can_focus=True):
     def _style(self, name: str) -> Style:
         style = self._styles.get(name)
         if style is None:
-            style = self._styles[name] = self.get_component_rich_style(f"text--{name}")
+            style = self.rich_style if name == "base" else self.get_component_rich_style(f"text--{name}")
+            self._styles[name] = style
         return style
 
 

@@ -236,15 +236,17 @@ async def test_a_flush_that_costs_much_makes_the_next_ones_come_later(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async with opened(ScriptedEngine()) as (_, app, _):
-        times = iter([1e9, 1e9 + 0.1, 1e9 + 0.15, 1e9 + 0.31, 1e9 + 0.32])
-        monkeypatch.setattr("sg_tui.app.time.perf_counter", lambda: next(times))
-        flushed: list[int] = []
-        monkeypatch.setattr(app, "flush_events", lambda: flushed.append(1))
-        app._tick()  # costs 100 ms: none in the next 200
+        now = 1e6
+        monkeypatch.setattr("sg_tui.app.time.perf_counter", lambda: now)
+        flushed: list[float] = []
+        monkeypatch.setattr(app, "flush_events", lambda: flushed.append(now))
         app._tick()
-        assert len(flushed) == 1
-        app._tick()
-        assert len(flushed) == 2
+        now += 0.1
+        app._drawn(now - 0.1)  # 100 ms: none in the next 200
+        for _ in range(6):
+            now += 0.06
+            app._tick()
+        assert [round(one - 1e6, 2) for one in flushed] == [0.0, 0.34, 0.4, 0.46]
 
 
 async def test_a_notice_is_one_harmless_line() -> None:
