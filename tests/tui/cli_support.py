@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -41,10 +42,17 @@ def environment() -> dict[str, str]:
     return {**os.environ, **shared, "PYTHONPATH": str(ROOT), "TERM": "xterm-256color"}
 
 
+def hear_ctrl_c() -> None:
+    """In a new process: SIGINT acts, also where the tests themselves run as a background job, which ignores it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def start(*arguments: str, **settings: Any) -> subprocess.Popen[bytes]:
     """`sg-tui` as a process, its streams in pipes."""
     streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **settings}
-    return subprocess.Popen([sys.executable, "-m", "sg_tui", *arguments], env=environment(), **streams)
+    return subprocess.Popen(
+        [sys.executable, "-m", "sg_tui", *arguments], env=environment(), preexec_fn=hear_ctrl_c, **streams
+    )
 
 
 def records(capsys: pytest.CaptureFixture[str], *arguments: str) -> list[dict[str, Any]]:

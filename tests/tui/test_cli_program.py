@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pexpect
 import pytest
-from cli_support import ROOT, environment, failure, make_model
+from cli_support import ROOT, environment, failure, hear_ctrl_c, make_model
 
 import sg_core
 from sg_tui import keys
@@ -83,7 +83,14 @@ def test_failures_of_the_system_are_one_line(
 
 def spawn(*arguments: str, **variables: str) -> pexpect.spawn:
     variables = {**environment(), **variables}
-    child = pexpect.spawn(sys.executable, ["-m", "sg_tui", *arguments], env=variables, timeout=60, dimensions=(24, 80))
+    child = pexpect.spawn(
+        sys.executable,
+        ["-m", "sg_tui", *arguments],
+        env=variables,
+        timeout=60,
+        dimensions=(24, 80),
+        preexec_fn=hear_ctrl_c,
+    )
     child.delaybeforesend = None
     return child
 
