@@ -46,6 +46,7 @@ class GenerationState:
         self.version = 0
         self._clock = clock
         self._position = 0  # tokens in the context
+        self._switched = False  # since the newest token
         self._settled = False  # False: the next token still pays for what happened before it
 
     @property
@@ -65,8 +66,7 @@ class GenerationState:
 
     def switch(self, optimizations: Optimizations) -> None:
         """The switches were changed."""
-        self.optimizations, self._settled = optimizations, False
-        self.op_ms.clear()
+        self.optimizations, self._settled, self._switched = optimizations, False, True
         self.version += 1
 
     def take(self, event: Event) -> bool:
@@ -98,10 +98,15 @@ class GenerationState:
         """operation -> mean ms of the newest tokens, in the order of the computation."""
         if not self.op_ms:
             return {}
-        return {name: sum(one.get(name, 0.0) for one in self.op_ms) / len(self.op_ms) for name in self.op_ms[-1]}
+        return {
+            name: sum(one.get(name, 0.0) for one in self.op_ms) / len(self.op_ms) for name in self.op_ms[-1]
+        }
 
     def _take_token(self, token: Token) -> None:
         self._position += 1
+        if self._switched:
+            self.op_ms.clear()
+            self._switched = False
         self.ms.append(token.ms)
         self.op_ms.append(token.op_ms)
         if self._settled:

@@ -106,7 +106,9 @@ def test_the_mean_time_of_an_operation_is_of_tokens_with_the_present_switches() 
         state.take(token(ms))
     assert state.average_op_ms() == {"linear": 2.0}
     state.switch(OFF)
-    assert state.average_op_ms() == {}
+    assert state.average_op_ms() == {"linear": 2.0}
+    state.take(token(9.0))
+    assert state.average_op_ms() == {"linear": 9.0}
 
 
 def test_the_clock_of_a_phase_starts_when_its_name_changes() -> None:
