@@ -83,7 +83,7 @@ def test_a_session_from_the_first_key_to_the_last(terminal: Terminal) -> None:
     assert b"QUJD\x07" not in terminal.raw
     assert b"\xc2\x9b" not in terminal.raw
     assert b"\x1b[?1049l" in terminal.raw  # the terminal has its own screen back
-    assert terminal.child.exitstatus == 0
+    assert terminal.child.wait() == 0
 
 
 def test_copying_reaches_the_terminal_through_tmux(home: Path) -> None:
