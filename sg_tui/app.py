@@ -21,6 +21,7 @@ from sg_core import paths
 from sg_core.errors import SettingError
 from sg_core.messages import (
     Command,
+    ContextMoved,
     Done,
     Event,
     Exported,
@@ -116,6 +117,7 @@ class SgApp(App[None]):
         self._not_before = 0.0
         self._requests = 0
         self._loading = False
+        self._told_of_move = False
         self._views: list[ModeScreen] = []
         self.librarian = Librarian(paths.data_dir)
         self.preferences, self._trouble = preferences.read(paths.config_dir())
@@ -219,6 +221,11 @@ class SgApp(App[None]):
         match event:
             case Notice(text=text):
                 self.say(text)
+            case ContextMoved(kept=kept) if not self._told_of_move:
+                self._told_of_move = True
+                self.say(
+                    f"The context is full: the model now sees the newest {kept:,} tokens, and so on from here."
+                )
             case Exported(folder=folder):
                 self.say(f"The trained model is in {folder}; Ctrl+L opens it.")
             case Failed(message=message, request=None) if self._loading:

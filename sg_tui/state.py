@@ -40,6 +40,7 @@ class GenerationState:
         self.running = False
         self.reason = ""  # why the newest generation ended
         self.metrics: Metrics | None = None
+        self.moves = 0  # how often the newest generation filled the context, and it moved on
         self.effects = Effects()
         self.ms: deque[float] = deque(maxlen=STRIP)
         self.op_ms: deque[dict[str, float]] = deque(maxlen=AVERAGED)
@@ -61,7 +62,7 @@ class GenerationState:
     def asked(self, command: Generate) -> None:
         """`command` is about to be submitted."""
         self.request, self.running, self.reason = command.request, True, ""
-        self._settled = False
+        self.moves, self._settled = 0, False
         self.version += 1
 
     def switch(self, optimizations: Optimizations) -> None:
@@ -85,6 +86,7 @@ class GenerationState:
                 self.metrics, self._position = event, event.context_used
             case ContextMoved(request=self.request):
                 self._position, self._settled = event.kept, False
+                self.moves += 1
             case Done(request=self.request):
                 self.running, self.reason = False, event.reason
             case Failed(request=self.request):

@@ -40,7 +40,9 @@ def headline(metrics: Metrics | None, width: int) -> Content:
     if metrics is None:
         return Content.styled("– ms/token", "$faint")
     left = Content.assemble((milliseconds(metrics.ms_per_token), "bold $foreground"), (" ms/token", "$faint"))
-    right = Content.assemble((f"{metrics.tokens_per_second:,.0f}", "bold $foreground"), (" tokens/s", "$faint"))
+    right = Content.assemble(
+        (f"{metrics.tokens_per_second:,.0f}", "bold $foreground"), (" tokens/s", "$faint")
+    )
     return Content.assemble(left, " " * max(2, width - left.cell_length - right.cell_length), right)
 
 
@@ -64,6 +66,8 @@ def context_line(state: GenerationState, width: int) -> Content:
     used = state.metrics.context_used if state.metrics else 0
     size = state.loaded.config.n_ctx if state.loaded else (state.metrics.context_size if state.metrics else 0)
     figures = f" {used:,}/{size:,}" if size else " –"
+    if state.moves:
+        figures += f" moved {state.moves}×"
     full, left = meter(used / size if size else 0.0, max(4, width - 8 - len(figures)))
     tint = "$warning" if size and used > 0.9 * size else "$secondary"
     return Content.assemble(("context ", "$faint"), (full, tint), (left, "$border"), (figures, "$faint"))

@@ -28,6 +28,18 @@ async def test_speed_operations_context_and_alternatives_are_shown() -> None:
         await see(pilot, "decoding 0:0")
 
 
+async def test_a_full_context_is_announced_once_and_counted() -> None:
+    engine = by_hand(replies=("word " * 700,))
+    async with opened(engine) as (pilot, app, _):
+        app.set_sampling("max_tokens", 2000)
+        await send(pilot, "a")
+        await write(pilot, engine, 200)
+        await see(pilot, "201/256")
+        engine.advance(400)
+        await see(pilot, "moved 3×")
+        assert len([one for one in app._notifications if "context is full" in one.message]) == 1
+
+
 async def test_the_cursor_shows_the_alternatives_of_any_token() -> None:
     engine = ScriptedEngine(replies=("one two three",))
     async with opened(engine) as (pilot, _, screen):
