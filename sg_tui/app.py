@@ -177,9 +177,11 @@ class SgApp(App[None]):
         return self._requests
 
     def stop_engine(self) -> None:
-        """Stop the running generation or benchmark within one token."""
+        """Stop the running generation or benchmark within one token; one that has not begun, at once."""
         if self.engine is not None:
             self.engine.stop()
+            if self.generation.running and self.generation.phase.name in UNSTOPPABLE:
+                self.generation.abandon()  # the engine obeys when it is through with what can't be interrupted
             return
         for command in [one for one in self._waiting if isinstance(one, Generate)]:
             self._waiting.remove(command)

@@ -65,6 +65,11 @@ class GenerationState:
         self.moves, self._settled = 0, False
         self.version += 1
 
+    def abandon(self) -> None:
+        """The generation that was asked for is not waited for any more: what may still come of it is passed over."""
+        self.request, self.running, self.reason = 0, False, "stopped"
+        self.version += 1
+
     def switch(self, optimizations: Optimizations) -> None:
         """The switches were changed."""
         self.optimizations, self._settled, self._switched = optimizations, False, True

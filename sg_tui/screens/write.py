@@ -121,6 +121,7 @@ class WriteScreen(ModeScreen):
         while self._waiting:
             if self.sg.generation.running:
                 self.sg.stop_engine()
+            if self.sg.generation.running:
                 return
             self._waiting.popleft()()
 

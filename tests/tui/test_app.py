@@ -121,6 +121,26 @@ async def test_stopping_before_there_is_an_engine_takes_the_order_back(
         assert [type(command) for command in engine.submitted] == [Load]
 
 
+async def test_stopping_while_kernels_compile_does_not_wait_for_them() -> None:
+    engine = by_hand()
+    app = SgApp(engine=engine)
+    async with app.run_test() as pilot:
+        await wait_until(pilot, lambda: engine.submitted)
+        engine.advance(2)
+        await see(pilot, "compiling")
+        await pilot.press(*"ab", "enter")
+        await wait_until(pilot, lambda: app.generation.running)
+        await pilot.press("escape")
+        await see(pilot, "stopped · Enter goes on")
+        assert engine.stops == 1
+        engine.run_until_idle()
+        await pilot.pause()
+        assert not app.generation.running
+        view = app.screen
+        assert isinstance(view, WriteScreen)
+        assert view.writing.manuscript.text == "ab"
+
+
 async def test_nothing_is_lost_while_another_view_is_seen() -> None:
     engine = by_hand()
     async with opened(engine) as (pilot, app, screen):
