@@ -46,6 +46,8 @@ class Librarian:
                 work(store)
             except sqlite3.Error as problem:
                 self._tell(f"the library did not take this: {problem}; it is tried again at the next change")
+            except Exception as problem:  # of one piece of work: the others must not suffer
+                self._tell(f"the library could not do this: {problem}")
             self._pass_on(store)
         store.close()
 

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterable
 
 from textual import on
+from textual.app import App
 from textual.content import Content
 from textual.widget import Widget
 from textual.widgets import OptionList
@@ -40,9 +41,9 @@ class ModelPicker(Dialog[str]):
         self.query_one(OptionList).highlighted = 0
         self.query_one(OptionList).focus()
         self.problem(safe_line(self._trouble, 300))
-        threading.Thread(target=self._find_installed, name="sg-models", daemon=True).start()
+        threading.Thread(target=self._find_installed, args=(self.app,), name="sg-models", daemon=True).start()
 
-    def _find_installed(self) -> None:
+    def _find_installed(self, app: App[object]) -> None:
         """On a thread: the Hub's library takes long to import."""
         from sg_core.errors import SgError
 
@@ -51,9 +52,13 @@ class ModelPicker(Dialog[str]):
 
             found = [(model.name, f"{model.size / 1e6:,.0f} MB") for model in installed()]
         except (SgError, OSError) as problem:
-            self.app.call_later(self.problem, safe_line(str(problem), 300))
+            app.call_later(self._tell, safe_line(str(problem), 300))
             return
-        self.app.call_later(self._add_all, found)
+        app.call_later(self._add_all, found)
+
+    def _tell(self, problem: str) -> None:
+        if self.is_attached:
+            self.problem(problem)
 
     def _add_all(self, found: list[tuple[str, str]]) -> None:
         if self.is_attached:

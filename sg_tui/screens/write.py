@@ -275,19 +275,22 @@ class WriteScreen(ModeScreen):
 
     def action_open_text(self) -> None:
         self.keep()
-        self.sg.librarian.ask(self._list_texts)
+        app = self.sg
 
-    def _list_texts(self, store: Store) -> None:
-        """On the librarian's thread."""
-        self.app.call_later(self._choose_text, store.texts())
+        def listed(store: Store) -> None:  # on the librarian's thread
+            app.call_later(self._choose_text, store.texts())
+
+        app.librarian.ask(listed)
 
     def _choose_text(self, texts: list[SavedText]) -> None:
-        def fetch(id: str, store: Store) -> None:
-            self.app.call_later(self._opened, id, store.load_text(id))
+        app = self.sg
+
+        def fetch(id: str, store: Store) -> None:  # on the librarian's thread
+            app.call_later(self._opened, id, store.load_text(id))
 
         def chosen(id: str | None) -> None:
             if id is not None:
-                self.sg.librarian.ask(partial(fetch, id))
+                app.librarian.ask(partial(fetch, id))
 
         self.app.push_screen(TextPicker(texts), chosen)
 

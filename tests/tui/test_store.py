@@ -187,8 +187,9 @@ def test_a_failure_in_the_library_is_told_once_and_the_librarian_lives(tmp_path:
 
     librarian.ask(fail)
     librarian.ask(fail)
+    librarian.ask(lambda store: [][0])
     librarian.ask(lambda store: store.save_text("a", text(), "m", "complete"))
     assert librarian.close(timeout=10)
-    assert len(librarian.notices) == 1
+    assert len(librarian.notices) == 2
     assert "disk is full" in librarian.notices[0]
     assert len(reopened(tmp_path).texts()) == 1
