@@ -225,9 +225,7 @@ class SgApp(App[None]):
                 self.say(text)
             case ContextMoved(kept=kept) if not self._told_of_move:
                 self._told_of_move = True
-                self.say(
-                    f"The context is full: the model now sees the newest {kept:,} tokens, and so on from here."
-                )
+                self.say(f"The context is full: the model now sees the newest {kept:,} tokens, and so on from here.")
             case Exported(folder=folder):
                 self.say(f"The trained model is in {folder}; Ctrl+L opens it.")
             case Failed(message=message, request=None) if self._loading:
@@ -370,6 +368,4 @@ class SgApp(App[None]):
         for action in ACTIONS:
             if action.palette and action.scope in ("app", getattr(screen, "MODE", "")):
                 run = self.run_action if action.scope == "app" else screen.run_action
-                yield SystemCommand(
-                    action.description, action.key_text, partial(self.call_later, run, action.id)
-                )
+                yield SystemCommand(action.description, action.key_text, partial(self.call_later, run, action.id))

@@ -105,9 +105,7 @@ class GenerationState:
         """operation -> mean ms of the newest tokens, in the order of the computation."""
         if not self.op_ms:
             return {}
-        return {
-            name: sum(one.get(name, 0.0) for one in self.op_ms) / len(self.op_ms) for name in self.op_ms[-1]
-        }
+        return {name: sum(one.get(name, 0.0) for one in self.op_ms) / len(self.op_ms) for name in self.op_ms[-1]}
 
     def _take_token(self, token: Token) -> None:
         self._position += 1

@@ -175,9 +175,7 @@ class WriteScreen(ModeScreen):
         writing, prompt = self.writing, self.query_one(Prompt)
         self.set_class(writing.chat, "-chat")
         if writing.chat:
-            words = (
-                f"{safe_line(writing.cast.person, 20)} speaks, {safe_line(writing.cast.model, 20)} answers"
-            )
+            words = f"{safe_line(writing.cast.person, 20)} speaks, {safe_line(writing.cast.model, 20)} answers"
             prompt.placeholder = "what you say; empty lets the other one go on"
         else:
             words = "goes on with your words"
@@ -383,6 +381,4 @@ class WriteScreen(ModeScreen):
 
     @on(Prompt.Shortened)
     def _shortened(self, event: Prompt.Shortened) -> None:
-        self.sg.say(
-            f"The paste has {event.length:,} characters; the first {LONGEST_PASTE:,} were taken.", "warning"
-        )
+        self.sg.say(f"The paste has {event.length:,} characters; the first {LONGEST_PASTE:,} were taken.", "warning")

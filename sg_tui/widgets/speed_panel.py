@@ -40,9 +40,7 @@ def headline(metrics: Metrics | None, width: int) -> Content:
     if metrics is None:
         return Content.styled("– ms/token", "$faint")
     left = Content.assemble((milliseconds(metrics.ms_per_token), "bold $foreground"), (" ms/token", "$faint"))
-    right = Content.assemble(
-        (f"{metrics.tokens_per_second:,.0f}", "bold $foreground"), (" tokens/s", "$faint")
-    )
+    right = Content.assemble((f"{metrics.tokens_per_second:,.0f}", "bold $foreground"), (" tokens/s", "$faint"))
     return Content.assemble(left, " " * max(2, width - left.cell_length - right.cell_length), right)
 
 

@@ -322,11 +322,7 @@ class TextView(ScrollView, can_focus=True):
 
     def _piece_style(self, number: int) -> Style:
         piece = self._pieces[number]
-        name = (
-            piece.author
-            if not self.heat or math.isnan(piece.logprob)
-            else f"heat-{heat_level(piece.logprob)}"
-        )
+        name = piece.author if not self.heat or math.isnan(piece.logprob) else f"heat-{heat_level(piece.logprob)}"
         style = self._style(name)
         if number == self.cursor and self.has_focus:
             style += self._style("cursor")
