@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sg_core.config import GPT2Config
+from sg_core.memory import aligned
 
 # Columns of `Activations.places`: what each operation of a block writes, and its width in units of C.
 LN1, QKV, ATT, PROJ, RES1, LN2, FC, GELU, MLP, RES2 = range(10)
@@ -31,5 +32,5 @@ class Activations:
         self.embedding = 0
         self.final_norm = rows * C
         self.places: npt.NDArray[np.int64] = np.ascontiguousarray(first + layers * block + starts[None, :-1])
-        # np.empty: the system hands out a page when it is first written, so unused rows cost nothing
-        self.arena = np.empty(first + int(starts[-1]) * (config.n_layer if kept else 1), np.float32)
+        # unused rows cost nothing: see `aligned`
+        self.arena = aligned(first + int(starts[-1]) * (config.n_layer if kept else 1))

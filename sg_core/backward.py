@@ -12,9 +12,11 @@ from sg_core.kernels.cross_entropy import cross_entropy_backward, cross_entropy_
 from sg_core.kernels.dropout import dropout, dropout_of
 from sg_core.kernels.embedding import embedding_backward
 from sg_core.kernels.gelu import gelu_backward
+from sg_core.kernels.formats import FLOAT32
 from sg_core.kernels.jit import entry, kernel
 from sg_core.kernels.layernorm import layernorm_backward_input, layernorm_backward_weight
 from sg_core.kernels.linear import linear_backward_input, linear_backward_weight, linear_forward
+from sg_core.kernels.simd import ONE, ZERO
 from sg_core.kernels.team import barrier, share_start
 from sg_core.parameters import (
     FC_B,
@@ -37,6 +39,14 @@ from sg_core.parameters import (
 from sg_core.transformer import ATTENTION_DROPOUT, MLP_DROPOUT, PROJECTION_DROPOUT, dropout_key, matrix
 
 
+@kernel
+def unembed(logits: Any, final: Any, wte: Any, rows: int, thread: int, threads: int) -> None:
+    """logits (rows, V) = final (rows, C)·wteᵀ (V, C)."""
+    flat = wte.reshape(-1)
+    none = flat[0:0]
+    linear_forward(logits, final, flat, ZERO, FLOAT32, none, ONE, none, none, ZERO, rows, thread, threads)
+
+
 @entry
 def loss_forward(
     thread: int, threads: int, cells: Any, losses: Any, final: Any, wte: Any, targets: Any, logits: Any
@@ -46,7 +56,7 @@ def loss_forward(
     R = logits.shape[0]
     for first in range(0, M, R):
         rows = min(R, M - first)
-        linear_forward(logits, final[first : first + rows], wte, wte.reshape(-1)[0:0], 0, rows, thread, threads)
+        unembed(logits, final[first : first + rows], wte, rows, thread, threads)
         barrier(cells, threads)
         cross_entropy_forward(losses, logits, targets, first, rows, thread, threads)
         barrier(cells, threads)
@@ -64,7 +74,7 @@ def loss_backward(
     for first in range(0, M, R):
         rows = min(R, M - first)
         some = final[first : first + rows]
-        linear_forward(logits, some, wte, none, 0, rows, thread, threads)
+        unembed(logits, some, wte, rows, thread, threads)
         barrier(cells, threads)
         cross_entropy_backward(losses, logits, targets, scale, first, rows, thread, threads)
         barrier(cells, threads)
@@ -111,8 +121,8 @@ def backward(
     """dparameters += gradients of scale * sum(losses); losses (M,) = nats of each of the M = B*T targets.
 
     ids (B, T), targets (M,) int32; `activations` are the kept ones of `forward` on the same ids, rate and key.
-    Room: dx, dbranch, dnorm (M, C), dwide (M, 4C), dqkv (M, 3C), statistics (M, 2), and scratch
-    (threads, 3*ROWS*T + 2*hs*T).
+    Room: dx, dbranch, dnorm (M, C), dwide (M, 4C), dqkv (M, 3C), statistics (M, 2), and scratch as
+    `attention_backward` wants it.
     """
     B, T = ids.shape
     M = B * T
@@ -171,7 +181,7 @@ def backward(
             thread, threads, cells, dx, dparameters, dnorm, x, parameters, p[LN1_W], p[LN1_B], statistics, epsilon
         )
     if rate > 0:
-        dropout(dx, rate, dropout_key(key, 0, 0), M, thread, threads)
+        dropout(dx, rate, dropout_key(key, ZERO, ZERO), M, thread, threads)
         barrier(cells, threads)
     embedding_backward(dwte, matrix(dparameters, ends[WPE], T, C), dx, ids, thread, threads)
     barrier(cells, threads)

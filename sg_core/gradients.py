@@ -9,8 +9,10 @@ import numpy.typing as npt
 
 from sg_core.activations import Activations
 from sg_core.backward import backward, loss_forward
-from sg_core.kernels.attention import ROWS
+from sg_core.kernels.attention import backward_scratch, forward_scratch
+from sg_core.kernels.formats import FLOAT32
 from sg_core.kernels.team import Team
+from sg_core.memory import aligned
 from sg_core.parameters import FloatArray, Parameters
 from sg_core.transformer import OPERATIONS, forward
 
@@ -18,7 +20,7 @@ _LOGITS_BYTES = 1 << 25  # logits of a batch are made in pieces of about this si
 
 IntArray = npt.NDArray[np.int32]
 _NO_TABLE = np.zeros(1, np.uint16)
-_NO_CACHE = np.zeros(1, np.float32)
+_NO_CACHE = _NO_SCALES = np.zeros(1, np.float32)
 
 
 class BatchPass:
@@ -32,9 +34,10 @@ class BatchPass:
         C, rows = config.n_embd, B * T
         self._activations = Activations(config, rows, kept=True)
         piece = max(1, min(rows, _LOGITS_BYTES // (4 * config.vocab_size)))
-        self._logits = np.empty((piece, config.vocab_size), np.float32)
+        self._logits = aligned(piece, config.vocab_size)
         self._losses = np.empty(rows, np.float64)
-        self._scratch = np.empty((team.threads, (ROWS + config.head_size) * T), np.float32)
+        self._scratch = aligned(team.threads, forward_scratch(config.head_size, T))
+        self._panels = np.empty((team.threads, 1), np.float32)  # float32 weights need no expanding
         self._starts = np.zeros(5, np.int64)
         self._times = np.zeros(len(OPERATIONS), np.int64)
         self._backward_room: tuple[Any, ...] | None = None
@@ -48,6 +51,7 @@ class BatchPass:
         self._team.run(
             forward, ids, 0, T, self._starts,
             self._channels, parameters.config.n_head, self._epsilon, parameters.arena, plan.blocks, plan.ends,
+            parameters.arena, FLOAT32, _NO_SCALES, 1, self._panels,
             activations.arena, activations.places, activations.embedding, activations.final_norm, activations.rows,
             False, _NO_CACHE, _NO_CACHE, T,
             _NO_TABLE, False, self._scratch, np.float32(rate), np.uint32(key),
@@ -89,7 +93,7 @@ class BatchPass:
         rows, C = B * T, self._channels
         parameters, activations = self._parameters, self._activations
         if self._backward_room is None:
-            scratch = (3 * ROWS + 2 * parameters.config.head_size) * T
+            scratch = backward_scratch(parameters.config.head_size, T)
             shapes = [
                 (rows, C),
                 (rows, C),
@@ -99,7 +103,7 @@ class BatchPass:
                 (rows, 2),
                 (self._team.threads, scratch),
             ]
-            self._backward_room = tuple(np.empty(shape, np.float32) for shape in shapes)
+            self._backward_room = tuple(aligned(*shape) for shape in shapes)
         self._forward(ids, rate, key, self._logits, 0)
         plan = parameters.layout
         self._team.run(

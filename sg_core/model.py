@@ -18,6 +18,7 @@ from sg_core.parameters import FloatArray, Parameters
 from sg_core.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
+    from sg_core.quantize import Weights
     from sg_core.session import Session
 
 
@@ -35,7 +36,9 @@ class GPT2:
         self.parameters = parameters
         self.tokenizer = tokenizer
         self.name = name
+        self.version = 0  # rises when the parameters change
         self._team: Team | None = None
+        self._quantized: tuple[int, Weights] | None = None
 
     @classmethod
     def from_pretrained(cls, name: str | Path = "tinyshakespeare") -> GPT2:
@@ -72,6 +75,19 @@ class GPT2:
         from sg_core.session import Session
 
         return Session(self, optimizations or Optimizations(), precision, threads)
+
+    def weights(self, precision: str) -> Weights:
+        """The matrices in a precision; one other than f32 is made at first use, and made again after training.
+
+        Raises SettingError.
+        """
+        kept = self._quantized
+        if kept is None or kept[0] != self.version or kept[1].precision != precision:
+            from sg_core.quantize import quantized
+
+            self._quantized = None  # before the next one takes memory
+            kept = self._quantized = (self.version, quantized(self.parameters, precision))
+        return kept[1]
 
     def logits(self, ids: Sequence[int] | npt.ArrayLike) -> FloatArray:
         """(T,) token ids -> (T, V) float32: the scores of every next token, exact (no GELU table)."""

@@ -9,11 +9,12 @@ from sg_core.errors import SettingError
 
 @dataclass(frozen=True, slots=True)
 class Optimizations:
-    """One switch an optimization, all on by default.
+    """One switch an optimization: the first seven on by default, `lookup` off.
 
     A switch decides which rows (token positions) one kind of operation computes at each new token: only
     the new positions (on), or every position so far (off). No switch changes a value, so every
-    combination writes the same text; `gelu_table` alone may differ within fp16 rounding.
+    combination writes the same text; `gelu_table` alone may differ within fp16 rounding. `lookup` computes several
+    positions at once where the text repeats itself; its tokens are then no longer alike in time.
     """
 
     kv_cache: bool = True  # off: QKV projection and attention run again for every position
@@ -23,10 +24,11 @@ class Optimizations:
     gelu_table: bool = True  # off: GELU is computed (tanh form) instead of read from a 2^16-entry fp16 table
     layernorm: bool = True  # off: layer norms run for every position
     unembedding: bool = True  # off: logits of every position, not of the last alone
+    lookup: bool = False  # on: what followed the same words before is tried, many tokens in one pass
 
     @classmethod
     def names(cls) -> tuple[str, ...]:
-        """The seven field names in the order of their numbers, 1 to 7."""
+        """The field names in the order of their numbers, 1 to 8."""
         return tuple(field.name for field in fields(cls))
 
     @classmethod

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sg_core.config import GPT2Config
+from sg_core.memory import aligned
 
 FloatArray = npt.NDArray[np.float32]
 PREFIX = "transformer."
@@ -98,7 +99,7 @@ class Parameters(Mapping[str, FloatArray]):
     def __init__(self, config: GPT2Config, arena: FloatArray | None = None) -> None:
         self.config = config
         self.layout = layout(config)
-        self.arena: FloatArray = np.zeros(self.layout.size, np.float32) if arena is None else arena
+        self.arena: FloatArray = aligned(self.layout.size, zero=True) if arena is None else arena
         self._tensors = {tensor.name: tensor for tensor in self.layout.tensors}
 
     def __getitem__(self, name: str) -> FloatArray:

@@ -7,13 +7,18 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
 from sg_core.activations import Activations
 from sg_core.errors import SettingError
 from sg_core.generation import Token, generate
 from sg_core.kernels.attention import ROWS
 from sg_core.kernels.gelu import gelu_table
+from sg_core.kernels.products import PANEL_SIZE
 from sg_core.kernels.team import Team, physical_cores
+from sg_core.kv_cache import KVCache
+from sg_core.lookup import MOST, Lookup
+from sg_core.memory import aligned
 from sg_core.optimizations import Optimizations
 from sg_core.parameters import FloatArray
 from sg_core.sampling import Sampling
@@ -22,9 +27,10 @@ from sg_core.transformer import OPERATIONS, forward
 if TYPE_CHECKING:
     from sg_core.model import GPT2
 
-PRECISIONS = ("f32",)
 MOST_THREADS = 256
-_CHUNK = 64  # positions of a prompt computed in one call: a stop is seen between two calls
+_ROW_SWITCHES = ("kv_cache", "linear", "gelu", "residual", "layernorm", "unembedding")  # off, they want earlier rows
+_LEAST_CHUNK, _MOST_CHUNK = 64, 512  # positions of a prompt computed in one call: a stop is seen between two calls
+_CHUNK_WORK = 65e9  # multiplications of such a call: a fraction of a second
 _SMALL_MODEL = (
     48 << 20
 )  # weights of fewer bytes are read from the cache so fast that a second thread costs more than it gives
@@ -36,6 +42,11 @@ def default_threads(parameter_bytes: int) -> int:
     return 1 if parameter_bytes < _SMALL_MODEL else physical_cores()
 
 
+def _chunk(parameters: int) -> int:
+    """More positions at once read the weights less often; a large model takes fewer, so that a stop does not wait."""
+    return int(min(_MOST_CHUNK, max(_LEAST_CHUNK, _CHUNK_WORK / parameters)))
+
+
 class Session:
     """Generates one text with `model`. Not to be used by two threads at once.
 
@@ -45,8 +56,6 @@ class Session:
     def __init__(
         self, model: GPT2, optimizations: Optimizations, precision: str = "f32", threads: int | None = None
     ) -> None:
-        if precision not in PRECISIONS:
-            raise SettingError(f"precision is {precision!r}; choose from {', '.join(PRECISIONS)}")
         self.model = model
         self.precision = precision
         self.optimizations = optimizations
@@ -57,11 +66,12 @@ class Session:
         self.ids: list[int] = []
         self._computed = 0  # positions whose keys and values stand in the cache
         self._kept = 0  # positions whose activations are kept
-        self._capacity = 0
-        self._keys = self._values = np.zeros(0, np.float32)
-        self._shared = Activations(model.config, _CHUNK, kept=False)
+        self.cache = KVCache(model.config, 0)
+        self._chunk = min(self.context_size, _chunk(model.parameters.arena.size))
+        self._shared = Activations(model.config, max(self._chunk, _LEAST_CHUNK), kept=False)
         self._activations = self._shared
-        self._logits = np.empty((1, model.config.vocab_size), np.float32)
+        self.lookup = Lookup()
+        self._logits = aligned(1, model.config.vocab_size)
         self._starts = np.zeros(5, np.int64)
         self.times = np.zeros(len(OPERATIONS), np.int64)
         self._epsilon = np.float32(model.config.layer_norm_epsilon)
@@ -77,7 +87,17 @@ class Session:
         if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= MOST_THREADS:
             raise SettingError(f"threads is {count!r}; it must be a whole number from 1 to {MOST_THREADS}")
         self._team = Team(count)
-        self._scratch = np.empty((count, ROWS * max(1, self._capacity)), np.float32)
+        self._make_scratch(self.cache.capacity)
+        self._panels = aligned(count, PANEL_SIZE)
+
+    @property
+    def precision(self) -> str:
+        """How the weights are stored: "f32", "bf16", "int8" or "int4". Raises SettingError when set to another."""
+        return self._weights.precision
+
+    @precision.setter
+    def precision(self, precision: str) -> None:
+        self._weights = self.model.weights(precision)
 
     @property
     def activation_bytes(self) -> int:
@@ -100,6 +120,25 @@ class Session:
         Raises SettingError.
         """
         return generate(self, prompt, max_tokens, sampling, stop, progress, cancelled)
+
+    def generate_many(
+        self,
+        prompt: str | Sequence[int],
+        n: int = 4,
+        max_tokens: int = 200,
+        sampling: Sampling | None = None,
+        stop: Sequence[str] = (),
+        cancelled: Callable[[], bool] | None = None,
+    ) -> Iterator[tuple[int, Token]]:
+        """n continuations of `prompt` at once: (number, token) for each in turn, until all are finished.
+
+        Continuation i is what `generate` gives with the seed raised by i. All are decoded in one pass over the weights,
+        earlier rows are never computed again, and a token's `ms` is that of its whole pass. The session then holds the
+        prompt alone. Raises SettingError, also when prompt and tokens do not fit the context.
+        """
+        from sg_core.continuations import generate_many
+
+        return generate_many(self, prompt, n, max_tokens, sampling, stop, cancelled)
 
     def rewind(self, n: int) -> None:
         """Keep the first n tokens; their cache stays valid. Raises SettingError when there are fewer."""
@@ -130,24 +169,15 @@ class Session:
     def reserve(self, positions: int) -> None:
         """Make room for this many positions, up to the context size; the cache keeps its content."""
         wanted = min(self.context_size, positions)
-        if wanted <= self._capacity and self._capacity:
+        if wanted <= self.cache.capacity and self.cache.capacity:
             return
-        config = self.model.config
-        capacity = min(self.context_size, max(wanted, 2 * self._capacity, 64))
-        capacity = -(-capacity // 16) * 16
-        if capacity % 1024 == 0:
-            capacity += 16  # rows a power of two apart would share a few cache lines
-        heads, size, n = config.n_layer * config.n_head, config.head_size, self._computed
-        keys = np.empty((heads, size, capacity), np.float32)
-        values = np.empty((heads, capacity, size), np.float32)
-        if n:
-            keys[:, :, :n] = self._keys.reshape(heads, size, self._capacity)[:, :, :n]
-            values[:, :n] = self._values.reshape(heads, self._capacity, size)[:, :n]
-        self._keys, self._values = keys.reshape(-1), values.reshape(-1)
-        self._capacity = capacity
-        self._scratch = np.empty((self.threads, ROWS * capacity), np.float32)
+        self.cache = self.cache.grown(wanted, self._computed)
+        self._make_scratch(self.cache.capacity)
         if self._activations.kept:  # made anew, and filled, before the next token
             self._activations, self._kept = self._shared, 0
+
+    def _make_scratch(self, capacity: int) -> None:
+        self._scratch = aligned(self.threads, ROWS * max(1, capacity))
 
     def prefill(self, progress: Callable[[int, int], None] | None, cancelled: Callable[[], bool] | None) -> bool:
         """Compute every position but the last; False when it was cancelled."""
@@ -157,57 +187,85 @@ class Session:
         first = min(self._computed, self._kept) if self._activations.kept else self._computed
         if first >= last:
             return True
-        for start in range(first, last, _CHUNK):
+        for start in range(first, last, self._chunk):
             if cancelled is not None and cancelled():
                 return False
-            stop = min(start + _CHUNK, last)
+            stop = min(start + self._chunk, last)
             self._starts.fill(start)
-            self._run(start, stop, 0, 0)
+            self._compute(self.ids[start:stop], stop, (0, 0))
+            self._hold(stop)
             if progress is not None:
                 progress(stop - first, last - first)
         self.prefill_ms += (time.perf_counter() - began) * 1e3
         return True
 
-    def decode(self) -> FloatArray:
-        """Compute the last position; returns its logits (V,), valid until the next call."""
+    def decode(self, draft: Sequence[int] = ()) -> FloatArray:
+        """Compute the last position, and those of a draft that may follow.
+
+        Returns their logits (1 + len(draft), V), valid until the next call. The draft is no part of the text: `accept`
+        tells that its first token has become one.
+        """
         on = self.optimizations
-        stop = len(self.ids)
-        new = stop - 1
+        new = len(self.ids) - 1
+        stop = len(self.ids) + len(draft)
         switches = (on.layernorm, on.kv_cache, on.linear, on.gelu, on.residual)
         self._starts[:] = [new if switch else 0 for switch in switches]
-        rows = 1 if on.unembedding else stop
-        if self._logits.shape[0] != 1 or rows != 1:
-            most = 1 if on.unembedding else self._capacity
-            if self._logits.shape[0] != most:
-                self._logits = np.empty((most, self.model.config.vocab_size), np.float32)
+        rows = 1 + len(draft) if on.unembedding else stop
+        if self._logits.shape[0] < rows or self._logits.shape[0] > max(rows, 1 + MOST):
+            most = (1 + MOST if on.lookup else 1) if on.unembedding else self.cache.capacity
+            self._logits = aligned(most, self.model.config.vocab_size)
         self.times.fill(0)
         base = 0 if self._activations.kept else new
-        self._run(new, stop, stop - base - rows, stop - base)
-        logits: FloatArray = self._logits[rows - 1]
-        return logits
+        self._compute([*self.ids[new:], *draft], stop, (stop - base - rows, stop - base))
+        self._hold(len(self.ids))
+        return self._logits[rows - 1 - len(draft) : rows]
+
+    def accept(self) -> None:
+        """The last token was the first of the draft: its position has been computed."""
+        self._hold(len(self.ids))
+
+    def _compute(self, new_ids: Sequence[int], stop: int, wanted: tuple[int, int]) -> None:
+        self.run(np.array([new_ids], np.int32), stop, self.cache, self._logits, wanted, only_new=False)
+
+    def _hold(self, count: int) -> None:
+        """The first `count` positions are computed."""
+        self._computed = count
+        self._kept = count if self._activations.kept else 0
 
     def _choose_activations(self) -> None:
         """Kept activations while a switch that is off needs earlier rows; the small shared ones otherwise."""
-        needed = self.optimizations.with_("gelu_table") != Optimizations()
+        needed = not all(getattr(self.optimizations, name) for name in _ROW_SWITCHES)
         if needed and not self._activations.kept:
-            self._activations = Activations(self.model.config, self._capacity, kept=True)
+            self._activations = Activations(self.model.config, self.cache.capacity, kept=True)
             self._kept = 0
         elif not needed:
             self._activations = self._shared
             self._kept = 0
 
-    def _run(self, start: int, stop: int, logits_from: int, logits_to: int) -> None:
-        config, parameters, activations = self.model.config, self.model.parameters, self._activations
-        plan = parameters.layout
-        ids = np.array([self.ids[start:stop]], np.int32)
+    def run(
+        self, ids: npt.NDArray[np.int32], stop: int, cache: KVCache, logits: FloatArray, wanted: tuple[int, int],
+        only_new: bool = True,
+    ) -> None:  # fmt: skip
+        """One pass: new tokens ids (B, n) of B texts at positions stop-n:stop, whose caches are `cache`.
+
+        `wanted` rows of the last norm become rows of logits. only_new: earlier rows are left alone, whatever the
+        optimizations; it is needed for more than one text.
+        """
+        n = ids.shape[1]
+        config, parameters, weights = self.model.config, self.model.parameters, self._weights
+        activations, plan = self._activations, parameters.layout
+        if only_new:
+            activations = self._shared
+            self._starts.fill(stop - n)
+            self.times.fill(0)
+        if cache.capacity * ROWS > self._scratch.shape[1]:
+            self._make_scratch(cache.capacity)
         self._team.run(
-            forward, ids, 0 if activations.kept else start, stop, self._starts,
+            forward, ids, 0 if activations.kept else stop - n, stop, self._starts,
             config.n_embd, config.n_head, self._epsilon, parameters.arena, plan.blocks, plan.ends,
+            weights.words, weights.stored, weights.scales, weights.share, self._panels,
             activations.arena, activations.places, activations.embedding, activations.final_norm, activations.rows,
-            True, self._keys, self._values, self._capacity,
+            True, cache.keys, cache.values, cache.capacity,
             _TABLE, self.optimizations.gelu_table, self._scratch, np.float32(0.0), np.uint32(0),
-            self._logits, logits_from, logits_to, self.times,
+            logits, *wanted, self.times,
         )  # fmt: skip
-        self._computed = max(self._computed, stop)
-        if activations.kept:
-            self._kept = max(self._kept, stop)

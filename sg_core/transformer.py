@@ -18,7 +18,7 @@ from sg_core.kernels.jit import entry, kernel
 from sg_core.kernels.layernorm import layernorm_forward
 from sg_core.kernels.linear import linear_forward
 from sg_core.kernels.residual import residual_forward
-from sg_core.kernels.simd import nanoseconds
+from sg_core.kernels.simd import ZERO, apart, nanoseconds
 from sg_core.kernels.team import barrier
 from sg_core.parameters import (
     FC_B,
@@ -42,12 +42,13 @@ from sg_core.parameters import (
 # Operations whose time is told apart; the sampler adds its own.
 OPERATIONS = ("embedding", "layernorm", "qkv", "attention", "linear", "gelu", "residual", "unembedding")
 EMBEDDING_TIME, LAYERNORM_TIME, QKV_TIME, ATTENTION_TIME, LINEAR_TIME, GELU_TIME, RESIDUAL_TIME, UNEMBEDDING_TIME = (
-    range(8)
+    np.int64(number)
+    for number in range(8)  # not literals: see simd.ZERO
 )
 # Cells of `starts`: the first position each kind of operation computes.
 LAYERNORM, ATTENTION, LINEAR, GELU_START, RESIDUAL = range(5)
 # Sites of dropout in a block; each draws its own mask.
-ATTENTION_DROPOUT, PROJECTION_DROPOUT, MLP_DROPOUT = range(3)
+ATTENTION_DROPOUT, PROJECTION_DROPOUT, MLP_DROPOUT = (np.int64(number) for number in range(3))
 
 
 @kernel
@@ -65,10 +66,33 @@ def dropout_key(key: Any, layer: int, site: int) -> Any:
 @kernel
 def _tick(times: Any, operation: int, before: int, thread: int) -> int:
     """Thread 0 books the time since `before`; returns the time now."""
+    apart()
     now: int = nanoseconds()
     if thread == 0:
         times[operation] += now - before
     return now
+
+
+@kernel
+def attend_to_caches(
+    mixed: Any, qkv: Any, keys: Any, values: Any, place: int, distance: int, B: int, base: int, start: int, stop: int,
+    heads: int, capacity: int, scratch: Any, thread: int, threads: int, cells: Any,
+) -> None:  # fmt: skip
+    """Positions start:stop of B sequences enter their caches, which lie `distance` apart, and attend to them."""
+    head_size = mixed.shape[1] // heads
+    span, length = heads * capacity * head_size, stop - base
+    for b in range(B):
+        k = keys[b * distance + place : b * distance + place + span].reshape((heads, head_size, capacity))
+        v = values[b * distance + place : b * distance + place + span].reshape((heads, capacity, head_size))
+        scatter_keys_values(
+            k, v, qkv[b * length : (b + 1) * length], base, start, stop, heads, head_size, thread, threads
+        )
+    barrier(cells, threads)
+    for b in range(B):
+        k = keys[b * distance + place : b * distance + place + span].reshape((heads, head_size, capacity))
+        v = values[b * distance + place : b * distance + place + span].reshape((heads, capacity, head_size))
+        rows = slice(b * length, (b + 1) * length)
+        attention_cached(mixed[rows], qkv[rows], k, v, base, start, stop, scratch, thread, threads)
 
 
 @entry
@@ -76,6 +100,7 @@ def forward(
     thread: int, threads: int, cells: Any,
     ids: Any, base: int, stop: int, starts: Any,
     C: int, heads: int, epsilon: Any, parameters: Any, blocks: Any, ends: Any,
+    words: Any, stored: int, scales: Any, share: int, panels: Any,
     activations: Any, places: Any, embedding_place: int, final_place: int, rows: int,
     cached: bool, keys: Any, values: Any, capacity: int,
     table: Any, use_table: bool, scratch: Any, rate: Any, key: Any,
@@ -85,8 +110,8 @@ def forward(
 
     ids (B, n) int32 are the new tokens: positions stop-n:stop of each of B sequences. Buffers of `activations` have
     `rows` rows; row b*(stop-base) + t - base belongs to position t of sequence b. starts (5,) are first positions;
-    with B > 1 all of them are `base`. With `cached`, keys (L, NH, hs, capacity) and values (L, NH, capacity, hs), flat,
-    hold one sequence and receive the positions that attention computes; else attention stays inside the rows.
+    with B > 1 all of them are `base`. With `cached`, keys (B, L, NH, hs, capacity) and values (B, L, NH, capacity, hs),
+    flat, receive the positions that attention computes; else attention stays inside the rows.
     rate > 0 drops out. Rows logits_from:logits_to of the final norm become logits (n, V) from row 0 on.
     times (8,) int64 gains the nanoseconds of each operation.
     """
@@ -95,21 +120,21 @@ def forward(
     count = B * length
     L = places.shape[0]
     V = logits.shape[1]
-    hs = C // heads
     new = stop - ids.shape[1]
-    span = heads * capacity * hs
+    span = C * capacity
     # with several sequences all rows are new, and those of one operation are one range
     norm_from, attend_from, linear_from = starts[LAYERNORM] - base, starts[ATTENTION] - base, starts[LINEAR] - base
     gelu_from, residual_from = starts[GELU_START] - base, starts[RESIDUAL] - base
     wte = matrix(parameters, ends[WTE], V, C)
     wpe = matrix(parameters, ends[WPE], stop, C)
+    panel = panels[thread]
 
     clock = nanoseconds()
     x = matrix(activations, embedding_place, rows, C)
     embedding_forward(x[new - base :], ids, wte, wpe, new, thread, threads)
     barrier(cells, threads)
     if rate > 0:
-        dropout(x, rate, dropout_key(key, 0, 0), count, thread, threads)
+        dropout(x, rate, dropout_key(key, ZERO, ZERO), count, thread, threads)
         barrier(cells, threads)
     clock = _tick(times, EMBEDDING_TIME, clock, thread)
 
@@ -126,7 +151,7 @@ def forward(
 
         qkv = matrix(activations, a[QKV], rows, 3 * C)
         linear_forward(
-            qkv, norm, matrix(parameters, p[QKV_W], 3 * C, C), parameters[p[QKV_B] : p[QKV_B] + 3 * C],
+            qkv, norm, words, p[QKV_W], stored, scales, share, panel, parameters[p[QKV_B] : p[QKV_B] + 3 * C],
             attend_from, count, thread, threads,
         )  # fmt: skip
         barrier(cells, threads)
@@ -134,15 +159,10 @@ def forward(
 
         mixed = matrix(activations, a[ATT], rows, C)
         if cached:
-            layer_keys = keys[layer * span : (layer + 1) * span].reshape((heads, hs, capacity))
-            layer_values = values[layer * span : (layer + 1) * span].reshape((heads, capacity, hs))
-            scatter_keys_values(
-                layer_keys, layer_values, qkv, base, starts[ATTENTION], stop, heads, hs, thread, threads
-            )
-            barrier(cells, threads)
-            attention_cached(
-                mixed, qkv, layer_keys, layer_values, base, starts[ATTENTION], stop, scratch, thread, threads
-            )
+            attend_to_caches(
+                mixed, qkv, keys, values, layer * span, L * span, B, base, starts[ATTENTION], stop, heads, capacity,
+                scratch, thread, threads, cells,
+            )  # fmt: skip
         else:
             site = dropout_key(key, layer + 1, ATTENTION_DROPOUT)
             attention_forward(mixed, qkv, B, stop, heads, scratch, rate, site, thread, threads)
@@ -151,7 +171,7 @@ def forward(
 
         branch = matrix(activations, a[PROJ], rows, C)
         linear_forward(
-            branch, mixed, matrix(parameters, p[PROJ_W], C, C), parameters[p[PROJ_B] : p[PROJ_B] + C],
+            branch, mixed, words, p[PROJ_W], stored, scales, share, panel, parameters[p[PROJ_B] : p[PROJ_B] + C],
             linear_from, count, thread, threads,
         )  # fmt: skip
         barrier(cells, threads)
@@ -175,7 +195,7 @@ def forward(
 
         wide = matrix(activations, a[FC], rows, 4 * C)
         linear_forward(
-            wide, norm, matrix(parameters, p[FC_W], 4 * C, C), parameters[p[FC_B] : p[FC_B] + 4 * C],
+            wide, norm, words, p[FC_W], stored, scales, share, panel, parameters[p[FC_B] : p[FC_B] + 4 * C],
             linear_from, count, thread, threads,
         )  # fmt: skip
         barrier(cells, threads)
@@ -188,7 +208,7 @@ def forward(
 
         branch = matrix(activations, a[MLP], rows, C)
         linear_forward(
-            branch, active, matrix(parameters, p[MLP_W], C, 4 * C), parameters[p[MLP_B] : p[MLP_B] + C],
+            branch, active, words, p[MLP_W], stored, scales, share, panel, parameters[p[MLP_B] : p[MLP_B] + C],
             linear_from, count, thread, threads,
         )  # fmt: skip
         barrier(cells, threads)
@@ -211,7 +231,8 @@ def forward(
     clock = _tick(times, LAYERNORM_TIME, clock, thread)
     if logits_to > logits_from:
         linear_forward(
-            logits, final[logits_from:logits_to], wte, parameters[0:0], 0, logits_to - logits_from, thread, threads
-        )
+            logits, final[logits_from:logits_to], words, ends[WTE], stored, scales, share, panel, parameters[0:0],
+            ZERO, logits_to - logits_from, thread, threads,
+        )  # fmt: skip
         barrier(cells, threads)
         _tick(times, UNEMBEDDING_TIME, clock, thread)

@@ -14,8 +14,9 @@ import numpy as np
 from sg_core.kernels.dropout import drop_range
 from sg_core.kernels.elementary import softmax_row
 from sg_core.kernels.jit import kernel
-from sg_core.kernels.linear import add_outer
+from sg_core.kernels.products import add_outer
 from sg_core.kernels.reductions import row_dot
+from sg_core.kernels.simd import LANES, ONE, ZERO, apart
 from sg_core.kernels.team import share_start
 
 ROWS = 24  # query rows of one block: a multiple of the outer tile's height
@@ -51,22 +52,43 @@ def scatter_keys_values(
 
 
 @kernel
-def _transpose(out: Any, flat: Any, place: int, stride: int, rows: int, columns: int) -> None:
-    """out (columns, rows), flat = the transpose of (rows, columns) at `place` with this stride."""
+def _transpose(out: Any, out_stride: int, flat: Any, place: int, stride: int, rows: int, columns: int) -> None:
+    """out (columns, rows), flat, = the transpose of (rows, columns) at `place`; both with their strides."""
     for r in range(rows):
         row = flat[place + r * stride : place + r * stride + columns]
         target = out[r:]
         for c in range(columns):
-            target[c * rows] = row[c]
+            target[c * out_stride] = row[c]
 
 
 @kernel
 def _causal_softmax(scores: Any, s_stride: int, first: int, rows: int, columns: int, scale: Any) -> None:
     """Row r, the query at position first + r, becomes probabilities of columns 0..first+r, zeros after."""
+    apart()
     for r in range(rows):
         seen = first + r + 1
         softmax_row(scores[r * s_stride : r * s_stride + seen], scale)
         scores[r * s_stride + seen : r * s_stride + columns] = _ZERO
+
+
+@kernel
+def padded(columns: int) -> int:
+    """`columns`, rounded up to whole vectors."""
+    return (columns + LANES - 1) // LANES * LANES
+
+
+@kernel
+def _score(
+    scores: Any, q: Any, q0: int, q_stride: int, keys: Any, k0: int, k_stride: int,
+    first: int, rows: int, columns: int, head_size: int, scale: Any,
+) -> None:  # fmt: skip
+    """The causal probabilities of a block of queries; `columns` is a number of whole vectors.
+
+    What stands in keys after the block's last position is read as well, and does not count.
+    """
+    scores[: rows * columns] = _ZERO
+    add_outer(scores, ZERO, columns, q, q0, q_stride, ONE, keys, k0, k_stride, rows, columns, head_size)
+    _causal_softmax(scores, columns, first, rows, columns, scale)
 
 
 @kernel
@@ -77,18 +99,18 @@ def attend(
 ) -> None:  # fmt: skip
     """One head's attention of `rows` queries at positions first..., over the keys up to each one's own position.
 
-    Flat arrays; keys transposed with k_stride between dimensions. scores: room for rows * (first + rows).
-    rate > 0 drops probabilities, the first of the block having this `counter`.
+    Flat arrays; keys transposed with k_stride between dimensions, of which whole vectors are read.
+    scores: room for rows * padded(first + rows). rate > 0 drops probabilities, the first of the block having this
+    `counter`.
     """
-    columns = first + rows
-    scores[: rows * columns] = _ZERO
-    add_outer(scores, 0, columns, q, q0, q_stride, 1, keys, k0, k_stride, rows, columns, head_size)
-    _causal_softmax(scores, columns, first, rows, columns, scale)
+    apart()
+    columns = padded(first + rows)
+    _score(scores, q, q0, q_stride, keys, k0, k_stride, first, rows, columns, head_size, scale)
     if rate > 0:
         drop_range(scores[: rows * columns], rate, key, counter)
     for r in range(rows):
         out[out0 + r * out_stride : out0 + r * out_stride + head_size] = _ZERO
-    add_outer(out, out0, out_stride, scores, 0, columns, 1, values, v0, v_stride, rows, head_size, columns)
+    add_outer(out, out0, out_stride, scores, ZERO, columns, ONE, values, v0, v_stride, rows, head_size, first + rows)
 
 
 @kernel
@@ -106,7 +128,8 @@ def attention_cached(
 ) -> None:
     """Attention of positions start:stop into out (rows, C), from qkv (rows, 3C) and one layer of the KV cache.
 
-    Row 0 of out and qkv is position `base`. keys (NH, hs, capacity), values (NH, capacity, hs).
+    Row 0 of out and qkv is position `base`. keys (NH, hs, capacity), values (NH, capacity, hs), the capacity whole
+    vectors.
     scratch: (threads, ROWS * capacity). Blocks of rows and heads are dealt out in turn: later blocks see more keys.
     """
     heads, head_size, capacity = keys.shape
@@ -121,8 +144,18 @@ def attention_cached(
         attend(
             flat_out, row * C + h * head_size, C, flat_qkv, row * 3 * C + h * head_size, 3 * C,
             flat_keys, h * head_size * capacity, capacity, flat_values, h * capacity * head_size, head_size,
-            scratch[thread], first, min(ROWS, stop - first), head_size, scale, _ZERO, np.uint32(0), 0,
+            scratch[thread], first, min(ROWS, stop - first), head_size, scale, _ZERO, np.uint32(0), ZERO,
         )  # fmt: skip
+
+
+def forward_scratch(head_size: int, T: int) -> int:
+    """float32 numbers of a thread's scratch in `attention_forward`."""
+    return (ROWS + head_size) * padded.py_func(T)
+
+
+def backward_scratch(head_size: int, T: int) -> int:
+    """float32 numbers of a thread's scratch in `attention_backward`."""
+    return (3 * ROWS + 2 * head_size) * padded.py_func(T)
 
 
 @kernel
@@ -131,23 +164,24 @@ def attention_forward(
 ) -> None:
     """Attention inside each of `batch` whole sequences of T rows: out (B*T, C) from qkv (B*T, 3C).
 
-    scratch: (threads, ROWS*T + hs*T). rate > 0 drops probabilities. Each thread takes whole (sequence, head) pairs.
+    scratch: (threads, forward_scratch(hs, T)). rate > 0 drops probabilities. Each thread takes whole
+    (sequence, head) pairs.
     """
     C = out.shape[1]
     head_size = C // heads
-    C3 = 3 * C
+    C3, width = 3 * C, padded(T)
     scale = np.float32(1.0 / np.sqrt(np.float64(head_size)))
     flat_out, flat_qkv = out.reshape(-1), qkv.reshape(-1)
-    scores, keys = scratch[thread, : ROWS * T], scratch[thread, ROWS * T :]
+    scores, keys = scratch[thread, : ROWS * width], scratch[thread, ROWS * width :]
     for unit in range(thread, batch * heads, threads):
         row, h = unit // heads * T, unit % heads
         q0 = row * C3 + h * head_size
-        _transpose(keys, flat_qkv, q0 + C, C3, T, head_size)
+        _transpose(keys, width, flat_qkv, q0 + C, C3, T, head_size)
         for first in range(0, T, ROWS):
             attend(
                 flat_out, (row + first) * C + h * head_size, C, flat_qkv, q0 + first * C3, C3,
-                keys, 0, T, flat_qkv, q0 + 2 * C, C3,
-                scores, first, min(ROWS, T - first), head_size, scale, rate, key, (unit * T + first) * T,
+                keys, ZERO, width, flat_qkv, q0 + 2 * C, C3,
+                scores, first, min(ROWS, T - first), head_size, scale, rate, key, (unit * T + first) * width,
             )  # fmt: skip
 
 
@@ -166,21 +200,22 @@ def attention_backward(
 ) -> None:  # fmt: skip
     """dqkv (B*T, 3C) from dout (B*T, C) and the forward pass's qkv (B*T, 3C); probabilities are computed again.
 
-    scratch: (threads, 3*ROWS*T + 2*hs*T). Each thread takes whole (sequence, head) pairs.
+    scratch: (threads, backward_scratch(hs, T)). Each thread takes whole (sequence, head) pairs.
     """
     C = dout.shape[1]
     head_size = C // heads
-    C3 = 3 * C
+    C3, width = 3 * C, padded(T)
     scale = np.float32(1.0 / np.sqrt(np.float64(head_size)))
     flat_d, flat_qkv, flat_out = dqkv.reshape(-1), qkv.reshape(-1), dout.reshape(-1)
     area = scratch[thread]
-    p, kept, d = area[: ROWS * T], area[ROWS * T : 2 * ROWS * T], area[2 * ROWS * T : 3 * ROWS * T]
-    keys, values = area[3 * ROWS * T : 3 * ROWS * T + head_size * T], area[3 * ROWS * T + head_size * T :]
+    block = ROWS * width
+    p, kept, d = area[:block], area[block : 2 * block], area[2 * block : 3 * block]
+    keys, values = area[3 * block : 3 * block + head_size * width], area[3 * block + head_size * width :]
     for unit in range(thread, batch * heads, threads):
         row, h = unit // heads * T, unit % heads
         q0 = row * C3 + h * head_size
-        _transpose(keys, flat_qkv, q0 + C, C3, T, head_size)
-        _transpose(values, flat_qkv, q0 + 2 * C, C3, T, head_size)
+        _transpose(keys, width, flat_qkv, q0 + C, C3, T, head_size)
+        _transpose(values, width, flat_qkv, q0 + 2 * C, C3, T, head_size)
         for t in range(T):
             for part in range(3):
                 start = q0 + t * C3 + part * C
@@ -188,22 +223,22 @@ def attention_backward(
         for first in range(0, T, ROWS):
             rows = min(ROWS, T - first)
             seen = first + rows
+            columns = padded(seen)
             q_block, o_block = q0 + first * C3, (row + first) * C + h * head_size
-            p[: rows * seen] = _ZERO
-            add_outer(p, 0, seen, flat_qkv, q_block, C3, 1, keys, 0, T, rows, seen, head_size)
-            _causal_softmax(p, seen, first, rows, seen, scale)
-            d[: rows * seen] = _ZERO
-            add_outer(d, 0, seen, flat_out, o_block, C, 1, values, 0, T, rows, seen, head_size)
+            _score(p, flat_qkv, q_block, C3, keys, ZERO, width, first, rows, columns, head_size, scale)
+            d[: rows * columns] = _ZERO
+            add_outer(d, ZERO, columns, flat_out, o_block, C, ONE, values, ZERO, width, rows, columns, head_size)
             weights = p
             if rate > 0:
                 weights = kept
-                counter = (unit * T + first) * T
-                kept[: rows * seen] = p[: rows * seen]
-                drop_range(kept[: rows * seen], rate, key, counter)
-                drop_range(d[: rows * seen], rate, key, counter)
+                counter = (unit * T + first) * width
+                kept[: rows * columns] = p[: rows * columns]
+                drop_range(kept[: rows * columns], rate, key, counter)
+                drop_range(d[: rows * columns], rate, key, counter)
             for r in range(rows):
-                _softmax_backward_row(d[r * seen : (r + 1) * seen], p[r * seen : (r + 1) * seen], scale)
+                start = r * columns
+                _softmax_backward_row(d[start : start + seen], p[start : start + seen], scale)
             # dq of the block's rows; dk and dv of every key the block has seen
-            add_outer(flat_d, q_block, C3, d, 0, seen, 1, flat_qkv, q0 + C, C3, rows, head_size, seen)
-            add_outer(flat_d, q0 + C, C3, d, 0, 1, seen, flat_qkv, q_block, C3, seen, head_size, rows)
-            add_outer(flat_d, q0 + 2 * C, C3, weights, 0, 1, seen, flat_out, o_block, C, seen, head_size, rows)
+            add_outer(flat_d, q_block, C3, d, ZERO, columns, ONE, flat_qkv, q0 + C, C3, rows, head_size, seen)
+            add_outer(flat_d, q0 + C, C3, d, ZERO, ONE, columns, flat_qkv, q_block, C3, seen, head_size, rows)
+            add_outer(flat_d, q0 + 2 * C, C3, weights, ZERO, ONE, columns, flat_out, o_block, C, seen, head_size, rows)

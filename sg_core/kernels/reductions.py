@@ -26,7 +26,7 @@ from sg_core.kernels.simd import (
     loop,
     multiply_add,
     spread,
-    sum_lanes,
+    sums_of_lanes,
 )
 
 _Body = Callable[[Any, Any, list[Any], list[Any], Any], Any]
@@ -53,7 +53,7 @@ def _reduction(rows: int, scalars: int, body: _Body) -> Callable[[Any, list[Any]
         [vector] = loop(
             builder, i64(0), whole, LANES, [VECTOR_ZERO], step(VECTOR, lambda p: load_vector(builder, p), wide)
         )
-        [total] = loop(builder, whole, length, 1, [sum_lanes(builder, vector)], step(F32, builder.load, plain))
+        [total] = loop(builder, whole, length, 1, sums_of_lanes(builder, [vector]), step(F32, builder.load, plain))
         return total
 
     return generate

@@ -1,12 +1,4 @@
-"""The two register tiles under every matrix product, and a clock: LLVM IR, no compiler needed.
-
-`dot`:   out[r, n] += sum_k x[r, k] * w[n, k]      both operands contiguous along k (forward products, q·k)
-`outer`: out[r, n] += sum_k a[r, k] * b[k, n]      b and out contiguous along n, `a` with any strides
-                                                   (attention-weighted values, gradients)
-
-A dot runs in LANES partial sums over k, added pairwise at the end; an outer product runs over k in order. No
-tile shape, row count or thread changes that order: results are bitwise the same however rows are grouped.
-"""
+"""Vectors, loops, casts and a clock in LLVM IR, for what Numba's own code can't say; no compiler needed."""
 
 from __future__ import annotations
 
@@ -15,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import llvmlite.binding as llvm
+import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils as _cgutils
@@ -24,12 +17,11 @@ from numba.extending import intrinsic as _intrinsic
 cgutils: Any = _cgutils
 intrinsic: Any = _intrinsic
 _FEATURES = llvm.get_host_cpu_features()
-_WIDE = bool(_FEATURES.get("avx512f", False))
-LANES = 16 if _WIDE else 8  # float32 numbers a vector: one AVX-512 or AVX2 register (two of NEON)
-# Tile shapes that keep the accumulators in registers: 32 vector registers with AVX-512, 16 with AVX2.
-DOT_ROWS, DOT_COLUMNS = (5, 5) if _WIDE else (3, 4)
-OUTER_ROWS, OUTER_VECTORS = (6, 4) if _WIDE else (6, 2)
-PANEL = OUTER_VECTORS * LANES  # columns of a full outer tile
+WIDE = bool(_FEATURES.get("avx512f", False))
+LANES = 16 if WIDE else 8  # float32 numbers a vector: one AVX-512 or AVX2 register (two of NEON)
+
+# Numba compiles a kernel once for each literal it is called with; for these once for all numbers.
+ZERO, ONE = np.int64(0), np.int64(1)
 
 F32 = ir.FloatType()
 I64 = ir.IntType(64)
@@ -46,7 +38,7 @@ def data_pointer(context: Any, builder: Any, array_type: Any, array: Any) -> Any
     return context.make_array(array_type)(context, builder, array).data
 
 
-def _at(builder: Any, base: Any, offset: Any, stride: Any, index: int) -> Any:
+def at(builder: Any, base: Any, offset: Any, stride: Any, index: int) -> Any:
     return builder.gep(base, [builder.add(offset, builder.mul(stride, i64(index)))])
 
 
@@ -97,124 +89,36 @@ def loop(
     return result
 
 
-def sum_lanes(builder: Any, vector: Any) -> Any:
-    """Pairwise: halves are added until one number is left."""
-    size = LANES
+def sums_of_lanes(builder: Any, vectors: list[Any]) -> list[Any]:
+    """The sum of each vector's lanes: halves are added until one number is left.
+
+    The halves of several vectors share an addition; each sum is the same as that of its vector alone.
+    """
+    sums: list[Any] = []
+    for first in range(0, len(vectors), 4):
+        few = vectors[first : first + 4]
+        sums += _sums_of_few(builder, few if len(few) != 3 else [*few, few[2]])[: len(few)]
+    return sums
+
+
+def _sums_of_few(builder: Any, vectors: list[Any]) -> list[Any]:
+    count, size = len(vectors), LANES  # every vector holds groups of `size` lanes that are to become one number
     while size > 1:
+        pairs = [vectors[n : n + 2] for n in range(0, len(vectors), 2)]
+        vectors = [_add_halves(builder, pair, size) for pair in pairs]
         size //= 2
-        undefined = ir.Constant(ir.VectorType(F32, 2 * size), ir.Undefined)
-        kind = ir.VectorType(I32, size)
-        low = builder.shuffle_vector(vector, undefined, ir.Constant(kind, list(range(size))))
-        high = builder.shuffle_vector(vector, undefined, ir.Constant(kind, list(range(size, 2 * size))))
-        vector = builder.fadd(low, high)
-    return builder.extract_element(vector, ir.Constant(I32, 0))
+    return [builder.extract_element(vectors[0], ir.Constant(I32, n)) for n in range(count)]
 
 
-def dot_tile(rows: int, columns: int) -> Any:
-    """A kernel `(x, x0, x_stride, w, w0, w_stride, k, out, out0, out_row, out_column)` over flat float32 arrays.
-
-    out[out0 + r*out_row + n*out_column] += dot(x[x0 + r*x_stride:][:k], w[w0 + n*w_stride:][:k])
-    for r < rows, n < columns.
-    """
-
-    @intrinsic
-    def tile(typing, x, x0, x_stride, w, w0, w_stride, k, out, out0, out_row, out_column):  # type: ignore[no-untyped-def]
-        size = types.int64
-        signature = types.void(x, size, size, w, size, size, size, out, size, size, size)
-
-        def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-            x, x0, x_stride, w, w0, w_stride, k, out, out0, out_row, out_column = args
-            xs = [_at(builder, data_pointer(context, builder, sig.args[0], x), x0, x_stride, r) for r in range(rows)]
-            ws = [_at(builder, data_pointer(context, builder, sig.args[3], w), w0, w_stride, n) for n in range(columns)]
-            target = data_pointer(context, builder, sig.args[7], out)
-
-            def accumulate(kind: Any, load: Any) -> Callable[[Any, list[Any]], list[Any]]:
-                fma = multiply_add(builder, kind)
-
-                def body(index: Any, sums: list[Any]) -> list[Any]:
-                    w_values = [load(builder.gep(pointer, [index])) for pointer in ws]
-                    new = []
-                    for r, pointer in enumerate(xs):
-                        x_value = load(builder.gep(pointer, [index]))
-                        new += [
-                            builder.call(fma, [x_value, w_values[n], sums[r * columns + n]]) for n in range(columns)
-                        ]
-                    return new
-
-                return body
-
-            whole = builder.and_(k, i64(-LANES))
-            step = accumulate(VECTOR, lambda pointer: load_vector(builder, pointer))
-            vectors = loop(builder, i64(0), whole, LANES, [VECTOR_ZERO] * (rows * columns), step)
-            sums = [sum_lanes(builder, vector) for vector in vectors]
-            sums = loop(builder, whole, k, 1, sums, accumulate(F32, builder.load))
-            for index, total in enumerate(sums):
-                r, n = divmod(index, columns)
-                row = builder.add(out0, builder.mul(out_row, i64(r)))
-                place = _at(builder, target, row, out_column, n)
-                builder.store(builder.fadd(builder.load(place), total), place)
-            return context.get_dummy_value()
-
-        return signature, generate
-
-    return tile
-
-
-def outer_tile(rows: int, vectors: int) -> Any:
-    """A kernel `(a, a0, a_row, a_k, b, b0, b_stride, k, out, out0, out_stride)` over flat float32 arrays.
-
-    out[out0 + r*out_stride + n] += sum_i a[a0 + r*a_row + i*a_k] * b[b0 + i*b_stride + n] for i < k, r < rows,
-    n < vectors * LANES; vectors = 0 means a single column.
-    """
-    kind = VECTOR if vectors else F32
-    columns = max(vectors, 1)
-    width = LANES if vectors else 1
-
-    @intrinsic
-    def tile(typing, a, a0, a_row, a_k, b, b0, b_stride, k, out, out0, out_stride):  # type: ignore[no-untyped-def]
-        size = types.int64
-        signature = types.void(a, size, size, size, b, size, size, size, out, size, size)
-
-        def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-            a, a0, a_row, a_k, b, b0, b_stride, k, out, out0, out_stride = args
-            sources = [_at(builder, data_pointer(context, builder, sig.args[0], a), a0, a_row, r) for r in range(rows)]
-            panel = builder.gep(data_pointer(context, builder, sig.args[4], b), [b0])
-            target = data_pointer(context, builder, sig.args[8], out)
-            fma = multiply_add(builder, kind)
-
-            def load(pointer: Any) -> Any:
-                return load_vector(builder, pointer) if vectors else builder.load(pointer)
-
-            def widened(scalar: Any) -> Any:
-                return spread(builder, scalar) if vectors else scalar
-
-            def body(index: Any, sums: list[Any]) -> list[Any]:
-                row = builder.gep(panel, [builder.mul(index, b_stride)])
-                b_values = [load(builder.gep(row, [i64(n * width)])) for n in range(columns)]
-                step = builder.mul(index, a_k)
-                new = []
-                for r, source in enumerate(sources):
-                    a_value = widened(builder.load(builder.gep(source, [step])))
-                    new += [builder.call(fma, [a_value, b_values[n], sums[r * columns + n]]) for n in range(columns)]
-                return new
-
-            places = [
-                builder.gep(_at(builder, target, out0, out_stride, r), [i64(n * width)])
-                for r in range(rows)
-                for n in range(columns)
-            ]
-            sums = loop(builder, i64(0), k, 1, [load(place) for place in places], body)
-            for place, total in zip(places, sums, strict=True):
-                if vectors:
-                    store = builder.store(total, builder.bitcast(place, VECTOR.as_pointer()))
-                    store.align = 4
-                else:
-                    builder.store(total, place)
-            return context.get_dummy_value()
-
-        return signature, generate
-
-    return tile
+def _add_halves(builder: Any, pair: list[Any], size: int) -> Any:
+    """Lower plus upper half of each group of `size` lanes, the groups of the pair's second vector after the first's."""
+    width = pair[0].type.count
+    low = [start + lane for start in range(0, width * len(pair), size) for lane in range(size // 2)]
+    second = pair[1] if len(pair) == 2 else ir.Constant(pair[0].type, ir.Undefined)
+    kind = ir.VectorType(I32, len(low))
+    lower = builder.shuffle_vector(pair[0], second, ir.Constant(kind, low))
+    upper = builder.shuffle_vector(pair[0], second, ir.Constant(kind, [lane + size // 2 for lane in low]))
+    return builder.fadd(lower, upper)
 
 
 _CLOCK_MONOTONIC = 6 if sys.platform == "darwin" else 1
@@ -284,3 +188,14 @@ float32_of_bits = _cast("float32_of_bits", types.int32, types.float32, lambda b,
 # IEEE half precision: bits of the nearest fp16 number, and back. Equal to NumPy's conversion bit for bit.
 half_bits = _cast("half_bits", types.float32, types.uint16, lambda b, v: b.bitcast(b.fptrunc(v, _HALF), _I16))
 float32_of_half = _cast("float32_of_half", types.uint16, types.float32, lambda b, v: b.fpext(b.bitcast(v, _HALF), F32))
+
+
+@intrinsic
+def apart(typing):  # type: ignore[no-untyped-def]
+    """Keeps the function this stands in out of its callers: compiled once, not once a call."""
+
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        builder.function.attributes.add("noinline")
+        return context.get_dummy_value()
+
+    return types.void(), generate

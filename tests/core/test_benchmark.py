@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -119,9 +120,9 @@ def test_the_tokens_are_greedy_and_the_optimizations_those_asked_for(
     sessions: set[tuple[Optimizations, float]] = set()
     decode = Session.decode
 
-    def watch(self: Session) -> np.ndarray:
+    def watch(self: Session, draft: Sequence[int] = ()) -> np.ndarray:
         sessions.add((self.optimizations, self.sampling.temperature))
-        return decode(self)
+        return decode(self, draft)
 
     monkeypatch.setattr(Session, "decode", watch)
     wanted = Optimizations().without("kv_cache", "linear")

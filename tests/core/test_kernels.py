@@ -11,8 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sg_core.kernels import attention, cross_entropy, dropout, elementary, gelu, layernorm, linear
+from sg_core.kernels.formats import BFLOAT16, FLOAT32, INT4, INT8
+from sg_core.kernels.products import PANEL_SIZE
 from sg_core.kernels.ranking import likeliest
 from sg_core.kernels.team import Team, barrier, physical_cores
+from sg_core.quantize import PRECISIONS, shared_by, to_bfloat16, to_int4, to_int8
 
 Array = npt.NDArray[Any]
 # float32 has 24 bits: a sum of a few hundred terms of order one is good to a few 1e-6
@@ -23,25 +26,64 @@ def numbers(*shape: int, seed: int = 0) -> Array:
     return np.random.default_rng(seed).standard_normal(shape, dtype=np.float32)
 
 
+def forward_rows(
+    out: Array, x: Array, weight: Array, bias: Array, start: int, stop: int, thread: int, threads: int,
+    precision: str = "f32",
+) -> None:  # fmt: skip
+    """linear_forward with a weight (N, K) in a precision."""
+    words, scales, share = weight.reshape(-1), np.zeros(1, np.float32), shared_by(weight.shape[1], precision)
+    if precision == "bf16":
+        words = to_bfloat16(words).view(np.uint8)
+    elif precision == "int8":
+        numbers, scales = to_int8(weight.reshape(-1, share))
+        words = numbers.reshape(-1).view(np.uint8)
+    elif precision == "int4":
+        words, scales = to_int4(weight.reshape(-1, share))
+    panel = np.full(PANEL_SIZE, np.nan, np.float32)
+    stored = {"f32": FLOAT32, "bf16": BFLOAT16, "int8": INT8, "int4": INT4}[precision]
+    linear.linear_forward(out, x, words, 0, stored, scales, share, panel, bias, start, stop, thread, threads)
+
+
 @pytest.mark.parametrize(("M", "N", "K"), [(1, 7, 5), (3, 4, 16), (5, 33, 1030), (61, 13, 64), (64, 20, 100)])
 def test_linear_forward_is_the_matrix_product(M: int, N: int, K: int) -> None:
     x, weight, bias = numbers(M, K), numbers(N, K, seed=1), numbers(N, seed=2)
     out = np.full((M, N), np.nan, np.float32)
-    linear.linear_forward(out, x, weight, bias, 0, M, 0, 1)
+    forward_rows(out, x, weight, bias, 0, M, 0, 1)
     expected = x.astype(np.float64) @ weight.T.astype(np.float64) + bias
     assert np.abs(out - expected).max() < TOLERANCE * np.sqrt(K)
 
 
-@pytest.mark.parametrize("threads", [1, 2, 3, 7])
-def test_a_row_has_the_same_bits_alone_and_among_others_on_any_number_of_threads(threads: int) -> None:
-    M, N, K = 23, 37, 200
+@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("K", [192, 2080])
+def test_a_row_has_the_same_bits_alone_and_among_others_on_any_number_of_threads(K: int, precision: str) -> None:
+    M, N = 23, 150
     x, weight, bias = numbers(M, K), numbers(N, K, seed=1), numbers(N, seed=2)
     together, alone = np.empty((M, N), np.float32), np.empty((M, N), np.float32)
-    linear.linear_forward(together, x, weight, bias, 0, M, 0, 1)
-    for m in range(M):
-        for thread in range(threads):
-            linear.linear_forward(alone, x, weight, bias, m, m + 1, thread, threads)
-    assert np.array_equal(together, alone)
+    forward_rows(together, x, weight, bias, 0, M, 0, 1, precision)
+    for rows, threads in ((1, 1), (1, 7), (2, 2), (3, 2), (5, 3), (8, 1)):
+        alone[:] = np.nan
+        for m in range(0, M, rows):
+            for thread in range(threads):
+                forward_rows(alone, x, weight, bias, m, min(M, m + rows), thread, threads, precision)
+        assert np.array_equal(together, alone)
+
+
+@pytest.mark.parametrize(("precision", "worst"), [("bf16", 2**-8), ("int8", 0.5 / 127), ("int4", 0.5 / 7)])
+def test_a_stored_weight_is_off_by_at_most_half_a_step(precision: str, worst: float) -> None:
+    N, K = 40, 1600
+    weight = numbers(N, K, seed=1)
+    weight[3] = 0.0
+    x = np.eye(K, dtype=np.float32)
+    out = np.empty((K, N), np.float32)
+    forward_rows(out, x, weight, np.zeros(0, np.float32), 0, K, 0, 1, precision)
+    share = 1 if precision == "bf16" else shared_by(K, precision)
+    # half a step of what the group's largest number allows; int4 may choose a smaller step and clip the largest
+    largest = np.abs(weight.reshape(-1, share)).max(axis=1).repeat(share).reshape(N, K)
+    error = np.abs(out.T - weight)
+    assert (error <= (1.3 if precision == "int4" else 1.0) * worst * largest + 1e-7).mean() > (
+        0.95 if precision == "int4" else 0.999999
+    )
+    assert not out[:, 3].any()
 
 
 @pytest.mark.parametrize(("M", "N", "K"), [(1, 3, 2), (30, 17, 70), (300, 40, 130)])
@@ -161,13 +203,14 @@ def test_attention_in_a_batch_and_against_the_cache_are_the_definition(T: int, h
     qkv = numbers(T, 3 * C)
     expected = plain_attention(qkv, heads)
     out = np.full((T, C), np.nan, np.float32)
-    attention.attention_forward(
-        out, qkv, 1, T, heads, np.empty((1, (attention.ROWS + hs) * T), np.float32), np.float32(0), np.uint32(0), 0, 1
-    )
+    room = np.full((1, attention.forward_scratch(hs, T)), np.nan, np.float32)  # what was there before must not count
+    attention.attention_forward(out, qkv, 1, T, heads, room, np.float32(0), np.uint32(0), 0, 1)
     assert np.abs(out - expected).max() < TOLERANCE
-    keys, values = np.full((heads, hs, T + 3), np.nan, np.float32), np.full((heads, T + 3, hs), np.nan, np.float32)
+    capacity = attention.padded.py_func(T + 3)
+    keys = np.full((heads, hs, capacity), np.nan, np.float32)
+    values = np.full((heads, capacity, hs), np.nan, np.float32)
     cached = np.full((T, C), np.nan, np.float32)
-    scratch = np.empty((1, attention.ROWS * (T + 3)), np.float32)
+    scratch = np.full((1, attention.ROWS * capacity), np.nan, np.float32)
     for t in range(T):  # one position at a time, as decoding does
         attention.scatter_keys_values(keys, values, qkv, 0, t, t + 1, heads, hs, 0, 1)
         attention.attention_cached(cached, qkv, keys, values, 0, t, t + 1, scratch, 0, 1)

@@ -94,7 +94,7 @@ def test_only_new_positions_of_a_longer_prompt_are_computed(model: GPT2) -> None
 
 def test_the_prompt_in_pieces_of_any_size_gives_the_same_text(model: GPT2, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = written(model.session(), PROMPT * 12, 10)
-    monkeypatch.setattr("sg_core.session._CHUNK", 7)
+    monkeypatch.setattr("sg_core.session._chunk", lambda parameters: 7)
     assert written(model.session(), PROMPT * 12, 10) == whole
 
 

@@ -1,0 +1,104 @@
+"""How weights are stored, and the LLVM code that reads LANES of them as float32.
+
+float32 weights lie in a float32 array, the others in an array of bytes. A stored number is worth exactly what is
+written here wherever it is read: alone, among others, or expanded beforehand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+
+from sg_core.kernels.simd import F32, I32, LANES, VECTOR, i64, multiply_add, spread
+
+_I8, _I16 = ir.IntType(8), ir.IntType(16)
+_WIDE_I32 = ir.VectorType(I32, LANES)
+INT4_GROUP = 32  # neighbouring weights of a row that share a scale
+
+# What `forward` is told; 64 bits, or Numba would compile a kernel once for each literal.
+FLOAT32, BFLOAT16, INT8, INT4 = (np.int64(number) for number in range(4))
+
+Values = list[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """A storage format.
+
+    vectors: how many vectors one step reads. read(builder, words, place, scale): their values from number `place` on,
+    each VECTOR; read_one: a single number, where a row's length is no multiple of LANES (None: it always is).
+    scale: a pointer to their scale. group: so many neighbours share a scale; 0: as many as are summed at once.
+    """
+
+    name: str
+    vectors: int
+    group: int
+    read: Callable[[Any, Any, Any, Any], Values]
+    read_one: Callable[[Any, Any, Any, Any], Any] | None
+
+
+def _load(builder: Any, words: Any, place: Any, element: Any) -> Any:
+    kind = ir.VectorType(element, LANES)
+    pointer = builder.gep(builder.bitcast(words, element.as_pointer()), [place])
+    value = builder.load(builder.bitcast(pointer, kind.as_pointer()))
+    value.align = 1
+    return value
+
+
+def _load_one(builder: Any, words: Any, place: Any, element: Any) -> Any:
+    return builder.load(builder.gep(builder.bitcast(words, element.as_pointer()), [place]))
+
+
+def _all(value: int) -> Any:
+    return ir.Constant(_WIDE_I32, [value] * LANES)
+
+
+def _read_float32(builder: Any, words: Any, place: Any, scale: Any) -> Values:
+    return [_load(builder, words, place, F32)]
+
+
+def _read_float32_one(builder: Any, words: Any, place: Any, scale: Any) -> Any:
+    return _load_one(builder, words, place, F32)
+
+
+def _read_bfloat16(builder: Any, words: Any, place: Any, scale: Any) -> Values:
+    bits = builder.zext(_load(builder, words, place, _I16), _WIDE_I32)
+    return [builder.bitcast(builder.shl(bits, _all(16)), VECTOR)]
+
+
+def _read_bfloat16_one(builder: Any, words: Any, place: Any, scale: Any) -> Any:
+    bits = builder.zext(_load_one(builder, words, place, _I16), I32)
+    return builder.bitcast(builder.shl(bits, ir.Constant(I32, 16)), F32)
+
+
+def _read_int8(builder: Any, words: Any, place: Any, scale: Any) -> Values:
+    number = builder.sitofp(builder.sext(_load(builder, words, place, _I8), _WIDE_I32), VECTOR)
+    return [builder.fmul(number, spread(builder, builder.load(scale)))]
+
+
+def _read_int8_one(builder: Any, words: Any, place: Any, scale: Any) -> Any:
+    number = builder.sitofp(builder.sext(_load_one(builder, words, place, _I8), I32), F32)
+    return builder.fmul(number, builder.load(scale))
+
+
+def _read_int4(builder: Any, words: Any, place: Any, scale: Any) -> Values:
+    """The low halves of LANES bytes are the first LANES weights, the high halves the next; 8 stands for zero."""
+    pairs = builder.zext(_load(builder, words, builder.lshr(place, i64(1)), _I8), _WIDE_I32)
+    halves = [builder.and_(pairs, _all(15)), builder.lshr(pairs, _all(4))]
+    factor = builder.load(scale)
+    offset = spread(builder, builder.fmul(factor, ir.Constant(F32, -8.0)))  # exact: a power of two
+    fma = multiply_add(builder, VECTOR)
+    factors = spread(builder, factor)
+    return [builder.call(fma, [builder.sitofp(half, VECTOR), factors, offset]) for half in halves]
+
+
+FORMATS = (
+    Format("float32", 1, 0, _read_float32, _read_float32_one),
+    Format("bfloat16", 1, 0, _read_bfloat16, _read_bfloat16_one),
+    Format("int8", 1, 0, _read_int8, _read_int8_one),
+    Format("int4", 2, INT4_GROUP, _read_int4, None),
+)

@@ -1,0 +1,189 @@
+"""The plain matrix products under every layer, from register tiles: out += x·wᵀ and out += a·b."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sg_core.kernels.formats import FORMATS, Format
+from sg_core.kernels.jit import kernel
+from sg_core.kernels.simd import LANES, ONE, WIDE, ZERO, apart
+from sg_core.kernels.tiles import (
+    DOT_COLUMNS,
+    DOT_ROWS,
+    OUTER_ROWS,
+    OUTER_VECTORS,
+    PANEL,
+    dot_tile,
+    expansion,
+    outer_tile,
+)
+
+SEVERAL_ROWS = 4 if WIDE else 2  # rows of x in the largest tile over stored weights
+FEW = 10  # so many rows of x are computed at the price of reading w
+K_BLOCK = 1024  # a dot is summed in blocks of this length: DOT_COLUMNS rows of W then fit the L1 cache
+_N_BLOCK = 64  # rows of W, K_BLOCK of each, that stay in the L2 cache while the rows of x pass
+PANEL_SIZE = _N_BLOCK * K_BLOCK  # float32 numbers of a thread's room for expanded weights
+_SUM_BLOCK = 256  # terms of an outer product added before the next panel: the panel then stays in the L2 cache
+
+
+_FLOAT32, *_REDUCED = FORMATS
+_dot_full = dot_tile(DOT_ROWS, DOT_COLUMNS, _FLOAT32)
+_dot_row = dot_tile(1, DOT_COLUMNS, _FLOAT32)
+_dot_single = dot_tile(1, 1, _FLOAT32)
+
+
+def _few_rows(stored: Format) -> Any:
+    """A product bound by reading w. Far-apart rows of w side by side get more of the memory's bandwidth than one."""
+    dot_several = dot_tile(SEVERAL_ROWS, DOT_COLUMNS, stored)
+    dot_pair = dot_tile(2, DOT_COLUMNS, stored)
+    dot_row = dot_tile(1, DOT_COLUMNS, stored)
+
+    @kernel
+    def few_rows(
+        out: Any, x: Any, w: Any, w0: int, scales: Any, share: int, block: int, m0: int, m1: int, n0: int, stream: int
+    ) -> None:
+        """out[m0:m1] += x[m0:m1]·wᵀ for the rows n0 to n0 + DOT_COLUMNS * stream of w, summed `block` at a time."""
+        apart()
+        K, N = x.shape[1], out.shape[1]
+        far = stream * K
+        for n in range(n0, n0 + stream):
+            for k in range(0, K, block):
+                length, w1 = min(block, K - k), w0 + n * K + k
+                s1, s_far = w1 // share, far // share
+                m = m0
+                while m + SEVERAL_ROWS <= m1:
+                    dot_several(x, m * K + k, K, w, w1, far, scales, s1, s_far, length, out, m * N + n, N, stream)
+                    m += SEVERAL_ROWS
+                while m + 2 <= m1:
+                    dot_pair(x, m * K + k, K, w, w1, far, scales, s1, s_far, length, out, m * N + n, N, stream)
+                    m += 2
+                if m < m1:
+                    dot_row(x, m * K + k, K, w, w1, far, scales, s1, s_far, length, out, m * N + n, N, stream)
+
+    return few_rows
+
+
+_few_rows_float32 = _few_rows(_FLOAT32)
+
+
+@kernel
+def _block(
+    out: Any, x: Any, m0: int, m1: int, k: int, length: int, w: Any, w0: int, w_stride: int, n0: int, n1: int
+) -> None:
+    """out[m0:m1, n0:n1] += x[m0:m1, k:k+length]·w[:n1-n0]ᵀ, rows of w being w_stride apart from w0 on.
+
+    The block of w lies in the L2 cache; DOT_ROWS rows of x at a time stay in the L1 cache.
+    """
+    apart()
+    N, K = out.shape[1], x.shape[1]
+    n_full = n1 - (n1 - n0) % DOT_COLUMNS
+    m_full = m1 - (m1 - m0) % DOT_ROWS
+    for m in range(m0, m_full, DOT_ROWS):
+        for n in range(n0, n_full, DOT_COLUMNS):
+            place = w0 + (n - n0) * w_stride
+            _dot_full(x, m * K + k, K, w, place, w_stride, w, 0, 0, length, out, m * N + n, N, 1)
+    for m in range(m_full, m1):
+        for n in range(n0, n_full, DOT_COLUMNS):
+            place = w0 + (n - n0) * w_stride
+            _dot_row(x, m * K + k, K, w, place, w_stride, w, 0, 0, length, out, m * N + n, N, 1)
+    for m in range(m0, m1):
+        for n in range(n_full, n1):
+            place = w0 + (n - n0) * w_stride
+            _dot_single(x, m * K + k, K, w, place, w_stride, w, 0, 0, length, out, m * N + n, N, 1)
+
+
+@kernel
+def dots_float32(out: Any, x: Any, w: Any, w0: int, m0: int, m1: int, n0: int, n1: int) -> None:
+    """out[m0:m1, n0:n1] += x[m0:m1]·w[n0:n1]ᵀ. (M, N), (M, K), and (N, K) in flat `w` from w0 on."""
+    apart()
+    K = x.shape[1]
+    n_rest = n0
+    if m1 - m0 <= FEW:
+        stream = (n1 - n0) // DOT_COLUMNS
+        n_rest += stream * DOT_COLUMNS
+        _few_rows_float32(out, x, w, w0, w, ONE, K_BLOCK, m0, m1, n0, stream)
+    for k in range(0, K, K_BLOCK):
+        for n in range(n_rest, n1, _N_BLOCK):
+            _block(out, x, m0, m1, k, min(K_BLOCK, K - k), w, w0 + n * K + k, K, n, min(n + _N_BLOCK, n1))
+
+
+def _dots(stored: Format) -> Any:
+    """As `dots_float32`, for weights in another format."""
+    grouped = stored.group > 0
+    few_rows = _few_rows(stored)
+    expand = expansion(stored)
+
+    @kernel
+    def dots(
+        out: Any, x: Any, w: Any, w0: int, scales: Any, share: int, panel: Any, m0: int, m1: int, n0: int, n1: int
+    ) -> None:
+        """`share` numbers of w have a scale in common. Few rows of x multiply the stored weights themselves; for more,
+        a block of w at a time is expanded into `panel`.
+        """
+        apart()
+        K = x.shape[1]
+        block = K_BLOCK if grouped else share
+        n_rest = n0
+        if m1 - m0 <= FEW:
+            stream = (n1 - n0) // DOT_COLUMNS
+            n_rest += stream * DOT_COLUMNS
+            few_rows(out, x, w, w0, scales, share, block, m0, m1, n0, stream)
+        for k in range(0, K, block):
+            length = min(block, K - k)
+            for n in range(n_rest, n1, _N_BLOCK):
+                n_end = min(n + _N_BLOCK, n1)
+                for row in range(n, n_end):
+                    source = w0 + row * K + k
+                    expand(panel, (row - n) * block, w, source, scales, source // share, length)
+                _block(out, x, m0, m1, k, length, panel, ZERO, block, n, n_end)
+
+    return dots
+
+
+dots_bfloat16, dots_int8, dots_int4 = (_dots(stored) for stored in _REDUCED)
+
+
+def _outer_band(rows_at_once: int, vectors: int) -> Any:
+    """Outer products over a band of columns, `width` at a time: tiles of several rows, then single rows."""
+    several = outer_tile(rows_at_once, vectors)
+    single = outer_tile(1, vectors)
+    width = max(1, vectors * LANES)
+
+    @kernel
+    def band(
+        out: Any, out0: int, out_stride: int, a: Any, a0: int, a_row: int, a_k: int, b: Any, b0: int, b_stride: int,
+        rows: int, n0: int, n1: int, terms: int,
+    ) -> None:  # fmt: skip
+        apart()
+        full = rows // rows_at_once * rows_at_once
+        for n in range(n0, n1, width):
+            for m in range(0, full, rows_at_once):
+                am, place = a0 + m * a_row, out0 + m * out_stride + n
+                several(a, am, a_row, a_k, b, b0 + n, b_stride, terms, out, place, out_stride)
+            for m in range(full, rows):
+                am, place = a0 + m * a_row, out0 + m * out_stride + n
+                single(a, am, a_row, a_k, b, b0 + n, b_stride, terms, out, place, out_stride)
+
+    return band
+
+
+_outer_panels = _outer_band(OUTER_ROWS, OUTER_VECTORS)
+_outer_vectors = _outer_band(OUTER_ROWS, 1)
+_outer_columns = _outer_band(OUTER_ROWS, 0)
+
+
+@kernel
+def add_outer(
+    out: Any, out0: int, out_stride: int, a: Any, a0: int, a_row: int, a_k: int, b: Any, b0: int, b_stride: int,
+    rows: int, columns: int, terms: int,
+) -> None:  # fmt: skip
+    """out[m, n] += sum over i < terms of a[m, i]·b[i, n] for m < rows, n < columns; places and strides count floats."""
+    apart()
+    n_panel = columns // PANEL * PANEL
+    n_vector = columns // LANES * LANES
+    for i in range(0, terms, _SUM_BLOCK):
+        count = min(_SUM_BLOCK, terms - i)
+        ai, bi = a0 + i * a_k, b0 + i * b_stride
+        _outer_panels(out, out0, out_stride, a, ai, a_row, a_k, b, bi, b_stride, rows, ZERO, n_panel, count)
+        _outer_vectors(out, out0, out_stride, a, ai, a_row, a_k, b, bi, b_stride, rows, n_panel, n_vector, count)
+        _outer_columns(out, out0, out_stride, a, ai, a_row, a_k, b, bi, b_stride, rows, n_vector, columns, count)

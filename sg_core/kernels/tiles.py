@@ -1,0 +1,208 @@
+"""The register tiles under every matrix product: LLVM IR.
+
+`dot`:   out[r, n] += sum_k x[r, k] * w[n, k]      both operands contiguous along k (forward products)
+`outer`: out[r, n] += sum_k a[r, k] * b[k, n]      b and out contiguous along n, `a` with any strides
+                                                   (attention, gradients)
+
+A dot runs in LANES partial sums over k, added pairwise at the end; an outer product runs over k in order. No
+tile shape, row count or thread changes that order: results are bitwise the same however rows are grouped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from numba import types
+
+from sg_core.kernels.formats import Format
+from sg_core.kernels.simd import (
+    F32,
+    LANES,
+    VECTOR,
+    VECTOR_ZERO,
+    WIDE,
+    at,
+    data_pointer,
+    i64,
+    intrinsic,
+    load_vector,
+    loop,
+    multiply_add,
+    spread,
+    sums_of_lanes,
+)
+
+# Tile shapes that keep the accumulators in registers: 32 vector registers with AVX-512, 16 with AVX2.
+DOT_ROWS, DOT_COLUMNS = (6, 4) if WIDE else (3, 4)
+OUTER_ROWS, OUTER_VECTORS = (6, 4) if WIDE else (6, 2)
+PANEL = OUTER_VECTORS * LANES  # columns of a full outer tile
+
+
+def _scale_at(builder: Any, first: Any, stored: Format, index: Any) -> Any:
+    return builder.gep(first, [builder.udiv(index, i64(stored.group))]) if stored.group else first
+
+
+def dot_tile(rows: int, columns: int, stored: Format) -> Any:
+    """A kernel `(x, x0, x_stride, w, w0, w_stride, scales, s0, s_stride, k, out, out0, out_row, out_column)`.
+
+    out[out0 + r*out_row + n*out_column] += dot(x[x0 + r*x_stride:][:k], w[w0 + n*w_stride:][:k])
+    for r < rows, n < columns. All arrays are flat and float32; places of w count its stored numbers, whose scales
+    begin at s0 + n*s_stride.
+    """
+
+    @intrinsic
+    def tile(typing, x, x0, x_stride, w, w0, w_stride, scales, s0, s_stride, k, out, out0, out_row, out_column):  # type: ignore[no-untyped-def]
+        size = types.int64
+        signature = types.void(x, size, size, w, size, size, scales, size, size, size, out, size, size, size)
+
+        def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+            x, x0, x_stride, w, w0, w_stride, scales, s0, s_stride, k, out, out0, out_row, out_column = args
+            xs = [at(builder, data_pointer(context, builder, sig.args[0], x), x0, x_stride, r) for r in range(rows)]
+            words = data_pointer(context, builder, sig.args[3], w)
+            places = [builder.add(w0, builder.mul(w_stride, i64(n))) for n in range(columns)]
+            factors = data_pointer(context, builder, sig.args[6], scales)
+            firsts = [at(builder, factors, s0, s_stride, n) for n in range(columns)]
+            target = data_pointer(context, builder, sig.args[10], out)
+
+            def step(index: Any, sums: list[Any]) -> list[Any]:
+                fma = multiply_add(builder, VECTOR)
+                weights = [
+                    stored.read(
+                        builder, words, builder.add(places[n], index), _scale_at(builder, firsts[n], stored, index)
+                    )
+                    for n in range(columns)
+                ]
+                for part in range(stored.vectors):
+                    place = builder.add(index, i64(part * LANES))
+                    values = [load_vector(builder, builder.gep(pointer, [place])) for pointer in xs]
+                    sums = [
+                        builder.call(fma, [values[r], weights[n][part], sums[r * columns + n]])
+                        for r in range(rows)
+                        for n in range(columns)
+                    ]
+                return sums
+
+            def step_one(index: Any, sums: list[Any]) -> list[Any]:
+                fma = multiply_add(builder, F32)
+                read = stored.read_one
+                assert read is not None
+                weights = [read(builder, words, builder.add(places[n], index), firsts[n]) for n in range(columns)]
+                values = [builder.load(builder.gep(pointer, [index])) for pointer in xs]
+                return [
+                    builder.call(fma, [values[r], weights[n], sums[r * columns + n]])
+                    for r in range(rows)
+                    for n in range(columns)
+                ]
+
+            whole = builder.and_(k, i64(-LANES * stored.vectors))
+            vectors = loop(builder, i64(0), whole, LANES * stored.vectors, [VECTOR_ZERO] * (rows * columns), step)
+            sums = sums_of_lanes(builder, vectors)
+            if stored.read_one is not None:
+                sums = loop(builder, whole, k, 1, sums, step_one)
+            for index, total in enumerate(sums):
+                r, n = divmod(index, columns)
+                row = builder.add(out0, builder.mul(out_row, i64(r)))
+                place = at(builder, target, row, out_column, n)
+                builder.store(builder.fadd(builder.load(place), total), place)
+            return context.get_dummy_value()
+
+        return signature, generate
+
+    return tile
+
+
+def expansion(stored: Format) -> Any:
+    """A kernel `(out, out0, w, w0, scales, s0, k)`: out[out0:][:k] = the k stored numbers of w from w0 on."""
+
+    @intrinsic
+    def expand(typing, out, out0, w, w0, scales, s0, k):  # type: ignore[no-untyped-def]
+        size = types.int64
+        signature = types.void(out, size, w, size, scales, size, size)
+
+        def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+            out, out0, w, w0, scales, s0, k = args
+            target = builder.gep(data_pointer(context, builder, sig.args[0], out), [out0])
+            words = data_pointer(context, builder, sig.args[2], w)
+            first = builder.gep(data_pointer(context, builder, sig.args[4], scales), [s0])
+
+            def step(index: Any, state: list[Any]) -> list[Any]:
+                scale = _scale_at(builder, first, stored, index)
+                for part, value in enumerate(stored.read(builder, words, builder.add(w0, index), scale)):
+                    place = builder.gep(target, [builder.add(index, i64(part * LANES))])
+                    builder.store(value, builder.bitcast(place, VECTOR.as_pointer())).align = 4
+                return state
+
+            def step_one(index: Any, state: list[Any]) -> list[Any]:
+                read = stored.read_one
+                assert read is not None
+                value = read(builder, words, builder.add(w0, index), first)
+                builder.store(value, builder.gep(target, [index]))
+                return state
+
+            whole = builder.and_(k, i64(-LANES * stored.vectors))
+            loop(builder, i64(0), whole, LANES * stored.vectors, [], step)
+            if stored.read_one is not None:
+                loop(builder, whole, k, 1, [], step_one)
+            return context.get_dummy_value()
+
+        return signature, generate
+
+    return expand
+
+
+def outer_tile(rows: int, vectors: int) -> Any:
+    """A kernel `(a, a0, a_row, a_k, b, b0, b_stride, k, out, out0, out_stride)` over flat float32 arrays.
+
+    out[out0 + r*out_stride + n] += sum_i a[a0 + r*a_row + i*a_k] * b[b0 + i*b_stride + n] for i < k, r < rows,
+    n < vectors * LANES; vectors = 0 means a single column.
+    """
+    kind = VECTOR if vectors else F32
+    columns = max(vectors, 1)
+    width = LANES if vectors else 1
+
+    @intrinsic
+    def tile(typing, a, a0, a_row, a_k, b, b0, b_stride, k, out, out0, out_stride):  # type: ignore[no-untyped-def]
+        size = types.int64
+        signature = types.void(a, size, size, size, b, size, size, size, out, size, size)
+
+        def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+            a, a0, a_row, a_k, b, b0, b_stride, k, out, out0, out_stride = args
+            sources = [at(builder, data_pointer(context, builder, sig.args[0], a), a0, a_row, r) for r in range(rows)]
+            panel = builder.gep(data_pointer(context, builder, sig.args[4], b), [b0])
+            target = data_pointer(context, builder, sig.args[8], out)
+            fma = multiply_add(builder, kind)
+
+            def load(pointer: Any) -> Any:
+                return load_vector(builder, pointer) if vectors else builder.load(pointer)
+
+            def widened(scalar: Any) -> Any:
+                return spread(builder, scalar) if vectors else scalar
+
+            def body(index: Any, sums: list[Any]) -> list[Any]:
+                row = builder.gep(panel, [builder.mul(index, b_stride)])
+                b_values = [load(builder.gep(row, [i64(n * width)])) for n in range(columns)]
+                step = builder.mul(index, a_k)
+                new = []
+                for r, source in enumerate(sources):
+                    a_value = widened(builder.load(builder.gep(source, [step])))
+                    new += [builder.call(fma, [a_value, b_values[n], sums[r * columns + n]]) for n in range(columns)]
+                return new
+
+            places = [
+                builder.gep(at(builder, target, out0, out_stride, r), [i64(n * width)])
+                for r in range(rows)
+                for n in range(columns)
+            ]
+            sums = loop(builder, i64(0), k, 1, [load(place) for place in places], body)
+            for place, total in zip(places, sums, strict=True):
+                if vectors:
+                    store = builder.store(total, builder.bitcast(place, VECTOR.as_pointer()))
+                    store.align = 4
+                else:
+                    builder.store(total, place)
+            return context.get_dummy_value()
+
+        return signature, generate
+
+    return tile

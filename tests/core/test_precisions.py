@@ -1,0 +1,86 @@
+"""Precisions, prompt lookup, and several continuations at once."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sg_core import GPT2, GPT2Config, Optimizations, Sampling
+from sg_core.errors import SettingError
+from sg_core.generation import Token
+from sg_core.quantize import PRECISIONS
+from sg_core.vocabulary import learn_vocabulary
+
+PROMPT = [5, 17, 3, 250, 9]
+WARM = Sampling(temperature=0.9, top_p=0.98, seed=1)
+
+
+@pytest.fixture(scope="module")
+def model() -> GPT2:
+    text = "To be, or not to be, that is the question: whether 'tis nobler in the mind to suffer é 😀\n\n" * 30
+    config = GPT2Config(vocab_size=300, n_ctx=96, n_layer=2, n_head=2, n_embd=64)
+    model = GPT2.random(config, seed=1, tokenizer=learn_vocabulary(text, 290))
+    noise = np.random.default_rng(0).standard_normal(model.parameters.arena.size, dtype=np.float32)
+    model.parameters.arena[:] += 0.1 * noise  # so that every layer matters
+    return model
+
+
+@pytest.mark.parametrize("precision", ["f32", "int8"])
+@pytest.mark.parametrize("off", [(), ("kv_cache", "unembedding"), ("gelu", "layernorm", "residual")])
+@pytest.mark.parametrize("sampling", [Sampling(temperature=0.0), Sampling(temperature=0.7, seed=4)])
+def test_lookup_changes_no_token_and_its_drafts_come_true(
+    model: GPT2, sampling: Sampling, off: tuple[str, ...], precision: str
+) -> None:
+    prompt = PROMPT * 6
+    plain = list(model.session(precision=precision).generate(prompt, 50, sampling))
+    session = model.session(Optimizations().with_("lookup").without(*off), precision)
+    tokens = list(session.generate(prompt, 50, sampling))
+    assert [(token.id, token.logprob) for token in tokens] == [(token.id, token.logprob) for token in plain]
+    if sampling.temperature == 0.0:  # a small random model soon repeats itself
+        assert session.lookup.accepted > 10
+
+
+@given(st.lists(st.booleans(), min_size=40, max_size=40))
+@settings(max_examples=10, deadline=None)
+def test_lookup_and_precision_switched_between_two_tokens(model: GPT2, flips: list[bool]) -> None:
+    session, text = model.session(), []
+    greedy = Sampling(temperature=0.0)
+    for token, flip in zip(session.generate(PROMPT, 40, greedy), flips, strict=True):
+        text.append(token.id)
+        if flip:
+            session.optimizations = session.optimizations.toggled("lookup")
+    assert text == [token.id for token in model.session().generate(PROMPT, 40, greedy)]
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("stop", [(), ("a", "e")])
+def test_continuations_are_those_of_single_generations(model: GPT2, stop: tuple[str, ...], precision: str) -> None:
+    together: dict[int, list[Token]] = {number: [] for number in range(5)}
+    for number, token in model.session(precision=precision).generate_many(PROMPT, 5, 30, WARM, stop):
+        together[number].append(token)
+    for number, tokens in together.items():
+        alone = model.session(precision=precision).generate(PROMPT, 30, replace(WARM, seed=WARM.seed + number), stop)
+        assert [(t.id, t.text, t.logprob, t.top) for t in tokens] == [(t.id, t.text, t.logprob, t.top) for t in alone]
+
+
+def test_continuations_that_do_not_fit_the_context_are_refused(model: GPT2) -> None:
+    with pytest.raises(SettingError, match="96"):
+        model.session().generate_many(PROMPT, 2, 96)
+    with pytest.raises(SettingError, match="from 1 to 64"):
+        model.session().generate_many(PROMPT, 0)
+
+
+def test_a_precision_is_switched_between_two_tokens_and_follows_the_weights(model: GPT2) -> None:
+    session, used = model.session(), []
+    for token, precision in zip(session.generate(PROMPT, 8, WARM), PRECISIONS * 2, strict=True):
+        used.append(token.logprob)
+        session.precision = precision
+    assert session.precision == "int4"
+    exact = [token.logprob for token in model.session().generate(PROMPT, 8, WARM)]
+    assert used[:2] == exact[:2] and used != exact
+    with pytest.raises(SettingError, match="f32, bf16, int8, int4"):
+        session.precision = "int2"
