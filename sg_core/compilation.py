@@ -5,12 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from sg_core.settings import PRECISIONS
+
 Progress = Callable[[str, int, int], None]
 
 
-def compiled() -> bool:
-    """Whether the kernels of generation are compiled, in memory or in the cache folder."""
-    return all(_ready(function) for function in _generation_kernels())
+def compiled(precision: str = PRECISIONS[0]) -> bool:
+    """Whether the kernels of generation in a precision are compiled, in memory or in the cache folder.
+
+    f32 has a forward pass of its own; the other precisions share one.
+    """
+    from sg_core.kernels.drawing import draw
+    from sg_core.kernels.ranking import likeliest
+    from sg_core.transformer import forward
+
+    stored_bytes = precision != PRECISIONS[0]
+    passes = (signature for signature in _signatures(forward) if _reads_bytes(signature) == stored_bytes)
+    return any(True for _ in passes) and bool(_signatures(likeliest)) and bool(_signatures(draw))
 
 
 def cache_description() -> str:
@@ -22,12 +33,16 @@ def cache_description() -> str:
     return jit.CACHE_FOLDER
 
 
-def warm_up(training: bool = False, progress: Progress | None = None) -> None:
-    """Compile, or load from the cache, the kernels of generation and, if asked, of training.
+def warm_up(training: bool = False, progress: Progress | None = None, precision: str = PRECISIONS[0]) -> None:
+    """Compile, or load from the cache, the kernels of generation in a precision and, if asked, of training.
 
     progress is called with (what, done, total), also once at the end.
     """
-    steps: list[tuple[str, Callable[[], None]]] = [("sampling", _warm_sampling), ("forward pass", _warm_forward)]
+    steps: list[tuple[str, Callable[[], None]]] = [("sampling", _warm_sampling)]
+    if precision == PRECISIONS[0]:
+        steps += [("forward pass", _warm_forward)]
+    else:
+        steps += [("forward pass for stored weights", _warm_stored)]
     if training:
         steps += [("loss", _warm_loss), ("backward pass", _warm_backward), ("optimizer", _warm_optimizer)]
     for done, (name, step) in enumerate(steps):
@@ -38,25 +53,18 @@ def warm_up(training: bool = False, progress: Progress | None = None) -> None:
         progress("", len(steps), len(steps))
 
 
-def _generation_kernels() -> list[Any]:
-    from sg_core.kernels.ranking import likeliest
-    from sg_core.transformer import forward
-
-    return [forward, likeliest]
-
-
-def _ready(function: Any) -> bool:
-    return bool(function.signatures) or bool(_cached_signatures(function))
+def _signatures(function: Any) -> list[Any]:
+    """Types of the arguments for which a function is compiled, in memory or in Numba's cache folder."""
+    in_memory = list(function.signatures)
+    try:
+        return in_memory + [key[0] for key in function._cache._cache_file._load_index()]
+    except (AttributeError, OSError):  # not cached at all, or another Numba that keeps its index elsewhere
+        return in_memory
 
 
-def _cached_signatures(function: Any) -> bool:
-    """Whether Numba's cache folder holds an index of this function."""
-    from pathlib import Path
-
-    folder = getattr(function.stats, "cache_path", None)
-    if not folder:
-        return False
-    return any(Path(folder).glob(f"*.{function.py_func.__name__}-*.nbc"))
+def _reads_bytes(signature: Any) -> bool:
+    """Whether a forward pass reads stored weights, not float32."""
+    return any(str(getattr(kind, "dtype", "")) == "uint8" for kind in signature)
 
 
 def _tiny() -> Any:
@@ -70,12 +78,24 @@ def _warm_sampling() -> None:
     import numpy as np
 
     from sg_core.kernels.ranking import likeliest
+    from sg_core.sampler import choose
+    from sg_core.sampling import Sampling
 
-    likeliest(np.zeros(1, np.int64), np.zeros(1), np.zeros(2, np.float32), np.empty(2, np.float32))
+    logits = np.zeros(2, np.float32)
+    likeliest(np.zeros(1, np.int64), np.zeros(1), logits, np.empty_like(logits))
+    choose(logits, np.empty(0, np.int64), Sampling(), 0)
 
 
 def _warm_forward() -> None:
-    for _ in _tiny().session(threads=1).generate([0, 1], max_tokens=1):
+    _write(PRECISIONS[0])
+
+
+def _warm_stored() -> None:
+    _write("bf16")
+
+
+def _write(precision: str) -> None:
+    for _ in _tiny().session(precision=precision, threads=1).generate([0, 1], max_tokens=1):
         pass
 
 

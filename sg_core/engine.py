@@ -36,6 +36,7 @@ from sg_core.messages import (
     ResumeTraining,
     SaveTraining,
     SetOptimizations,
+    SetPrecision,
     SetSampling,
     SetThreads,
     StopTraining,
@@ -205,6 +206,9 @@ class Engine:
                 self._models.set_optimizations(optimizations)
             case SetThreads(threads=threads):
                 self._models.set_threads(threads)
+            case SetPrecision(precision=precision):
+                if not self._inbox.holds(SetPrecision):
+                    self._models.set_precision(precision)
             case SetSampling(sampling=sampling):
                 if self._generation is not None:
                     self._generation.session.sampling = sampling

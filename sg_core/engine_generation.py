@@ -40,6 +40,7 @@ class Generation:
         self._weights_version = weights_version
         self._version = weights_version()
         self._times = TokenTimes()
+        self._drafted, self._accepted = session.lookup.drafted, session.lookup.accepted  # before
         self._count = 0
         self._first_token_ms = 0.0
         self._prompt_tokens = 0
@@ -55,6 +56,7 @@ class Generation:
             return False
         if self._version != self._weights_version():
             self._version = self._weights_version()
+            self.session.precision = self.session.precision  # weights stored anew
             self.session.drop_all_but(len(self.session.ids))
         token = next(self._tokens, None)
         if token is None:
@@ -80,10 +82,14 @@ class Generation:
         if token.context_moved:
             self._outbox.emit(ContextMoved(self.request, token.context_moved))
         self._outbox.phase("decoding")
+        used = self.session.optimizations
         self._outbox.emit(
-            Token(self.request, token.id, token.text, token.logprob, self._top(token), token.ms, token.op_ms)
-        )
-        self._times.add(token.ms)
+            Token(
+                self.request, token.id, token.text, token.logprob, self._top(token), token.ms, token.op_ms, used,
+                self.session.precision,
+            )
+        )  # fmt: skip
+        self._times.add(token.ms, used.lookup)
         self._untold = self._count > 1 and not self._outbox.metrics_due()
         if not self._untold:
             self._outbox.metrics(self._figures())
@@ -92,7 +98,7 @@ class Generation:
         return Metrics(
             request=self.request,
             tokens=self._count,
-            ms_per_token=self._times.median,
+            ms_per_token=self._times.per_token,
             p95_ms=self._times.p95,
             tokens_per_second=self._times.tokens_per_second,
             first_token_ms=self._first_token_ms,
@@ -100,6 +106,8 @@ class Generation:
             prompt_tokens=self._prompt_tokens,
             context_used=min(len(self.session.ids), self.session.context_size),
             context_size=self.session.context_size,
+            drafted=self.session.lookup.drafted - self._drafted,
+            accepted=self.session.lookup.accepted - self._accepted,
         )
 
     def _top(self, token: EngineToken) -> tuple[tuple[int, float, str], ...]:

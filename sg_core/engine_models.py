@@ -11,10 +11,12 @@ from sg_core.engine_outbox import Outbox
 from sg_core.engine_parts import Cancelled, Parts
 from sg_core.errors import ModelFileError, SettingError, SgError, TrainingError
 from sg_core.files import shown
-from sg_core.messages import Bench, Done, Load, Loaded, Notice, Train
+from sg_core.messages import Bench, Done, Load, Loaded, Notice, PrecisionSet, Train
 from sg_core.optimizations import Optimizations
+from sg_core.settings import PRECISIONS
 
 if TYPE_CHECKING:
+    from sg_core.config import GPT2Config
     from sg_core.model import GPT2
     from sg_core.session import Session
     from sg_core.training import Trainer
@@ -41,10 +43,11 @@ class Models:
         self._make_parts = parts
         self._parts: Parts | None = None
         self._outbox = outbox
-        self._compiled_for: set[bool] = set()  # training: whether its kernels are compiled
+        self._compiled: set[str] = set()  # what kernels are compiled for: training, f32, or the other precisions
         self._trainee: _Trainee | None = None
         self._optimizations = Optimizations()
         self._threads: int | None = None
+        self._precision = PRECISIONS[0]
 
     @property
     def parts(self) -> Parts:
@@ -59,25 +62,42 @@ class Models:
     def load(self, command: Load, cancelled: Cancelled) -> None:
         """Load a model and tell it. Raises SgError when it was cancelled or can't be loaded."""
         threads = self._threads if command.threads is None else command.threads
+        wanted = self._precision if command.precision is None else _known(command.precision)
         try:
-            self._compile(False, cancelled)
+            self._compile(_kernels_of(wanted), cancelled)
             self._outbox.phase("loading", command.model)
             model = self.parts.load(command.model)
             _go_on(cancelled)
         except _StoppedError:
             raise ModelFileError(f"loading {shown(command.model)} was stopped") from None
-        session = model.session(self._optimizations, command.precision, threads)
+        session = self._new_session(model, wanted, threads)
         if damaged := model.not_finite():
             names = ", ".join(shown(name) for name in damaged[:5])
             self._outbox.emit(Notice(f"{len(damaged)} tensors hold NaN or infinite numbers, first {names}"))
-        self.session, self._threads = session, threads
-        self._outbox.emit(Loaded(command.model, model.config, command.precision, session.threads))
+        self.session, self._threads, self._precision = session, threads, wanted
+        self._outbox.emit(Loaded(command.model, model.config, session.precision, session.threads))
 
     def ready_session(self) -> Session:
         """The session of the loaded model. Raises ModelFileError when there is none."""
         if self.session is None:
             raise ModelFileError("no model is loaded; load one first")
         return self.session
+
+    def _new_session(self, model: GPT2, precision: str, threads: int | None) -> Session:
+        """A session in this precision, or, told by a Notice, in f32 where it does not fit the model."""
+        fitting = self._fitting(precision, model.config)
+        if fitting != PRECISIONS[0]:
+            self._outbox.phase("converting", fitting)
+        return model.session(self._optimizations, fitting, threads)
+
+    def _fitting(self, precision: str, config: GPT2Config) -> str:
+        try:
+            self.parts.check_precision(precision, config)
+        except SettingError as problem:
+            self._compile("f32", lambda: False)
+            self._outbox.emit(Notice(f"{problem}; f32 is used for this model"))
+            return PRECISIONS[0]
+        return precision
 
     # ------------------------------------------------------------ settings
 
@@ -94,6 +114,21 @@ class Models:
         for session in self._sessions():
             session.threads = threads or self.parts.default_threads(session.model)
         self._threads = threads
+
+    def set_precision(self, precision: str) -> None:
+        """From the next token on, of these and all later models. Raises SettingError: nothing has changed then."""
+        _known(precision)
+        if self.session is not None:
+            self.parts.check_precision(precision, self.session.model.config)
+        sessions = self._sessions()
+        if sessions:
+            self._compile(_kernels_of(precision), lambda: False)
+        for session in reversed(sessions):  # the loaded one last: it is the one that is told
+            if precision != PRECISIONS[0]:
+                self._outbox.phase("converting", precision)
+            session.precision = self._fitting(precision, session.model.config)
+        self._precision = precision
+        self._outbox.emit(PrecisionSet(precision))
 
     def _sessions(self) -> list[Session]:
         trained = None if self._trainee is None else self._trainee.session
@@ -118,7 +153,7 @@ class Models:
                 self._outbox.phase("loading" if local else "downloading", what, done, total)
 
         try:
-            self._compile(True, poll)
+            self._compile("training", poll)
             self._outbox.phase("loading", command.resume or command.data)
             trainer = self.parts.prepare(command, tell, poll, self._threads)
             _go_on(poll)
@@ -135,8 +170,10 @@ class Models:
         if trainee is None:
             raise TrainingError("no model is in training; start a training first")
         if trainee.session is None:
-            trainee.session = trainee.model.session(self._optimizations, "f32", self._threads)
+            self._compile(_kernels_of(self._precision), lambda: False)
+            trainee.session = self._new_session(trainee.model, self._precision, self._threads)
         trainee.session.rewind(0)
+        trainee.session.precision = trainee.session.precision  # stored anew where the weights have changed
         return trainee.session, trainee.version
 
     def training_ended(self) -> None:
@@ -162,19 +199,34 @@ class Models:
 
     # ------------------------------------------------------------ kernels
 
-    def _compile(self, training: bool, cancelled: Cancelled) -> None:
-        """Compile what is not compiled yet; a stop is seen between two kernels."""
+    def _compile(self, kernels: str, cancelled: Cancelled) -> None:
+        """Compile what is not compiled yet; a stop is seen between two kernels.
+
+        kernels: "training" (with those of f32, which it samples with), or a precision as `_kernels_of` tells it.
+        """
         warm_up = self.parts.warm_up
         _go_on(cancelled)
-        if training in self._compiled_for:
+        if kernels in self._compiled:
             return
 
         def progress(what: str, done: int, total: int) -> None:
             self._outbox.phase("compiling", what, done, total)
             _go_on(cancelled)
 
-        warm_up(training, progress)
-        self._compiled_for |= {training, False}
+        training = kernels == "training"
+        warm_up(training, progress, PRECISIONS[0] if training else kernels)
+        self._compiled |= {kernels, PRECISIONS[0]} if training else {kernels}
+
+
+def _known(precision: str) -> str:
+    if precision not in PRECISIONS:
+        raise SettingError(f"precision is {precision!r}; choose from {', '.join(PRECISIONS)}")
+    return precision
+
+
+def _kernels_of(precision: str) -> str:
+    """The precision that stands for all those which the same kernels compute."""
+    return precision if precision == PRECISIONS[0] else PRECISIONS[1]
 
 
 def _go_on(cancelled: Cancelled) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from sg_core.config import GPT2Config
     from sg_core.messages import Bench, BenchRow, Train
     from sg_core.model import GPT2
     from sg_core.session import Session
@@ -35,7 +36,8 @@ class Measure(Protocol):
 class Parts:
     """The functions behind the commands."""
 
-    warm_up: Callable[[bool, Progress], None]  # (for training too, progress): compiles the kernels
+    warm_up: Callable[[bool, Progress, str], None]  # (for training too, progress, precision): compiles the kernels
+    check_precision: Callable[[str, GPT2Config], None]  # raises SettingError
     load: Callable[[str], GPT2]
     prepare: Prepare
     new_run_folder: Callable[[str], Path]
@@ -47,11 +49,13 @@ def real_parts() -> Parts:
     """The parts that compute; imports NumPy and Numba."""
     from sg_core.compilation import warm_up
     from sg_core.model import GPT2
+    from sg_core.quantize import check_precision
     from sg_core.runs import new_run_folder
     from sg_core.session import default_threads
 
     return Parts(
         warm_up=warm_up,
+        check_precision=check_precision,
         load=GPT2.from_pretrained,
         prepare=_prepare,
         new_run_folder=new_run_folder,

@@ -18,10 +18,13 @@ from sg_core.settings import TrainingConfig
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """Load a model: the shipped name, a Hugging Face folder, or a Hub id. The old one stays till then."""
+    """Load a model: the shipped name, a Hugging Face folder, or a Hub id. The old one stays till then.
+
+    precision: None for the one set last, "f32" at first; where it does not fit the model, f32 is taken, with a Notice.
+    """
 
     model: str = "tinyshakespeare"
-    precision: str = "f32"
+    precision: str | None = None
     threads: int | None = None
 
 
@@ -59,6 +62,17 @@ class SetThreads:
     """Number of threads of the session, None for the default; takes effect at the next token."""
 
     threads: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class SetPrecision:
+    """How weights are stored from the next token on, also of a running generation, and in models loaded later.
+
+    One of settings.PRECISIONS. Answered by PrecisionSet, or by Failed when it does not fit the loaded model; of several
+    that wait only the last is obeyed and answered.
+    """
+
+    precision: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +138,7 @@ Command = (
     | SetOptimizations
     | SetSampling
     | SetThreads
+    | SetPrecision
     | Train
     | PauseTraining
     | ResumeTraining
@@ -139,7 +154,7 @@ Command = (
 class Phase:
     """What the engine is doing now, and `done` of `total` where that can be counted.
 
-    name: importing, compiling, loading, downloading, learning vocabulary, prefill, decoding, training,
+    name: importing, compiling, loading, converting, downloading, learning vocabulary, prefill, decoding, training,
     evaluating, saving, benchmarking, paused or idle.
     """
 
@@ -160,6 +175,13 @@ class Loaded:
 
 
 @dataclass(frozen=True, slots=True)
+class PrecisionSet:
+    """The tokens after this are computed in this precision."""
+
+    precision: str
+
+
+@dataclass(frozen=True, slots=True)
 class Token:
     """One token of a running generation. `text` is raw model output, safe to concatenate; it may be empty."""
 
@@ -170,6 +192,8 @@ class Token:
     top: tuple[tuple[int, float, str], ...]  # the likeliest: (id, logprob, text)
     ms: float
     op_ms: dict[str, float]  # operation -> ms, in the order of the computation
+    optimizations: Optimizations = field(default_factory=Optimizations)  # those it was computed with
+    precision: str = "f32"
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +202,7 @@ class Metrics:
 
     request: int
     tokens: int
-    ms_per_token: float  # median of the last 50
+    ms_per_token: float  # of the last 50: the median; with lookup, whose tokens come in bursts, the mean
     p95_ms: float  # of the last 50
     tokens_per_second: float
     first_token_ms: float  # from the command to the first token
@@ -186,6 +210,8 @@ class Metrics:
     prompt_tokens: int
     context_used: int
     context_size: int
+    drafted: int = 0  # tokens that lookup tried in this generation
+    accepted: int = 0  # and those of them that the text kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -303,6 +329,7 @@ class Failed:
 Event = (
     Phase
     | Loaded
+    | PrecisionSet
     | Token
     | Metrics
     | ContextMoved

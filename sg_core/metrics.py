@@ -13,14 +13,24 @@ class TokenTimes:
 
     def __init__(self) -> None:
         self._ms: deque[float] = deque(maxlen=WINDOW)
+        self._bursts = False
 
-    def add(self, ms: float) -> None:
+    def add(self, ms: float, bursts: bool = False) -> None:
+        """A token took `ms`. bursts: some tokens are computed with the one before them, and then cost next to nothing.
+
+        Times of the two kinds are not mixed: when they change, those before are forgotten.
+        """
+        if bursts != self._bursts:
+            self._bursts = bursts
+            self._ms.clear()
         self._ms.append(ms)
 
     @property
-    def median(self) -> float:
-        """0 before the first token."""
-        return statistics.median(self._ms) if self._ms else 0.0
+    def per_token(self) -> float:
+        """The median; of bursts the mean, where the median would be one of the free tokens. 0 before the first."""
+        if not self._ms:
+            return 0.0
+        return statistics.fmean(self._ms) if self._bursts else statistics.median(self._ms)
 
     @property
     def p95(self) -> float:
@@ -31,5 +41,5 @@ class TokenTimes:
 
     @property
     def tokens_per_second(self) -> float:
-        """At the median's pace: waiting for others (a training step between two tokens) does not count."""
-        return 1000.0 / self.median if self.median > 0 else 0.0
+        """At that pace: waiting for others (a training step between two tokens) does not count."""
+        return 1000.0 / self.per_token if self.per_token > 0 else 0.0

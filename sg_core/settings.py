@@ -1,4 +1,4 @@
-"""Settings of a training run, and the named presets."""
+"""Settings of a training run, the named presets, and the precisions of weights."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from sg_core.config import GPT2Config
 from sg_core.errors import SettingError
+
+PRECISIONS = ("f32", "bf16", "int8", "int4")  # how a session stores the weights, from most to fewest bits
 
 
 @dataclass(frozen=True, slots=True)

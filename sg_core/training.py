@@ -103,6 +103,7 @@ class Trainer:
         usable = math.isfinite(loss) and math.isfinite(norm)
         if usable:
             self._optimizer.update(self._gradients, rate, norm)
+            self.model.version += 1
             self._skipped_in_a_row = 0
         else:
             self._gradients.arena.fill(0.0)

@@ -17,6 +17,7 @@ from sg_core.errors import ModelFileError, SettingError
 from sg_core.generation import Token as EngineToken
 from sg_core.messages import Bench, BenchRow, Command, Evaluated, Event, Sample, Saved, Train, TrainingEnded, TrainStep
 from sg_core.optimizations import Optimizations
+from sg_core.quantize import check_precision
 from sg_core.sampling import Sampling
 from sg_core.settings import TrainingConfig
 from sg_core.training import Evaluation, StepResult
@@ -54,8 +55,8 @@ class World:
     exports: list[tuple[str, str]] = field(default_factory=list)  # folder and dtype
 
     def parts(self) -> Parts:
-        def warm_up(training: bool, progress: Callable[[str, int, int], None]) -> None:
-            self.log.append(f"compile {training}")
+        def warm_up(training: bool, progress: Callable[[str, int, int], None], precision: str) -> None:
+            self.log.append("compile training" if training else f"compile {precision}")
             for done in range(3):
                 progress("kernel" if done < 2 else "", done, 2)
 
@@ -89,6 +90,7 @@ class World:
 
         return Parts(
             warm_up=warm_up,
+            check_precision=check_precision,
             load=cast(Any, load),
             prepare=cast(Any, prepare),
             new_run_folder=new_run_folder,
@@ -118,7 +120,10 @@ class FakeModel:
 
 
 class FakeSession:
-    """Writes "t0 ", "t1 ", ...; `seen` holds (optimizations, threads) of every token."""
+    """Writes "t0 ", "t1 ", ...; `seen` holds (optimizations, threads) of every token, `precisions` its precision.
+
+    With lookup on every second token is a draft that came true, and free.
+    """
 
     def __init__(self, model: FakeModel, optimizations: Optimizations, precision: str, threads: int) -> None:
         self.model, self.optimizations, self.precision, self.threads = model, optimizations, precision, threads
@@ -128,6 +133,8 @@ class FakeSession:
         self.finish_reason = ""
         self.context_size = model.config.n_ctx
         self.seen: list[tuple[Optimizations, int]] = []
+        self.precisions: list[str] = []
+        self.lookup = SimpleNamespace(drafted=0, accepted=0)
         self.dropped: list[int] = []  # how many tokens were written when the cache was dropped
 
     def generate(
@@ -164,10 +171,15 @@ class FakeSession:
                 return
             world.on_token(self, count)
             self.seen.append((self.optimizations, self.threads))
+            self.precisions.append(self.precision)
+            free = self.optimizations.lookup and count % 2 == 1
+            if free:
+                self.lookup.drafted += 2
+                self.lookup.accepted += 1
             self.ids.append(count % 256)
             top = ((count % 256, -0.5), (99, -2.0))
             moved = 32 if count == world.moved_at else 0
-            yield EngineToken(count % 256, f"t{count} ", -0.5, top, 2.0, {"linear": 1.5}, moved)
+            yield EngineToken(count % 256, f"t{count} ", -0.5, top, 0.0 if free else 2.0, {"linear": 1.5}, moved)
         self.finish_reason = "length"
 
     def rewind(self, n: int) -> None:

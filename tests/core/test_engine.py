@@ -79,7 +79,7 @@ def test_loading_tells_its_phases_and_the_model(driver: Driver) -> None:
 
 def test_kernels_are_compiled_once(driver: Driver, world: World) -> None:
     driver.finish(Load("a"), Load("b"))
-    assert world.log == ["compile False"]
+    assert world.log == ["compile f32"]
 
 
 def test_generation_streams_text_and_ends(driver: Driver) -> None:

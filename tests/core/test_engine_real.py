@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from engine_fakes import Driver
 
+from sg_core.compilation import warm_up
 from sg_core.config import GPT2Config
 from sg_core.dataset import TextDataset
 from sg_core.engine_parts import real_parts
@@ -22,9 +23,11 @@ from sg_core.messages import (
     Load,
     Loaded,
     Metrics,
+    PrecisionSet,
     Sample,
     Saved,
     SetOptimizations,
+    SetPrecision,
     SetThreads,
     StopTraining,
     Token,
@@ -42,6 +45,13 @@ from sg_core.vocabulary import learn_vocabulary
 
 TEXT = "The lantern of the watch goes up the hill, and all the town is sleeping in the mist.\n" * 120
 TRAINING = TrainingConfig(steps=12, batch_size=2, context=16, warmup_steps=2, evaluate_every=6, save_every=5)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _kernels() -> None:
+    """Compiled before anything is waited for."""
+    warm_up(training=True)
+    warm_up(precision="int8")
 
 
 @pytest.fixture(scope="module")
@@ -135,17 +145,41 @@ def test_talking_to_the_weights_changes_no_loss(driver: Driver, text_file: str, 
     assert driver.of(Failed) == []
 
 
+@pytest.mark.parametrize("precision", ["f32", "int8"])
 def test_text_of_the_weights_in_training_is_that_of_the_newest_weights(
-    driver: Driver, text_file: str, tmp_path: Path
+    driver: Driver, text_file: str, tmp_path: Path, precision: str
 ) -> None:
     greedy = Sampling(temperature=0.0)
     training = dataclasses.replace(TRAINING, evaluate_every=0)
-    driver.finish(Train(text_file, training=training, out=str(tmp_path), sample_every=0))
+    driver.submit(SetPrecision(precision), Train(text_file, training=training, out=str(tmp_path), sample_every=0))
+    driver.submit(Generate(2, "The ", 5, greedy, from_training=True))
+    driver.finish()
     driver.finish(Generate(1, "The ", 20, greedy, from_training=True))
     trained = driver.engine._models._trainee
     assert trained is not None
-    alone = "".join(token.text for token in trained.model.session().generate("The ", 20, greedy))
-    assert written(driver, 1) == alone
+    fresh = GPT2(trained.model.config, trained.model.parameters, trained.model.tokenizer)
+    alone = list(fresh.session(precision=precision).generate("The ", 20, greedy))
+    # logprobs tell more than the text, which a model that has learned little hardly changes
+    assert [token.logprob for token in driver.of(Token)][-20:] == [token.logprob for token in alone]
+    assert written(driver, 1) == "".join(token.text for token in alone)
+
+
+def test_a_precision_that_is_switched_while_text_streams_computes_what_follows(driver: Driver, model: GPT2) -> None:
+    greedy = Sampling(temperature=0.0)
+    driver.finish(Load("a"))
+    driver.submit(Generate(1, "The lan", 500, greedy))
+    driver.until(lambda: len(driver.of(Token)) >= 20)
+    driver.submit(SetPrecision("int8"))
+    driver.until(lambda: driver.of(PrecisionSet))
+    driver.finish()
+    tokens = driver.of(Token)
+    alone, expected = model.session(), []
+    for token in alone.generate("The lan", 500, greedy):
+        expected.append((token.logprob, alone.precision))
+        if len(expected) == sum(token.precision == "f32" for token in tokens):
+            alone.precision = "int8"
+    assert [(token.logprob, token.precision) for token in tokens] == expected
+    assert {token.precision for token in tokens} == {"f32", "int8"}
 
 
 def test_a_run_that_was_stopped_goes_on_as_if_it_had_not(driver: Driver, text_file: str, tmp_path: Path) -> None:
