@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from sg_core.errors import ModelFileError, SettingError
 from sg_core.kernels.ranking import likeliest
 from sg_core.lookup import Ahead
 from sg_core.parameters import FloatArray
-from sg_core.sampler import choose
+from sg_core.sampler import Room, choose
 from sg_core.sampling import Sampling
 from sg_core.text_stream import TextStream
 from sg_core.transformer import OPERATIONS
@@ -65,6 +66,8 @@ class Writer:
         tokenizer = model.tokenizer
         self._limit = model.config.vocab_size if tokenizer is None else tokenizer.vocab_size
         self._end = None if tokenizer is None else tokenizer.end_of_text
+        self._room = Room(model.config.vocab_size)
+        self._exponentials = np.empty(model.config.vocab_size, np.float32)
 
     def choose(self, logits: FloatArray, sampling: Sampling, ids: Sequence[int], place: int, last: bool) -> Choice:
         """The token after `ids`, from logits (V,); place: how many tokens the whole text has, which decides the draw.
@@ -74,8 +77,8 @@ class Writer:
         logits = logits[: self._limit]
         top_ids = np.empty(min(TOP, len(logits)), np.int64)
         logprobs = np.empty(len(top_ids), np.float64)
-        total = likeliest(top_ids, logprobs, logits, np.empty_like(logits))
-        if not np.isfinite(total):
+        total = likeliest(top_ids, logprobs, logits, self._exponentials[: len(logits)])
+        if not math.isfinite(total):
             raise ModelFileError(
                 f"{self._model.name} gives no usable scores (NaN or infinite); its weights are damaged"
             )
@@ -83,7 +86,7 @@ class Writer:
             id = int(top_ids[0])
         else:
             seen = np.unique(ids) if sampling.repetition_penalty != 1.0 else top_ids[:0]
-            id = choose(logits, seen[seen < len(logits)], sampling, place)
+            id = choose(logits, seen[seen < len(logits)], sampling, place, self._room)
         top = tuple(zip(top_ids.tolist(), logprobs.tolist(), strict=True))
         tokenizer = self._model.tokenizer
         text = "" if tokenizer is None or id == self._end else self._stream.push(tokenizer.token_bytes(id))

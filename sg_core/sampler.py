@@ -2,11 +2,28 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import numpy.typing as npt
 
+from sg_core.kernels.drawing import BINS, COLDEST, LANES, draw
 from sg_core.parameters import FloatArray
 from sg_core.sampling import Sampling
+
+
+class Room:
+    """Memory for choosing among `size` tokens."""
+
+    __slots__ = ("arrays",)
+
+    def __init__(self, size: int) -> None:
+        self.arrays = (
+            np.empty((3, size), np.float32),
+            np.empty((2, size), np.uint16),
+            np.empty(size, np.int32),
+            np.empty((2, BINS + 1, 2 * LANES), np.float64),
+        )
 
 
 def uniform(seed: int, place: int) -> float:
@@ -26,44 +43,21 @@ def penalized(logits: FloatArray, seen: npt.NDArray[np.int64], penalty: float) -
     return result
 
 
-def candidates(logits: FloatArray, sampling: Sampling) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
-    """Ids that may follow, likeliest first (ties: lowest id first), and their probabilities, which sum to 1.
+def choose(
+    logits: FloatArray, seen: npt.NDArray[np.int64], sampling: Sampling, place: int, room: Room | None = None
+) -> int:
+    """The id of the next token. logits (V,) finite or -inf, with at least one finite; seen: ids in the text so far;
+    place: how many tokens it has; room: of at least V tokens, used again and again.
 
-    logits (V,) finite or -inf, with at least one finite. temperature, then top-k, top-p and min-p, each on what the one
-    before left; the likeliest token always stays. temperature must not be 0.
+    Temperature, then top-k, top-p and min-p, each on what the one before left; the likeliest token always stays. The
+    draw walks what is left, likeliest first (ties: lowest id first), to the share of its weight that `uniform` gives.
     """
-    peak = float(logits.max())
-    weights = np.exp((logits.astype(np.float64) - peak) / max(sampling.temperature, 1e-6))
-    total = float(weights.sum())
-    # a token below this share of the whole can't be in the nucleus: all such tokens together weigh less than 1 - top_p
-    floor = max((1.0 - sampling.top_p) * total / len(weights), sampling.min_p)
-    ids = np.flatnonzero(weights >= min(floor, 1.0))
-    if 0 < sampling.top_k < len(ids):
-        ids = ids[np.argpartition(-weights[ids], sampling.top_k - 1)]
-        least = weights[ids[sampling.top_k - 1]]
-        ids = np.flatnonzero(weights >= least)
-    ids = ids[np.argsort(-weights[ids], kind="stable")]
-    if sampling.top_k:
-        ids = ids[: sampling.top_k]
-        total = float(weights[ids].sum())
-    kept = weights[ids]
-    if sampling.top_p < 1.0:
-        before = np.cumsum(kept) - kept  # weight of everything likelier
-        ids, kept = (
-            ids[before < max(sampling.top_p * total, 1e-300)],
-            kept[before < max(sampling.top_p * total, 1e-300)],
-        )
-    if sampling.min_p > 0.0:
-        ids, kept = ids[kept >= sampling.min_p], kept[kept >= sampling.min_p]
-    return ids, kept / kept.sum()
-
-
-def choose(logits: FloatArray, seen: npt.NDArray[np.int64], sampling: Sampling, place: int) -> int:
-    """The id of the next token. logits (V,); seen: ids in the text so far; place: how many tokens it has."""
     if sampling.repetition_penalty != 1.0 and len(seen):
         logits = penalized(logits, seen, sampling.repetition_penalty)
     if sampling.temperature == 0.0 or sampling.top_k == 1:
         return int(np.argmax(logits))
-    ids, probabilities = candidates(logits, sampling)
-    index = int(np.searchsorted(np.cumsum(probabilities), uniform(sampling.seed, place), side="right"))
-    return int(ids[min(index, len(ids) - 1)])
+    temperature = max(float(sampling.temperature), COLDEST)
+    depth = -temperature * math.log(sampling.min_p) if sampling.min_p > 0.0 else math.inf
+    number = uniform(sampling.seed, place)
+    room = Room(len(logits)) if room is None else room
+    return int(draw(logits, *room.arrays, temperature, sampling.top_k, float(sampling.top_p), depth, number))

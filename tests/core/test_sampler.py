@@ -3,76 +3,163 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from sg_core.errors import SettingError
-from sg_core.sampler import candidates, choose, penalized, uniform
+from sg_core.kernels.drawing import draw
+from sg_core.sampler import Room, choose, penalized, uniform
 from sg_core.sampling import Sampling
 
-# a quarter apart or equal: what lies on the edge of a filter is then a tie, not a matter of rounding
-logits_lists = st.lists(st.integers(-80, 80).map(lambda n: n / 4), min_size=1, max_size=80)
 NONE = np.empty(0, np.int64)
+EDGE = 1e-5  # float32 weights: their sums are true to some 1e-6
+VOCABULARY = 50257
+
+Floats = npt.NDArray[np.float32]
 
 
-def softmax(values: list[float], temperature: float) -> npt.NDArray[np.float64]:
-    wide = np.array(values, np.float32).astype(np.float64) / temperature
-    weights = np.exp(wide - wide.max())
-    result: npt.NDArray[np.float64] = weights / weights.sum()
-    return result
+def by_definition(logits: Floats, s: Sampling, number: float) -> int:
+    """The slow, plain draw: sort everything, cut, add up."""
+    order = np.lexsort((np.arange(len(logits)), -logits))
+    wide = logits[order].astype(np.float64)
+    weights = np.exp((wide - wide[0]) / s.temperature)
+    order, weights = order[: s.top_k or None], weights[: s.top_k or None]
+    if s.top_p < 1.0:
+        stays = np.cumsum(weights) - weights < s.top_p * weights.sum()
+        stays[0] = True
+        order, weights = order[stays], weights[stays]
+    order, weights = order[weights >= s.min_p], weights[weights >= s.min_p]
+    sums = np.cumsum(weights)
+    return int(order[min(np.searchsorted(sums, number * sums[-1], side="right"), len(order) - 1)])
 
 
-def by_definition(values: list[float], s: Sampling) -> list[int]:
-    """The slow, plain filter: sort everything, then cut."""
-    p = softmax(values, s.temperature)
-    order = sorted(range(len(p)), key=lambda i: (-p[i], i))
-    if s.top_k:
-        order = order[: s.top_k]
-    kept: list[int] = []
-    total, before = sum(p[i] for i in order), 0.0
-    for i in order:
-        if s.top_p < 1 and before >= s.top_p * total and kept:
-            break
-        kept.append(i)
-        before += p[i]
-    return [i for i in kept if p[i] >= s.min_p * p[order[0]]]
+def allowed(logits: Floats, s: Sampling, number: float) -> set[int]:
+    """What the definition draws, and would draw if p and the number lay closer by than sums are true."""
+    return {
+        by_definition(
+            logits,
+            Sampling(temperature=s.temperature, top_k=s.top_k, top_p=p, min_p=s.min_p),
+            min(max(number * (1.0 + shift), 0.0), 1.0 - 2**-53),
+        )
+        for p in {s.top_p * (1.0 - EDGE), s.top_p, min(s.top_p * (1.0 + EDGE), 1.0)}
+        for shift in (-EDGE, 0.0, EDGE)
+    }
 
 
-@given(logits_lists, st.sampled_from([0.3, 1.0, 2.5]), st.integers(0, 90), st.sampled_from([0.0, 0.5, 0.9, 1.0]),
-       st.sampled_from([0.0, 0.1, 0.9, 1.0]))  # fmt: skip
-@settings(max_examples=150, deadline=None)
-def test_candidates_are_those_of_the_plain_definition(
-    values: list[float], temperature: float, top_k: int, top_p: float, min_p: float
+def drawn(logits: Floats, s: Sampling, number: float) -> int:
+    depth = -s.temperature * math.log(s.min_p) if s.min_p else math.inf
+    before = logits.copy()
+    id = int(draw(logits, *Room(len(logits)).arrays, s.temperature, s.top_k, s.top_p, depth, number))
+    assert np.array_equal(before, logits)
+    return id
+
+
+SHAPES: dict[str, Callable[[np.random.Generator, int], npt.NDArray[np.floating]]] = {
+    "random": lambda rng, size: rng.normal(0, 3, size),
+    "flat": lambda rng, size: rng.normal(0, 1e-3, size),
+    "far from zero": lambda rng, size: rng.normal(-1e3, 2, size),
+    "peaked": lambda rng, size: rng.normal(0, 1, size) + np.where(np.arange(size) == size // 2, 20, 0),
+    "tied": lambda rng, size: np.full(size, -3.0),
+    "half tied": lambda rng, size: rng.integers(-8, 8, size) / 4,
+    "an outlier over a plain": lambda rng, size: (
+        rng.normal(0, 1e-5, size) + np.where(np.arange(size) == size - 1, 9, 0)
+    ),
+    "mostly impossible": lambda rng, size: np.where(rng.random(size) < 0.8, -np.inf, rng.normal(0, 1, size)),
+    "steep": lambda rng, size: -np.geomspace(1e-4, 1e4, size),
+}
+
+
+def shaped(shape: str, seed: int, size: int) -> Floats:
+    logits = SHAPES[shape](np.random.default_rng(seed), size).astype(np.float32)
+    logits[0] = 0.0 if np.isneginf(logits.max()) else logits[0]
+    return logits
+
+
+shapes = st.sampled_from(sorted(SHAPES))
+temperatures = st.sampled_from([0.01, 0.3, 0.8, 1.0, 2.5, 100.0])
+numbers = st.floats(0.0, 1.0, exclude_max=True)
+
+
+@given(shapes, st.integers(0, 99), st.integers(1, 5000), temperatures, st.integers(0, 5200),
+       st.sampled_from([0.0, 0.1, 0.5, 0.95, 1.0]), st.sampled_from([0.0, 1e-9, 0.1, 0.9, 1.0]), numbers)  # fmt: skip
+@example("half tied", 0, 5000, 1.0, 0, 1.0, 0.0, 1.0 - 2**-53)
+@example("tied", 0, 5000, 1.0, 77, 0.95, 0.0, 1.0 - 2**-53)
+@example("mostly impossible", 0, 5000, 100.0, 4999, 1.0, 0.0, 1.0 - 2**-53)
+@settings(max_examples=400, deadline=None)
+def test_the_draw_is_that_of_the_plain_definition(
+    shape: str, seed: int, size: int, temperature: float, top_k: int, top_p: float, min_p: float, number: float
 ) -> None:
+    logits = shaped(shape, seed, size)
     s = Sampling(temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p)
-    ids, probabilities = candidates(np.array(values, np.float32), s)
-    assert len(ids) >= 1
-    assert probabilities.sum() == pytest.approx(1.0)
-    expected = by_definition(values, s)
-    # rounding may move the very edge of the nucleus by a token whose sum lands on p
-    assert abs(len(ids) - len(expected)) <= 1 or top_p in (0.0, 1.0)
-    assert ids.tolist()[: min(len(ids), len(expected))] == expected[: min(len(ids), len(expected))]
+    assert drawn(logits, s, number) in allowed(logits, s, number)
 
 
-@given(logits_lists, st.integers(0, 2**63 - 1), st.integers(0, 10**6))
+@pytest.mark.parametrize("shape", sorted(SHAPES))
+def test_a_whole_vocabulary_is_walked_in_order(shape: str) -> None:
+    logits = shaped(shape, 5, VOCABULARY)
+    ids = [drawn(logits, Sampling(top_p=0.9), number) for number in np.linspace(0.0, 0.999, 12)]
+    places = [(-logits[id], id) for id in ids]
+    assert places == sorted(places)
+    assert ids[0] == int(np.argmax(logits))
+    assert [
+        id in allowed(logits, Sampling(top_p=0.9), n) for id, n in zip(ids, np.linspace(0.0, 0.999, 12), strict=True)
+    ]
+
+
+@given(shapes, st.integers(0, 99), st.integers(1, 300), numbers,
+       st.sampled_from([Sampling(top_k=1), Sampling(top_p=0.0), Sampling(top_p=0.0, top_k=9, min_p=0.5)]))  # fmt: skip
+@settings(max_examples=60, deadline=None)
+def test_the_narrowest_filters_keep_the_first_likeliest(
+    shape: str, seed: int, size: int, number: float, s: Sampling
+) -> None:
+    logits = shaped(shape, seed, size)
+    assert drawn(logits, s, number) == int(np.argmax(logits))
+
+
+def test_ties_are_cut_at_the_highest_id_and_min_p_keeps_them() -> None:
+    logits = np.full(500, 2.0, np.float32)
+    logits[::2] = 1.0
+    last = 1.0 - 2**-53
+    assert drawn(logits, Sampling(top_k=3, top_p=1.0), last) == 5
+    assert drawn(logits, Sampling(min_p=1.0, top_p=1.0), last) == 499
+    assert drawn(logits, Sampling(min_p=1.0, top_p=0.5, temperature=1e-3), last) == 249
+    assert drawn(logits, Sampling(top_k=251, top_p=1.0), last) == 0
+
+
+@given(st.lists(st.integers(-80, 80), min_size=1, max_size=80), st.integers(0, 2**63 - 1), st.integers(0, 10**6))
 @settings(max_examples=80, deadline=None)
-def test_greedy_takes_the_first_highest_and_draws_repeat(values: list[float], seed: int, place: int) -> None:
+def test_greedy_takes_the_first_highest_and_draws_repeat(values: list[int], seed: int, place: int) -> None:
     logits = np.array(values, np.float32)
     assert choose(logits, NONE, Sampling(temperature=0.0), place) == int(np.argmax(logits))
     s = Sampling(temperature=1.0, top_p=1.0, seed=seed)
-    assert choose(logits, NONE, s, place) == choose(logits, NONE, s, place)
+    used = Room(200)
+    assert len({choose(logits, NONE, s, place, used) for _ in range(2)} | {choose(logits, NONE, s, place)}) == 1
     assert 0.0 <= uniform(seed, place) < 1.0
 
 
-def test_draws_follow_the_probabilities() -> None:
-    logits = np.log(np.array([0.5, 0.3, 0.2], np.float32))
-    s = Sampling(temperature=1.0, top_p=1.0, seed=3)
-    counts = np.bincount([choose(logits, NONE, s, place) for place in range(6000)], minlength=3) / 6000
-    assert np.abs(counts - [0.5, 0.3, 0.2]).max() < 0.03  # one standard deviation is 0.0065
+@pytest.mark.parametrize(
+    ("s", "expected"),
+    [
+        (Sampling(temperature=1.0, top_p=1.0, seed=3), [0.5, 0.3, 0.2, 0.0]),
+        (Sampling(temperature=0.5, top_p=1.0, seed=3), [25 / 38, 9 / 38, 4 / 38, 0.0]),
+        (Sampling(temperature=1.0, top_p=0.79, seed=3), [0.625, 0.375, 0.0, 0.0]),
+        (Sampling(temperature=1.0, top_p=0.75, top_k=2, seed=3), [0.625, 0.375, 0.0, 0.0]),
+        (Sampling(temperature=1.0, top_p=0.5, top_k=2, seed=3), [1.0, 0.0, 0.0, 0.0]),
+        (Sampling(temperature=1.0, top_p=1.0, min_p=0.59, seed=3), [0.625, 0.375, 0.0, 0.0]),
+    ],
+)
+def test_draws_follow_the_probabilities(s: Sampling, expected: list[float]) -> None:
+    logits = np.log(
+        np.array([0.5, 0.3, 0.2, 0.0], np.float32), where=[True, True, True, False], out=np.full(4, -np.inf, np.float32)
+    )
+    counts = np.bincount([choose(logits, NONE, s, place) for place in range(6000)], minlength=4) / 6000
+    assert np.abs(counts - expected).max() < 0.03  # one standard deviation is 0.0065
+    assert not counts[np.array(expected) == 0.0].any()
 
 
 @pytest.mark.parametrize("temperature", [1e-9, 1e-3, 100.0])
