@@ -30,7 +30,9 @@ from sg_core.messages import (
     Load,
     Loaded,
     Notice,
+    PrecisionSet,
     Saved,
+    SetPrecision,
     SetSampling,
     SetThreads,
     TrainingEnded,
@@ -46,13 +48,19 @@ from sg_tui.screens.model_picker import ModelPicker
 from sg_tui.screens.write import WriteScreen
 from sg_tui.state import GenerationState
 from sg_tui.store import RunRecord
-from sg_tui.terminal_keys import restore_alt_digits
+from sg_tui.terminal_keys import restore_alt_keys
 from sg_tui.textsafe import safe_line
 from sg_tui.theme import DARK, LIGHT
 from sg_tui.training_state import TrainingState
 
 MOST_THREADS = 256
-UNSTOPPABLE = ("importing", "compiling", "loading", "downloading")  # phases that leave nothing to be saved
+UNSTOPPABLE = (
+    "importing",
+    "compiling",
+    "loading",
+    "converting",
+    "downloading",
+)  # phases that leave nothing to be saved
 PATIENT, HASTY = 0.5, 0.05  # seconds the engine has to end
 FLUSH_SECONDS = 1 / 20
 SLOW_SECONDS = 0.025  # a flush that costs more makes the next ones come later
@@ -99,14 +107,14 @@ class SgApp(App[None]):
     def __init__(
         self,
         model: str = "tinyshakespeare",
-        precision: str = "f32",
+        precision: str | None = None,
         threads: int | None = None,
         engine: EngineLike | None = None,
     ) -> None:
         super().__init__()
-        restore_alt_digits()
+        restore_alt_keys()
         sys.setswitchinterval(5e-4)  # the screen gets its turn while the engine computes
-        self.model, self.precision = model, precision
+        self.model = model
         self.generation = GenerationState()
         self.generation.threads = threads
         self.training = TrainingState()
@@ -121,6 +129,7 @@ class SgApp(App[None]):
         self._views: list[ModeScreen] = []
         self.librarian = Librarian(paths.data_dir)
         self.preferences, self._trouble = preferences.read(paths.config_dir())
+        self.precision = precision or self.preferences.precision  # wanted, also where a model can't have it
         self.generation.sampling = self.preferences.sampling
         self.generation.max_tokens = self.preferences.max_tokens
         self.register_theme(DARK)
@@ -228,14 +237,15 @@ class SgApp(App[None]):
                 self.say(f"The context is full: the model now sees the newest {kept:,} tokens, and so on from here.")
             case Exported(folder=folder):
                 self.say(f"The trained model is in {folder}; Ctrl+L opens it.")
-            case Failed(message=message, request=None) if self._loading:
+            case Failed(message=message, request=None, command=command) if self._loading and command != "SetPrecision":
                 self._loading = False
                 self.call_later(self.action_choose_model, message)
             case Failed(message=message):
                 self.say(message, "error")
-            case Loaded(model=model, precision=precision):
-                self._loading = False
-                self.model, self.precision = model, precision
+            case Loaded(model=model):
+                self._loading, self.model = False, model
+            case PrecisionSet(precision=precision):
+                self.precision = precision
             case TrainingStarted() | Saved() | TrainingEnded():
                 self._keep_run()
         for screen in screens:
@@ -287,6 +297,15 @@ class SgApp(App[None]):
     def _model_chosen(self, model: str | None) -> None:
         if model is not None:
             self.load(model)
+
+    def set_precision(self, precision: str) -> None:
+        """Store the weights in another precision; a running generation follows at its next token."""
+        self.generation.ask_precision(precision)
+        self.submit(SetPrecision(precision))
+
+    def action_next_precision(self) -> None:
+        if isinstance(self.screen, ModeScreen):
+            self.set_precision(self.generation.next_precision)
 
     def set_sampling(self, name: str, value: float) -> None:
         """Change one setting; a running generation follows at its next token."""
@@ -357,6 +376,7 @@ class SgApp(App[None]):
             max_tokens=state.max_tokens,
             cast=writing.cast if writing else self.preferences.cast,
             sampling=state.sampling,
+            precision=self.precision,
         )
         try:
             preferences.write(paths.config_dir(), kept)

@@ -8,10 +8,11 @@ from typing import Literal
 
 from sg_core.messages import Bench, BenchRow, Done, Event, Failed, Loaded, Phase
 from sg_core.optimizations import Optimizations
+from sg_tui.keys import ROW_SWITCHES
 
 SortKey = Literal["order", "ms", "switches"]
 SORT_KEYS: tuple[SortKey, ...] = ("order", "ms", "switches")
-COMBINATIONS = 2 ** len(Optimizations.names())
+COMBINATIONS = 2 ** len(ROW_SWITCHES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +74,7 @@ class BenchState:
         """How many rows there will be at the most."""
         if self.command is None:
             return 0
-        return len(Optimizations.names()) + 1 if self.is_ladder else COMBINATIONS
+        return len(ROW_SWITCHES) + 1 if self.is_ladder else COMBINATIONS
 
     def lines(self, sort: SortKey = "order") -> list[Line]:
         """The rows with their factors, sorted: as measured, by ms per token, or by how many switches are on."""
@@ -100,13 +101,13 @@ class BenchState:
 
 def switched_on(optimizations: Optimizations) -> tuple[int, ...]:
     """The numbers of the switches that are on."""
-    return tuple(number for number, name in enumerate(Optimizations.names(), 1) if getattr(optimizations, name))
+    return tuple(number for number, name in enumerate(ROW_SWITCHES, 1) if getattr(optimizations, name))
 
 
 def pattern(optimizations: Optimizations) -> str:
     """The switches as seven places: the number where one is on, a dot where it is off."""
     on = switched_on(optimizations)
-    return "".join(str(number) if number in on else "·" for number in range(1, len(Optimizations.names()) + 1))
+    return "".join(str(number) if number in on else "·" for number in range(1, len(ROW_SWITCHES) + 1))
 
 
 def _times(before: float, after: float) -> float:

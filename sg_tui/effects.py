@@ -16,7 +16,9 @@ class Effects:
     """Times of tokens by switches and position.
 
     The cost of a switch that is off grows with the length of the text; so a token is only compared with one
-    written at about the same position, with that one switch the other way and all others the same.
+    written at about the same position, with that one switch the other way and all others the same. Tokens of one
+    precision alone belong here, and none that lookup may have computed along with another: what one of those
+    took says nothing. So lookup tells no settings apart.
     """
 
     def __init__(self) -> None:
@@ -24,7 +26,7 @@ class Effects:
 
     def add(self, optimizations: Optimizations, position: int, ms: float) -> None:
         """A token took `ms` when `position` tokens stood in the context."""
-        times = self._times.setdefault(optimizations, {})
+        times = self._times.setdefault(optimizations.without("lookup"), {})
         times.pop(position, None)  # so that the newest stand last
         times[position] = ms
 
@@ -34,7 +36,7 @@ class Effects:
 
     def between(self, one: Optimizations, other: Optimizations) -> tuple[float, float] | None:
         """(ms per token, ms per token) of two settings at matching positions; None if not measured."""
-        here, there = self._times.get(one), self._times.get(other)
+        here, there = (self._times.get(setting.without("lookup")) for setting in (one, other))
         if not here or not there:
             return None
         positions = sorted(there)

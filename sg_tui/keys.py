@@ -12,6 +12,7 @@ from typing import Literal
 from textual.binding import Binding
 
 from sg_core.optimizations import Optimizations
+from sg_core.settings import PRECISIONS
 
 Scope = Literal["app", "write", "small", "prompt", "document", "form", "train", "chart", "bench"]
 
@@ -54,7 +55,7 @@ class Action:
         return self.shown or " ".join(key_text(key) for key in self.keys)
 
 
-# The words for the seven switches, in the order of their numbers.
+# The words for the switches, in the order of their numbers.
 SWITCH_LABELS: dict[str, str] = {
     "kv_cache": "KV cache",
     "linear": "linear",
@@ -63,7 +64,12 @@ SWITCH_LABELS: dict[str, str] = {
     "gelu_table": "GELU table",
     "layernorm": "layer norm",
     "unembedding": "unembedding",
+    "lookup": "lookup",
 }
+# Those that change which rows are computed; they are measured, and switched all at once.
+ROW_SWITCHES = tuple(name for name in Optimizations.names() if name != "lookup")
+_LAST = len(SWITCH_LABELS)
+_ALL = f"Switch 1 to {len(ROW_SWITCHES)} off, or all of them on again"
 
 _APP = (
     Action("help", ("f1",), "help", "What every key does", "app", footer=2, priority=True),
@@ -72,6 +78,15 @@ _APP = (
     Action("mode('bench')", ("f4",), "Bench", "Measure every optimization", "app", priority=True),
     Action("command_palette", ("ctrl+p",), "palette", "Find any action by name", "app", footer=5, palette=False),
     Action("choose_model", ("ctrl+l",), "model", "Choose another model", "app", priority=True),
+    Action(
+        "next_precision",
+        ("alt+p",),
+        "precision",
+        f"The weights in the next precision: {', '.join(PRECISIONS)}",
+        "app",
+        footer=6,
+        priority=True,
+    ),
     Action(
         "copy_or_stop",
         ("ctrl+c",),
@@ -151,12 +166,12 @@ _WRITE = (
             "document",
             footer=1 if number == 1 else 0,
             palette=False,
-            shown="1-7" if number == 1 else "",
+            shown=f"1-{_LAST}" if number == 1 else "",
         )
         for number, name in enumerate(Optimizations.names(), 1)
     ),
-    Action("flip('all')", ("alt+0",), "all", "Switch all off, or all on again", "write", priority=True),
-    Action("flip('all')", ("0",), "all", "Switch all off, or all on again", "document", footer=3, palette=False),
+    Action("flip('all')", ("alt+0",), "all", _ALL, "write", priority=True),
+    Action("flip('all')", ("0",), "all", _ALL, "document", footer=3, palette=False),
     Action("cursor_left", ("left",), "token", "The token before", "document", palette=False),
     Action("cursor_right", ("right",), "token", "The token after", "document", palette=False),
     Action("to_prompt", ("enter",), "prompt", "Back to the prompt", "document", footer=2, palette=False),
@@ -247,7 +262,9 @@ def help_sections() -> list[tuple[str, list[tuple[str, str]]]]:
         rows: dict[str, str] = {}
         for action in actions(scope):
             if action.id.startswith("flip(") and "all" not in action.id:
-                rows["Alt+1 … Alt+7" if scope == "write" else "1 … 7"] = "Switch an optimization on or off"
+                rows[f"Alt+1 … Alt+{_LAST}" if scope == "write" else f"1 … {_LAST}"] = (
+                    "Switch an optimization on or off"
+                )
             else:
                 rows[action.key_text] = action.description
         if rows:

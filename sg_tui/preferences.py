@@ -12,6 +12,7 @@ from typing import Any
 
 from sg_core.errors import SettingError
 from sg_core.sampling import Sampling
+from sg_core.settings import PRECISIONS
 from sg_tui.play import Cast, name
 from sg_tui.textsafe import safe_line
 
@@ -21,7 +22,10 @@ LONGEST = 1 << 20  # bytes of a settings file that are read
 
 @dataclass(frozen=True, slots=True)
 class Preferences:
-    """mode: "complete" or "chat"; theme: "dark" or "light"; model: the one used last, offered first."""
+    """mode: "complete" or "chat"; theme: "dark" or "light"; model: the one used last, offered first.
+
+    precision: how weights are stored.
+    """
 
     mode: str = "complete"
     theme: str = "dark"
@@ -29,6 +33,7 @@ class Preferences:
     max_tokens: int = 400
     cast: Cast = field(default_factory=Cast)
     sampling: Sampling = field(default_factory=Sampling)
+    precision: str = PRECISIONS[0]
 
 
 def read(folder: Path) -> tuple[Preferences, str]:
@@ -87,6 +92,7 @@ def _parse(data: dict[str, Any]) -> Preferences:
             name(_text(chat, "person", ""), usual.cast.person),
             name(_text(chat, "model", ""), usual.cast.model),
         ),
+        precision=_choice(data, "precision", PRECISIONS, usual.precision),
         sampling=replace(Sampling(), **{key: value for key, value in sampling.items() if key in known}),
     )
 
@@ -126,6 +132,7 @@ def _toml(preferences: Preferences) -> str:
         f"theme = {_quoted(preferences.theme)}",
         f"model = {_quoted(preferences.model)}",
         f"max_tokens = {preferences.max_tokens}",
+        f"precision = {_quoted(preferences.precision)}",
         "",
         "[chat]",
         f"person = {_quoted(preferences.cast.person)}",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 
 from sg_core.messages import (
     ContextMoved,
@@ -15,10 +16,12 @@ from sg_core.messages import (
     Loaded,
     Metrics,
     Phase,
+    PrecisionSet,
     Token,
 )
 from sg_core.optimizations import Optimizations
 from sg_core.sampling import Sampling
+from sg_core.settings import PRECISIONS
 from sg_tui.effects import Effects
 
 AVERAGED = 20  # tokens over which the time of an operation is averaged
@@ -41,19 +44,37 @@ class GenerationState:
         self.reason = ""  # why the newest generation ended
         self.metrics: Metrics | None = None
         self.moves = 0  # how often the newest generation filled the context, and it moved on
-        self.effects = Effects()
+        self.asked_precision = ""  # asked for and not answered yet
         self.ms: deque[float] = deque(maxlen=STRIP)
         self.op_ms: deque[dict[str, float]] = deque(maxlen=AVERAGED)
         self.version = 0
         self._clock = clock
         self._position = 0  # tokens in the context
-        self._switched = False  # since the newest token
+        self._effects: dict[str, Effects] = {}  # by precision
+        self._refused_precision = ""  # the one asked for last, if it did not fit
+        self._setting: tuple[str, Optimizations] | None = None  # precision and switches of the newest token
         self._settled = False  # False: the next token still pays for what happened before it
 
     @property
     def phase_seconds(self) -> float:
         """How long the present phase has lasted."""
         return self._clock() - self.phase_since
+
+    @property
+    def precision(self) -> str:
+        """In which the loaded model computes."""
+        return self.loaded.precision if self.loaded else PRECISIONS[0]
+
+    @property
+    def next_precision(self) -> str:
+        """The one after the present one, or after the one that was asked for last."""
+        last = self.asked_precision or self._refused_precision or self.precision
+        return PRECISIONS[(PRECISIONS.index(last) + 1) % len(PRECISIONS)]
+
+    @property
+    def effects(self) -> Effects:
+        """What the switches are worth in the present precision."""
+        return self._effects.setdefault(self.precision, Effects())
 
     @property
     def idle(self) -> bool:
@@ -72,7 +93,12 @@ class GenerationState:
 
     def switch(self, optimizations: Optimizations) -> None:
         """The switches were changed."""
-        self.optimizations, self._settled, self._switched = optimizations, False, True
+        self.optimizations = optimizations
+        self.version += 1
+
+    def ask_precision(self, precision: str) -> None:
+        """Another precision is about to be asked for."""
+        self.asked_precision = precision
         self.version += 1
 
     def take(self, event: Event) -> bool:
@@ -84,7 +110,16 @@ class GenerationState:
                 self.phase = event
             case Loaded():
                 self.loaded = event
+                self._refused_precision = ""
                 self._forget()
+            case PrecisionSet(precision=precision):
+                self._refused_precision = ""
+                if precision == self.asked_precision:
+                    self.asked_precision = ""
+                if self.loaded:
+                    self.loaded = replace(self.loaded, precision=precision)
+            case Failed(command="SetPrecision"):
+                self._refused_precision, self.asked_precision = self.asked_precision, ""
             case Token(request=self.request):
                 self._take_token(event)
             case Metrics(request=self.request):
@@ -109,17 +144,19 @@ class GenerationState:
 
     def _take_token(self, token: Token) -> None:
         self._position += 1
-        if self._switched:
+        setting = (token.precision, token.optimizations)
+        if setting != self._setting:
             self.op_ms.clear()
-            self._switched = False
+            self._setting, self._settled = setting, False
         self.ms.append(token.ms)
         self.op_ms.append(token.op_ms)
-        if self._settled:
-            self.effects.add(self.optimizations, self._position, token.ms)
+        if self._settled and not token.optimizations.lookup:
+            effects = self._effects.setdefault(token.precision, Effects())
+            effects.add(token.optimizations, self._position, token.ms)
         self._settled = True
 
     def _forget(self) -> None:
-        self.effects = Effects()
+        self._effects = {}
         self.metrics = None
         self.ms.clear()
         self.op_ms.clear()

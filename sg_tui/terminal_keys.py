@@ -1,7 +1,7 @@
-"""Alt with a digit, as most terminals send it.
+"""Alt with a digit or a letter, as most terminals send it.
 
-xterm, tmux, GNOME's and Windows' terminals send ESC and the digit. Textual 8 takes these two bytes for the characters
-that a Mac's Option key types ("¡" for 1), so Alt+1 would write into the prompt instead of switching.
+xterm, tmux, GNOME's and Windows' terminals send ESC and the character. Textual 8 takes ESC and a digit for what a Mac's
+Option key types ("¡" for 1), and ESC and a letter for two keys: Alt+1 and Alt+P would write into the prompt.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any, cast
 
 from textual import _ansi_sequences
 
-_DIGITS = "01234567"
+_KEYS = "012345678p"  # those that keys.py knows
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,8 +21,8 @@ class _Key:
     value: str
 
 
-def restore_alt_digits() -> None:
-    """Make ESC and a digit arrive as alt+0 to alt+7; to be called before the app reads its first key."""
+def restore_alt_keys() -> None:
+    """Make ESC and one of these arrive as alt+0 to alt+8 and alt+p; to be called before the app reads its first key."""
     sequences = cast(dict[str, Any], _ansi_sequences.ANSI_SEQUENCES_KEYS)
-    for digit in _DIGITS:
-        sequences["\x1b" + digit] = (_Key(f"alt+{digit}"),)
+    for key in _KEYS:
+        sequences["\x1b" + key] = (_Key(f"alt+{key}"),)

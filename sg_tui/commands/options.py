@@ -6,11 +6,13 @@ import argparse
 from collections.abc import Callable
 from typing import Any, NoReturn
 
+from sg_core.settings import PRECISIONS
+
 DEFAULT_MODEL = "tinyshakespeare"
 MODEL_HELP = (
     f"the shipped model (default: {DEFAULT_MODEL}), a folder in Hugging Face layout, or a Hub id fetched before"
 )
-PRECISION_HELP = "of the weights (default: f32)"
+PRECISION_HELP = f"of the weights: {', '.join(PRECISIONS)} (default: {PRECISIONS[0]})"
 THREADS_HELP = "threads to compute with (default: physical cores, one for small models)"
 MOST_THREADS = 256
 

@@ -15,7 +15,7 @@ from textual.widget import Widget
 
 from sg_core.messages import Done, Event, Failed, SetOptimizations, Token
 from sg_core.optimizations import Optimizations
-from sg_tui.keys import Scope, bindings
+from sg_tui.keys import ROW_SWITCHES, Scope, bindings
 from sg_tui.manuscript import Manuscript
 from sg_tui.screens.mode import ModeScreen
 from sg_tui.screens.save_dialog import SaveDialog
@@ -27,6 +27,7 @@ from sg_tui.widgets.cast_bar import CastBar
 from sg_tui.widgets.compact_panel import CompactPanel
 from sg_tui.widgets.operations_panel import OperationsPanel
 from sg_tui.widgets.optimizations_panel import OptimizationsPanel
+from sg_tui.widgets.precision_row import PrecisionAsked
 from sg_tui.widgets.prompt import LONGEST_PASTE, Prompt
 from sg_tui.widgets.sampling_panel import SamplingPanel
 from sg_tui.widgets.speed_panel import SpeedPanel
@@ -316,8 +317,9 @@ class WriteScreen(ModeScreen):
         if name in Optimizations.names():
             optimizations = state.optimizations.toggled(name)
         else:
-            every = state.optimizations == Optimizations()
-            optimizations = Optimizations.none() if every else Optimizations()
+            every = all(getattr(state.optimizations, name) for name in ROW_SWITCHES)
+            switched = state.optimizations
+            optimizations = switched.without(*ROW_SWITCHES) if every else switched.with_(*ROW_SWITCHES)
         state.switch(optimizations)
         self.sg.submit(SetOptimizations(optimizations))
         self.draw_all()
@@ -325,6 +327,10 @@ class WriteScreen(ModeScreen):
     @on(OptimizationsPanel.Flipped)
     def _flip(self, event: OptimizationsPanel.Flipped) -> None:
         self.action_flip(event.name)
+
+    @on(PrecisionAsked)
+    def _ask_precision(self, event: PrecisionAsked) -> None:
+        self.sg.set_precision(event.precision)
 
     @on(SamplingPanel.Changed)
     def _set(self, event: SamplingPanel.Changed) -> None:

@@ -11,8 +11,6 @@ from sg_tui.manuscript import Piece
 from sg_tui.textsafe import safe_line
 from sg_tui.widgets.panel import Panel, lines
 
-SHOWN = 5
-
 
 class CandidatesPanel(Panel):
     """The alternatives of the token under the cursor, or of the newest one, with their probabilities."""
@@ -27,9 +25,10 @@ class CandidatesPanel(Panel):
             self.set_content(Content.styled("Esc, then ← → choose a token", "$faint"))
             self.border_subtitle = ""
             return
-        rows = [(token, logprob, text) for token, logprob, text in piece.top[:SHOWN]]
+        shown = max(1, self.content_size.height)
+        rows = [(token, logprob, text) for token, logprob, text in piece.top[:shown]]
         if all(token != piece.id for token, _, _ in rows):
-            rows = [*rows[: SHOWN - 1], (piece.id, piece.logprob, piece.text)]
+            rows = [*rows[: shown - 1], (piece.id, piece.logprob, piece.text)]
         self.set_content(lines([_row(piece, *row, width) for row in rows]))
         self.border_subtitle = f"{-piece.logprob / math.log(2):.1f} bits of surprise"
 

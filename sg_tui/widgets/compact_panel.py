@@ -1,4 +1,4 @@
-"""The panel of a small screen: two lines with speed, context, switches and settings."""
+"""The panel of a small screen: two lines with speed, context, switches, precision and settings."""
 
 from __future__ import annotations
 
@@ -7,13 +7,17 @@ from textual.content import Content
 from textual.message import Message
 
 from sg_tui.state import GenerationState
+from sg_tui.widgets import precision_row
 from sg_tui.widgets.optimizations_panel import NAMES, OptimizationsPanel, switches_text
 from sg_tui.widgets.panel import Panel, lines
 from sg_tui.widgets.speed_panel import milliseconds, strip
 
+PRECISIONS_AT = 2 * len(NAMES) + 2  # the column
+ROOMY = 70  # columns from which all precisions are shown
+
 
 class CompactPanel(Panel):
-    """Two lines; the switches can be clicked, and the rest of it opens the whole panel."""
+    """Two lines; switches and precisions can be clicked, and the rest of it opens the whole panel."""
 
     class Opened(Message):
         """The person wants to see the whole panel."""
@@ -29,8 +33,11 @@ class CompactPanel(Panel):
         if offset is None:
             return
         number = offset.x // 2
+        precision = precision_row.at(offset.x - PRECISIONS_AT, " ")
         if offset.y == 1 and number < len(NAMES):
             self.post_message(OptimizationsPanel.Flipped(NAMES[number]))
+        elif offset.y == 1 and precision and self.content_size.width >= ROOMY:
+            self.post_message(precision_row.PrecisionAsked(precision))
         else:
             self.post_message(self.Opened())
 
@@ -57,6 +64,7 @@ def _settings_line(state: GenerationState, width: int) -> Content:
     for number in range(len(NAMES)):
         pair = text[2 * number : 2 * number + 2]
         parts.append((pair, "$success" if pair[1] == "+" else "bold $warning"))
+    precisions = precision_row.choices(state, " ") if width >= ROOMY else Content(state.precision)
     settings = f"temp {sampling.temperature:g}  top-p {sampling.top_p:g}  seed {sampling.seed}"
-    gap = max(2, width - 2 * len(NAMES) - len(settings))
-    return Content.assemble(*parts, (" " * gap + settings, "$faint")).truncate(width)
+    gap = max(2, width - PRECISIONS_AT - precisions.cell_length - len(settings))
+    return Content.assemble(*parts, "  ", precisions, (" " * gap + settings, "$faint")).truncate(width)

@@ -21,7 +21,7 @@ QUIET = ("idle", "paused")
 
 
 class Header(Widget):
-    """One line; the views and the model's name can be clicked."""
+    """One line; the views, the model's name and its precision can be clicked."""
 
     DEFAULT_CSS = "Header { height: 1; dock: top; background: $panel; }"
     can_focus = False
@@ -61,10 +61,11 @@ class Header(Widget):
         right = Content.assemble(*tabs, (f"{phase:>{min(22, max(0, width - 62))}}  ", phase_style))
         left = Content.assemble((" sg-tui ", "bold $primary"), "  ", (model, "$foreground"))
         space = width - right.cell_length
-        if how and left.cell_length + len(how) + 5 < space:
+        named = left.cell_length
+        if how and named + len(how) + 5 < space:
             left = Content.assemble(left, ("  ·  ", "$faint"), (how, "$faint"))
         left = left.truncate(max(0, space - 2), ellipsis=True)
-        self._targets = [(9, left.cell_length, "choose_model")]
+        self._targets = [(9, min(named, left.cell_length), "choose_model"), (named, left.cell_length, "next_precision")]
         at = space
         for tab in MODES:
             cells = sum(len(text) for text, _ in _tab(*tab, mode, width))

@@ -1,4 +1,4 @@
-"""The seven switches, each with what it is worth as measured."""
+"""The switches, each with what it is worth as measured, and the precision of the weights."""
 
 from __future__ import annotations
 
@@ -7,25 +7,33 @@ from textual.binding import Binding
 from textual.content import Content
 from textual.message import Message
 
+from sg_core.messages import Metrics
 from sg_core.optimizations import Optimizations
+from sg_core.settings import PRECISIONS
 from sg_tui.effects import Effects
-from sg_tui.keys import SWITCH_LABELS
+from sg_tui.keys import ROW_SWITCHES, SWITCH_LABELS
 from sg_tui.state import GenerationState
+from sg_tui.widgets import precision_row
 from sg_tui.widgets.panel import Panel, lines
 
 NAMES = Optimizations.names()
+ROWS = len(NAMES) + 1  # the last one chooses the precision
+PRECISION_LABEL = "precision  "
+GAP = "  "
 CLEAR_RATIO = 1.25  # from here on a ratio says more than a difference
 ALIKE = 0.02  # relative difference below which two times are called alike
 
 
 class OptimizationsPanel(Panel, can_focus=True):
-    """A switch a line: its number flips it, or a click, or Enter on it."""
+    """A switch a line: its number flips it, or a click, or Enter on it. Below them the precision, chosen likewise."""
 
     TITLE = "optimizations"
     BINDINGS = [  # noqa: RUF012 (declared so by Textual)
         Binding("up", "move(-1)", "The switch above", show=False),
         Binding("down", "move(1)", "The switch below", show=False),
         Binding("enter,space", "flip", "Flip the switch", show=False),
+        Binding("left", "precision(-1)", "The precision before", show=False),
+        Binding("right", "precision(1)", "The next precision", show=False),
     ]
 
     class Flipped(Message):
@@ -43,29 +51,53 @@ class OptimizationsPanel(Panel, can_focus=True):
     def show(self, state: GenerationState) -> None:
         self._state = state
         optimizations, effects = state.optimizations, state.effects
-        rows = [self._line(number, name, optimizations, effects) for number, name in enumerate(NAMES)]
-        self.set_content(lines(rows))
+        rows = [self._line(number, name, optimizations, effects) for number, name in enumerate(ROW_SWITCHES)]
+        self.set_content(lines([*rows, self._lookup_line(state), self._precision_line(state)]))
         both = effects.between(Optimizations(), Optimizations.none())
         self.border_subtitle = f"all off {effect_text(*both)}" if both else ""
 
     def _line(self, number: int, name: str, optimizations: Optimizations, effects: Effects) -> Content:
-        on = getattr(optimizations, name)
-        chosen = self.has_focus and number == self._row
         measured = effects.of(optimizations, name)
+        on = getattr(optimizations, name)
+        words = f"off: {effect_text(*measured)}" if measured else ""
+        return self._switch(number, name, on, (words, "$faint" if on else "$foreground"))
+
+    def _lookup_line(self, state: GenerationState) -> Content:
+        on, room = state.optimizations.lookup, self.content_size.width - 23
+        words = drafts_text(state.metrics, room) if on else ""
+        return self._switch(len(ROW_SWITCHES), "lookup", on, (words, "$foreground"))
+
+    def _switch(self, number: int, name: str, on: bool, words: tuple[str, str]) -> Content:
         return Content.assemble(
-            ("▸" if chosen else " ", "$accent"),
+            self._pointer(number),
             (f"{number + 1} ", "bold $foreground" if on else "$faint"),
             (f"{SWITCH_LABELS[name]:<13}", "$foreground"),
             ("● on   " if on else "○ off  ", "bold $success" if on else "bold $warning"),
-            (f"off: {effect_text(*measured)}" if measured else "", "$foreground" if not on else "$faint"),
+            words,
         )
 
+    def _precision_line(self, state: GenerationState) -> Content:
+        return Content.assemble(
+            self._pointer(len(NAMES)), (PRECISION_LABEL, "$foreground"), precision_row.choices(state, GAP)
+        )
+
+    def _pointer(self, row: int) -> tuple[str, str]:
+        return ("▸" if self.has_focus and row == self._row else " ", "$accent")
+
     def action_move(self, by: int) -> None:
-        self._row = (self._row + by) % len(NAMES)
+        self._row = (self._row + by) % ROWS
         self._again()
 
     def action_flip(self) -> None:
-        self.post_message(self.Flipped(NAMES[self._row]))
+        if self._row < len(NAMES):
+            self.post_message(self.Flipped(NAMES[self._row]))
+        else:
+            self.action_precision(1)
+
+    def action_precision(self, by: int) -> None:
+        if self._state is not None and self._row == len(NAMES):
+            before = PRECISIONS.index(self._state.next_precision) - 1
+            self.post_message(precision_row.PrecisionAsked(PRECISIONS[(before + by) % len(PRECISIONS)]))
 
     def on_key(self, event: events.Key) -> None:
         if event.key.isdigit() and 1 <= int(event.key) <= len(NAMES):
@@ -74,9 +106,13 @@ class OptimizationsPanel(Panel, can_focus=True):
 
     def on_click(self, event: events.Click) -> None:
         offset = event.get_content_offset(self)
-        if offset is not None and offset.y < len(NAMES):
-            self._row = offset.y
+        if offset is None or offset.y >= ROWS:
+            return
+        self._row = offset.y
+        if offset.y < len(NAMES):
             self.post_message(self.Flipped(NAMES[offset.y]))
+        elif precision := precision_row.at(offset.x - 1 - len(PRECISION_LABEL), GAP):
+            self.post_message(precision_row.PrecisionAsked(precision))
 
     def on_focus(self) -> None:
         self._again()
@@ -100,6 +136,14 @@ def effect_text(on_ms: float, off_ms: float) -> str:
         return "no change"
     digits = 3 if abs(difference) < 0.1 else 2
     return f"{difference:+.{digits}f} ms".replace("-", "−")
+
+
+def drafts_text(metrics: Metrics | None, room: int) -> str:
+    """How many drafted tokens the text has kept: "43 of 75 drafts kept", in fewer words where there is no room."""
+    if metrics is None or not metrics.drafted:
+        return "no draft yet"
+    figures = f"{metrics.accepted:,} of {metrics.drafted:,}"
+    return next((words for words in (f"{figures} drafts kept", f"{figures} kept") if len(words) <= room), figures)
 
 
 def switches_text(optimizations: Optimizations) -> str:

@@ -1,4 +1,4 @@
-"""How fast it writes: ms per token, tokens per second, a strip of the newest tokens, the fill of the context."""
+"""How fast it writes: ms per token, tokens per second, a strip of the newest tokens; in the frame, the context."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from textual.content import Content
 
 from sg_core.messages import Metrics
 from sg_tui.state import GenerationState
-from sg_tui.widgets.panel import Panel, lines, meter
+from sg_tui.widgets.panel import Panel, lines
 
 LEVELS = "▁▂▃▄▅▆▇█"
 
@@ -29,10 +29,10 @@ class SpeedPanel(Panel):
                     headline(state.metrics, width),
                     _details(state.metrics, width),
                     Content.styled(strip(state.ms, width), "$primary"),
-                    context_line(state, width),
                 ]
             )
         )
+        self.border_subtitle = context_text(state)
 
 
 def headline(metrics: Metrics | None, width: int) -> Content:
@@ -59,16 +59,14 @@ def _details(metrics: Metrics | None, width: int) -> Content:
     return Content(gap).join(parts)
 
 
-def context_line(state: GenerationState, width: int) -> Content:
+def context_text(state: GenerationState) -> Content:
     """How many of the positions of the context are taken."""
     used = state.metrics.context_used if state.metrics else 0
     size = state.loaded.config.n_ctx if state.loaded else (state.metrics.context_size if state.metrics else 0)
-    figures = f" {used:,}/{size:,}" if size else " –"
+    figures = f"{used:,}/{size:,}" if size else "–"
     if state.moves:
         figures += f" moved {state.moves}×"
-    full, left = meter(used / size if size else 0.0, max(4, width - 8 - len(figures)))
-    tint = "$warning" if size and used > 0.9 * size else "$secondary"
-    return Content.assemble(("context ", "$faint"), (full, tint), (left, "$border"), (figures, "$faint"))
+    return Content.assemble("context ", (figures, "$warning" if size and used > 0.9 * size else ""))
 
 
 def milliseconds(value: float) -> str:

@@ -132,10 +132,8 @@ def test_of_several_that_wait_the_last_one_counts(driver: Driver, world: World) 
 
 
 def test_the_model_in_training_is_asked_in_the_same_precision(driver: Driver, world: World) -> None:
-    world.on_step = lambda trainer: (
-        driver.submit(Generate(1, "x", 2, from_training=True)) if not trainer.saves else None
-    )
     driver.finish(SetPrecision("int8"), Train(sample_every=0))
+    driver.finish(Generate(1, "x", 2, from_training=True))
     trained = world.trainers[0].model.sessions
     assert {session.precision for session in trained} == {"int8"}
     driver.finish(SetPrecision("f32"))

@@ -36,11 +36,13 @@ from sg_core.messages import (
     Metrics,
     PauseTraining,
     Phase,
+    PrecisionSet,
     ResumeTraining,
     Sample,
     Saved,
     SaveTraining,
     SetOptimizations,
+    SetPrecision,
     SetSampling,
     SetThreads,
     StopTraining,
@@ -52,6 +54,7 @@ from sg_core.messages import (
 )
 from sg_core.optimizations import Optimizations
 from sg_core.settings import PRESETS
+from sg_tui.keys import ROW_SWITCHES
 
 REPLY = (
     "What light is this that burns upon the hill?\n\nJULIET:\nThe lantern of the watch, and not the day;\n"
@@ -76,6 +79,7 @@ SWITCHED = {
     "layernorm": ("layernorm",),
     "unembedding": ("unembedding",),
 }
+SPEED = {"f32": 1.0, "bf16": 0.6, "int8": 0.4, "int4": 0.3}  # a token's time against f32's
 CONTEXT = 256
 Job = Literal["canned", "loading", "writing", "training"]
 
@@ -96,6 +100,7 @@ class ScriptedEngine:
         self.config = GPT2Config(vocab_size=1024, n_ctx=CONTEXT, n_layer=4, n_head=8, n_embd=256)
         self.optimizations = Optimizations()
         self.threads: int | None = None
+        self.precision = "f32"
         self.paused = False
         self._canned: dict[type, deque[list[Event]]] = {}
         self._jobs: dict[Job, Iterator[None]] = {}
@@ -173,6 +178,9 @@ class ScriptedEngine:
                 self._jobs["training"] = self._train(command)
             case SetOptimizations():
                 self.optimizations = command.optimizations
+            case SetPrecision():
+                self.precision = command.precision
+                self.emit(PrecisionSet(command.precision))
             case SetThreads():
                 self.threads = command.threads
             case SetSampling():
@@ -221,8 +229,8 @@ class ScriptedEngine:
             yield
         self.emit(Phase("loading", command.model))
         yield
-        self.model = command.model
-        self.emit(Loaded(command.model, self.config, command.precision, command.threads or 2), Phase("idle"))
+        self.model, self.precision = command.model, command.precision or self.precision
+        self.emit(Loaded(command.model, self.config, self.precision, command.threads or 2), Phase("idle"))
 
     def _write(self, command: Generate) -> Iterator[None]:
         reply = self.replies[command.sampling.seed % len(self.replies)]
@@ -253,10 +261,12 @@ class ScriptedEngine:
         logprob = -0.1 - (token_id % 7) / 4
         others = ((logprob - k, text) for k, text in enumerate((" the", " and", ",", "\n"), 1))
         top = ((token_id, logprob, piece), *((k, p, text) for k, (p, text) in enumerate(others)))
-        return Token(request, token_id, piece, logprob, top, sum(op_ms.values()), op_ms)
+        return Token(
+            request, token_id, piece, logprob, top, sum(op_ms.values()), op_ms, self.optimizations, self.precision
+        )
 
     def _op_ms(self, position: int) -> dict[str, float]:
-        op_ms = dict(OPERATIONS)
+        op_ms = {name: ms * SPEED[self.precision] for name, ms in OPERATIONS.items()}
         for switch, operations in SWITCHED.items():
             if not getattr(self.optimizations, switch):
                 op_ms |= {name: op_ms[name] * position for name in operations}
@@ -266,7 +276,7 @@ class ScriptedEngine:
         self._writing = (command.request, 0)
         self.emit(Phase("benchmarking"))
         settings = Optimizations.none()
-        for name in ("", *Optimizations.names()):
+        for name in ("", *ROW_SWITCHES):
             settings = settings.with_(name) if name else settings
             self.optimizations, kept = settings, self.optimizations
             ms = sum(self._op_ms(command.tokens).values())

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from sg_core.messages import Generate, Metrics, Phase, Token
+from sg_core.config import GPT2Config
+from sg_core.messages import Failed, Generate, Loaded, Metrics, Phase, PrecisionSet, Token
 from sg_core.optimizations import Optimizations
 from sg_tui.effects import Effects
 from sg_tui.state import GenerationState
-from sg_tui.widgets.optimizations_panel import effect_text, switches_text
+from sg_tui.widgets.optimizations_panel import drafts_text, effect_text, switches_text
 
 ON, OFF = Optimizations(), Optimizations().without("kv_cache")
 
@@ -67,11 +70,11 @@ def test_an_effect_in_words(on: float, off: float, text: str) -> None:
 
 
 def test_switches_in_one_line() -> None:
-    assert switches_text(ON.without("gelu")) == "1+2+3-4+5+6+7+"
+    assert switches_text(ON.without("gelu")) == "1+2+3-4+5+6+7+8-"
 
 
-def token(ms: float, request: int = 1) -> Token:
-    return Token(request, 1, "x", -1.0, (), ms, {"linear": ms})
+def token(ms: float, request: int = 1, optimizations: Optimizations = ON, precision: str = "f32") -> Token:
+    return Token(request, 1, "x", -1.0, (), ms, {"linear": ms}, optimizations, precision)
 
 
 def metrics(used: int) -> Metrics:
@@ -85,10 +88,60 @@ def test_the_first_token_after_a_change_is_not_counted() -> None:
         state.take(token(100.0 if number == 0 else 1.0))
         state.take(metrics(number + 1))
     state.switch(OFF)
+    state.take(token(1.0))  # written before the engine heard of it
     for number in range(20):
-        state.take(token(100.0 if number == 0 else 5.0))
+        state.take(token(100.0 if number == 0 else 5.0, optimizations=OFF))
         state.take(metrics(20 + number))
     assert state.effects.of(OFF, "kv_cache") == (1.0, 5.0)
+
+
+def test_precisions_are_kept_apart() -> None:
+    state = GenerationState()
+    state.take(Loaded("m", GPT2Config.gpt2(), "f32", 1))
+    state.asked(Generate(1, "x"))
+    for precision, on_ms in (("f32", 1.0), ("int8", 0.5)):
+        state.take(PrecisionSet(precision))
+        for optimizations, ms in ((ON, on_ms), (OFF, 5 * on_ms)):
+            for number in range(20):
+                state.take(token(ms, optimizations=optimizations, precision=precision))
+                state.take(metrics(number + 1))
+    assert state.effects.of(ON, "kv_cache") == (0.5, 2.5)
+    state.take(PrecisionSet("f32"))
+    assert state.effects.of(ON, "kv_cache") == (1.0, 5.0)
+
+
+def test_tokens_that_lookup_may_have_computed_are_not_counted() -> None:
+    state = GenerationState()
+    state.asked(Generate(1, "x"))
+    looked_up = ON.with_("lookup")
+    for optimizations, ms in ((ON, 1.0), (looked_up, 0.0), (OFF, 5.0), (OFF.with_("lookup"), 0.0)):
+        for number in range(20):
+            state.take(token(ms, optimizations=optimizations))
+            state.take(metrics(number + 1))
+    assert state.effects.of(ON, "kv_cache") == (1.0, 5.0)
+    assert state.effects.of(looked_up, "kv_cache") == (1.0, 5.0)  # what is known is still told
+
+
+def test_the_next_precision_is_the_one_after_the_last_that_was_asked_for() -> None:
+    state = GenerationState()
+    state.take(Loaded("m", GPT2Config.gpt2(), "int8", 1))
+    assert state.next_precision == "int4"
+    state.ask_precision("int4")
+    assert (state.precision, state.asked_precision, state.next_precision) == ("int8", "int4", "f32")
+    state.take(Failed("int4 does not fit", None, "SetPrecision"))
+    assert (state.precision, state.asked_precision, state.next_precision) == ("int8", "", "f32")
+    state.ask_precision("f32")
+    state.take(PrecisionSet("f32"))
+    assert (state.precision, state.asked_precision, state.next_precision) == ("f32", "", "bf16")
+
+
+@pytest.mark.parametrize(
+    ("room", "text"), [(20, "43 of 75 drafts kept"), (19, "43 of 75 kept"), (13, "43 of 75 kept"), (9, "43 of 75")]
+)
+def test_drafts_in_words(room: int, text: str) -> None:
+    figures = replace(metrics(3), drafted=75, accepted=43)
+    assert drafts_text(figures, room) == text
+    assert drafts_text(metrics(3), room) == drafts_text(None, room) == "no draft yet"
 
 
 def test_only_tokens_of_the_own_generation_count() -> None:
@@ -107,7 +160,7 @@ def test_the_mean_time_of_an_operation_is_of_tokens_with_the_present_switches() 
     assert state.average_op_ms() == {"linear": 2.0}
     state.switch(OFF)
     assert state.average_op_ms() == {"linear": 2.0}
-    state.take(token(9.0))
+    state.take(token(9.0, optimizations=OFF))
     assert state.average_op_ms() == {"linear": 9.0}
 
 

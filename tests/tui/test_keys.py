@@ -55,7 +55,7 @@ def test_help_tells_every_key_with_words() -> None:
         if not action.id.startswith("flip("):
             assert action.key_text in told
     assert all(words for _, rows in help_sections() for _, words in rows)
-    assert "Alt+1 … Alt+7" in told
+    assert "Alt+1 … Alt+8" in told
 
 
 def test_the_most_wanted_comes_first_in_the_footer() -> None:

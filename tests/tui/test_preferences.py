@@ -20,7 +20,7 @@ def test_without_a_file_the_usual_settings_hold(tmp_path: Path) -> None:
 
 def test_settings_come_back_as_they_were(tmp_path: Path) -> None:
     kept = Preferences(
-        "chat", "light", 'C:\\models\\"mine"', 77, Cast("LADY É", "漢"), Sampling(0.0, 40, 0.5, 0.1, 1.2, 3)
+        "chat", "light", 'C:\\models\\"mine"', 77, Cast("LADY É", "漢"), Sampling(0.0, 40, 0.5, 0.1, 1.2, 3), "int8"
     )
     preferences.write(tmp_path, kept)
     assert preferences.read(tmp_path) == (kept, "")
@@ -41,6 +41,7 @@ def test_any_model_name_survives(name: str) -> None:
         b"\xff\xfe",
         b'mode = "sing"',
         b"max_tokens = -3",
+        b'precision = "int2"',
         b"[sampling]\ntemperature = 'hot'",
         b"[sampling]\ntop_p = 1.5",
         b"chat = 3",

@@ -60,10 +60,10 @@ async def test_the_panel_folds_into_two_lines_and_opens_over_the_text() -> None:
     async with opened(engine, STANDARD) as (pilot, _, _):
         await send(pilot, "a")
         await write(pilot, engine, 5)
-        await see(pilot, "1+2+3+4+5+6+7+")
+        await see(pilot, "1+2+3+4+5+6+7+8-")
         assert "where the time goes" not in screen_text(pilot.app)
         await pilot.press("ctrl+t")
-        for words in ("where the time goes", "7 unembedding", "max tokens"):
+        for words in ("where the time goes", "8 lookup", "○ int4", "max tokens", "threads"):
             await see(pilot, words)
         await pilot.press("ctrl+t")
         await wait_until(pilot, lambda: "where the time goes" not in screen_text(pilot.app))
