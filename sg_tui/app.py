@@ -54,13 +54,7 @@ from sg_tui.theme import DARK, LIGHT
 from sg_tui.training_state import TrainingState
 
 MOST_THREADS = 256
-UNSTOPPABLE = (
-    "importing",
-    "compiling",
-    "loading",
-    "converting",
-    "downloading",
-)  # phases that leave nothing to be saved
+UNSTOPPABLE = ("importing", "compiling", "loading", "converting", "downloading")  # nothing is to be saved then
 PATIENT, HASTY = 0.5, 0.05  # seconds the engine has to end
 FLUSH_SECONDS = 1 / 20
 SLOW_SECONDS = 0.025  # a flush that costs more makes the next ones come later

@@ -262,9 +262,8 @@ def help_sections() -> list[tuple[str, list[tuple[str, str]]]]:
         rows: dict[str, str] = {}
         for action in actions(scope):
             if action.id.startswith("flip(") and "all" not in action.id:
-                rows[f"Alt+1 … Alt+{_LAST}" if scope == "write" else f"1 … {_LAST}"] = (
-                    "Switch an optimization on or off"
-                )
+                alt = "Alt+" if scope == "write" else ""
+                rows[f"{alt}1 … {alt}{_LAST}"] = "Switch an optimization on or off"
             else:
                 rows[action.key_text] = action.description
         if rows:

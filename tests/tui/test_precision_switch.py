@@ -102,7 +102,7 @@ async def test_what_was_asked_for_is_marked_until_it_is_there() -> None:
 
 async def test_a_precision_that_does_not_fit_is_told_and_passed_over_by_the_next_key() -> None:
     engine = ScriptedEngine()
-    async with opened(engine) as (pilot, app, _):
+    async with opened(engine) as (pilot, _, _):
         await pilot.press("alt+p", "alt+p")
         await see(pilot, "● int8")
         engine.script(SetPrecision, [Failed("int4 shares a scale [among] 32 weights", None, "SetPrecision")])
@@ -150,7 +150,7 @@ async def test_the_command_line_goes_before_what_is_remembered() -> None:
 
 async def test_the_precision_changes_in_every_view_and_in_no_dialog() -> None:
     engine = ScriptedEngine()
-    async with opened(engine) as (pilot, app, screen):
+    async with opened(engine) as (pilot, app, _):
         await pilot.press("f4")
         await wait_until(pilot, lambda: app.current_mode == "bench")
         await pilot.press("alt+p")
