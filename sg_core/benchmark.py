@@ -2,6 +2,7 @@
 
 A row is one greedy run from a prompt of one token. Its figure, `ms_per_token`, is the median of the times of the
 run's own tokens, choosing the token included; compiling and a few warm-up tokens come before and are not counted.
+With lookup tokens come in bursts, most of them free: the figure is then the mean.
 With a switch off a token costs more the longer the text is, so the median is the cost near the middle of the run,
 and `minimum` and `maximum` are mostly its two ends; `mean` is the time of the whole run by its tokens.
 """
@@ -86,8 +87,8 @@ class Timing:
 
     @property
     def ms_per_token(self) -> float:
-        """The median."""
-        return statistics.median(self.ms)
+        """The median; with lookup the mean."""
+        return self.mean if self.optimizations.lookup else statistics.median(self.ms)
 
     @property
     def mean(self) -> float:
@@ -106,7 +107,7 @@ class Timing:
 
     @property
     def tokens_per_second(self) -> float:
-        """At the median's pace."""
+        """At that pace."""
         return 1000.0 / self.ms_per_token
 
 
@@ -158,7 +159,7 @@ def _token_count(model: GPT2, tokens: int | None) -> int:
 class Measurement:
     """A row: a run, beside what the machine could do at best.
 
-    weight_bytes: read for each token; read_rate: the best bytes per second the machine reads with as many threads;
+    weight_bytes: read for each token in the precision of the run; read_rate: the best bytes per second the machine reads with as many threads;
     peak_bytes: the most memory the process held during the run.
     """
 
@@ -170,7 +171,7 @@ class Measurement:
 
     @property
     def gb_per_second(self) -> float:
-        """Weights read a second at the median's pace, in 1e9 bytes."""
+        """Weights read a second if each token reads them all, in 1e9 bytes."""
         return self.weight_bytes / self.timing.ms_per_token * 1e-6
 
     @property
@@ -203,6 +204,8 @@ class Benchmark:
         cancelled: Callable[[], bool] | None = None,
     ) -> Measurement | None:
         """As `time_tokens`, with the bound and the peak memory."""
+        from sg_core.quantize import bytes_read
+
         restart_peak_memory()
         timing = time_tokens(
             self.model, optimizations, tokens,
@@ -211,7 +214,8 @@ class Benchmark:
         if timing is None:
             return None
         peak = peak_memory()  # before the bandwidth takes memory of its own
-        return Measurement(self.model.name, timing, weight_bytes(self.model), self._read_rate(timing.threads), peak)
+        weights = bytes_read(self.model.config, precision)
+        return Measurement(self.model.name, timing, weights, self._read_rate(timing.threads), peak)
 
     def _read_rate(self, threads: int) -> float:
         """The best bytes per second so far; measured again when the last time is a while ago."""
@@ -222,12 +226,6 @@ class Benchmark:
             self._bandwidths.setdefault(threads, ReadBandwidth(threads)).measure()
             self._measured_at[threads] = now
         return self._bandwidths[threads].bytes_per_second
-
-
-def weight_bytes(model: GPT2) -> int:
-    """Bytes of weights that a token reads in f32: all of them, but of the position embeddings one row."""
-    unread = (model.config.n_ctx - 1) * model.config.n_embd
-    return 4 * (model.parameters.arena.size - unread)
 
 
 def peak_memory() -> int:

@@ -19,9 +19,9 @@ from sg_core.benchmark import (
 from sg_core.config import GPT2Config
 from sg_core.errors import SettingError
 from sg_core.optimizations import Optimizations
-from sg_core.settings import PRESETS
+from sg_core.settings import PRECISIONS, PRESETS
 from sg_tui.commands.interrupt import Interrupt
-from sg_tui.commands.options import DEFAULT_MODEL, add_json, add_threads, whole
+from sg_tui.commands.options import DEFAULT_MODEL, add_json, add_threads, add_with, names, whole
 from sg_tui.commands.output import DONE, Output
 from sg_tui.figures import duration
 
@@ -33,8 +33,9 @@ DESCRIPTION = """\
 Measure greedy decoding from a prompt of one token: by default one row with every optimization on. The figure of a row
 is the median of its tokens' times, choosing the token included, compiling and warming up not. With an optimization
 off a token costs more the longer the text is: the median is then the cost near the middle of the run, the minimum and
-maximum mostly its two ends. Beside each row stands the bound: the weights a token must read, at the best rate this
+maximum mostly its two ends; with lookup, whose tokens come in bursts, the figure is the mean. Beside each row stands the bound: the weights a token must read, at the best rate this
 machine reads memory with as many threads, measured in the same run. The peak memory is that of a row's run.
+--quality measures no time: it prints what each precision costs in perplexity on a validation text.
 """
 _SIZES = {
     "gpt2": GPT2Config.gpt2,
@@ -42,7 +43,7 @@ _SIZES = {
     "gpt2-large": GPT2Config.gpt2_large,
     "gpt2-xl": GPT2Config.gpt2_xl,
 }
-_HEADER = "1234567  ms/token      min      max   tok/s   GB/s  x bound  x faster  peak MB"
+_HEADER = "12345678 ms/token      min      max   tok/s   GB/s  x bound  x faster  peak MB"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -57,7 +58,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--tokens", type=whole(1), metavar="N",
         help=f"of a row (default: {TOKENS}, {TOKENS_OF_MANY} with --all, or as many as the context takes)",
     )  # fmt: skip
-    parser.add_argument("--precision", default="f32", metavar="P,...", help="of the weights (default: f32)")
+    parser.add_argument(
+        "--precision", metavar="P,...",
+        help=f"of the weights, several separated by commas: {', '.join(PRECISIONS)} "
+        f"(default: {PRECISIONS[0]}; with --quality all that fit the model)",
+    )  # fmt: skip
     add_threads(parser)
     rows = parser.add_mutually_exclusive_group()
     rows.add_argument(
@@ -65,23 +70,39 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="the original's table of optimizations, its five rows, and the eight rows of its later edition",
     )  # fmt: skip
     rows.add_argument("--all", action="store_true", help="all 128 combinations of optimizations")
+    add_with(rows)
+    rows.add_argument(
+        "--quality", action="store_true",
+        help="perplexity, and KL divergence from f32, in each precision; --tokens limits the text",
+    )  # fmt: skip
+    parser.add_argument(
+        "--data", default="tinyshakespeare", metavar="DATA",
+        help="the text of --quality, its last tenth: tinyshakespeare (default), python-docs, or a text file",
+    )  # fmt: skip
     add_json(parser)
 
 
 def run(args: argparse.Namespace, output: Output) -> int:
     """Measure and print the rows, each as soon as it is there."""
-    precisions = [name.strip() for name in args.precision.split(",") if name.strip()]
-    if not precisions:
+    precisions = names(args.precision or "")
+    if args.precision is not None and not precisions:
         raise SettingError("--precision names none; give f32, or several separated by commas")
     tables = _tables(args)
     model = _model(args, output)
+    from sg_core.quantize import check_precision
+
+    for precision in precisions:
+        check_precision(precision, model.config)  # said before anything is measured
+    if args.quality:
+        from sg_tui.commands.quality import run_quality
+
+        return run_quality(args, model, precisions, output)
+    precisions = precisions or [PRECISIONS[0]]
     tokens = args.tokens
     if tokens is None and args.all:
         tokens = min(TOKENS_OF_MANY, model.config.n_ctx)
-    for precision in precisions:
-        model.session(Optimizations(), precision, args.threads)  # a wrong name is said before anything is measured
     bench = _Bench(Benchmark(model), tokens, args.threads, args.json, output)
-    bench.compile()
+    bench.compile(precisions)
     bench.rows_to_measure = len(precisions) * len({rung.optimizations for _, rungs in tables for rung in rungs})
     with Interrupt() as bench.interrupt:
         for precision in precisions:
@@ -95,7 +116,7 @@ def _tables(args: argparse.Namespace) -> list[tuple[str, tuple[Rung, ...]]]:
         return [("original", original_ladder()), ("later edition", later_ladder())]
     if args.all:
         return [("all combinations", every_combination())]
-    return [("", (Rung("all", Optimizations()),))]
+    return [("", (Rung("all", Optimizations().with_(*names(args.with_))),))]
 
 
 def _model(args: argparse.Namespace, output: Output) -> GPT2:
@@ -131,12 +152,13 @@ class _Bench:
         self._measured: dict[tuple[str, Optimizations], Measurement] = {}
         self._began = 0.0
 
-    def compile(self) -> None:
+    def compile(self, precisions: list[str]) -> None:
         """Compile the kernels, and say how long that took."""
         from sg_core.compilation import warm_up
 
         began = time.perf_counter()
-        warm_up(progress=self._output.compiling)
+        for precision in precisions:
+            warm_up(progress=self._output.compiling, precision=precision)
         self._began = time.perf_counter()
         self._output.note(f"kernels were compiled or loaded in {self._began - began:.1f} s, which no figure contains")
 
@@ -164,8 +186,9 @@ class _Bench:
         )
         weights = f"{row.weight_bytes / 1e6:,.4g} MB of weights at {row.read_rate / 1e9:.1f} GB/s"
         self._output.line(f"bound {row.bound_ms:.3g} ms/token: {weights}, the best this machine reads")
-        names = (f"{number} {name}" for number, name in enumerate(Optimizations.names(), 1))
-        self._output.line(" ".join(names))
+        numbered = [f"{number} {name}" for number, name in enumerate(Optimizations.names(), 1)]
+        for part in (numbered[:4], numbered[4:]):
+            self._output.line(" ".join(part))
         self._output.line(_HEADER)
 
     def _row(self, rung: Rung, precision: str) -> Measurement:
@@ -193,7 +216,7 @@ class _Bench:
 
 
 def as_json(row: Measurement) -> dict[str, Any]:
-    """A row as --json prints it. ms_per_token is the median of the run's tokens, mean the run's time by its tokens."""
+    """A row as --json prints it. mean: the run's time by its tokens; ms_per_token: their median, with lookup the mean."""
     timing = row.timing
     return {
         "model": row.model,
@@ -222,4 +245,4 @@ def as_line(row: Measurement, faster: float) -> str:
     )
     times = "".join(f"{ms:9.3f}" for ms in (timing.minimum, timing.maximum))
     rates = f"{timing.tokens_per_second:8,.0f}{row.gb_per_second:7.1f}{row.ratio_to_bound:9.2f}{faster:10.2f}"
-    return f"{switches}{timing.ms_per_token:10.3f}{times}{rates}{row.peak_bytes / 1e6:9,.0f}"
+    return f"{switches}{timing.ms_per_token:9.3f}{times}{rates}{row.peak_bytes / 1e6:9,.0f}"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from sg_core.errors import DataError, SettingError
 from sg_core.optimizations import Optimizations
 from sg_core.sampling import Sampling
-from sg_tui.commands.options import add_json, add_model, add_threads, number, whole
+from sg_tui.commands.options import add_json, add_model, add_precision, add_threads, add_with, names, number, whole
 from sg_tui.commands.output import DONE, Output
 
 if TYPE_CHECKING:
@@ -22,7 +22,8 @@ DESCRIPTION = """\
 Continue PROMPT and print the continuation as it is written; the prompt is not repeated. Without PROMPT, or with -,
 the prompt is read from stdin, exactly as it is, its last line break too. An empty prompt begins a new text. On a
 terminal, control characters are shown as symbols; into a pipe or a file the text goes unchanged, as UTF-8. Figures
-go to stderr. The same seed gives the same text, with any number of threads and any optimizations.
+go to stderr. The same seed gives the same text, with any number of threads and any optimizations; another precision
+may change it. ms/token is the median, with lookup, whose tokens come in bursts, the mean.
 """
 
 
@@ -66,11 +67,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="of the draws (default: %(default)s)",
     )
     parser.add_argument("--stop", action="append", default=[], metavar="TEXT", help="end before TEXT; can be repeated")
-    parser.add_argument("--precision", default="f32", metavar="P", help="of the weights (default: %(default)s)")
+    add_precision(parser)
     add_threads(parser)
+    add_with(parser)
     parser.add_argument(
         "--without", default="", metavar="NAMES",
-        help=f"optimizations to switch off, separated by commas: {', '.join(Optimizations.names())}",
+        help=f"optimizations to switch off, separated by commas: {', '.join(Optimizations.names()[:-1])}",
     )  # fmt: skip
     add_json(parser)
 
@@ -79,7 +81,7 @@ def run(args: argparse.Namespace, output: Output) -> int:
     """Complete the prompt."""
     began = time.perf_counter()
     sampling = Sampling(args.temperature, args.top_k, args.top_p, args.min_p, args.repetition_penalty, args.seed)
-    optimizations = optimizations_without(args.without)
+    optimizations = chosen_optimizations(args.with_, args.without)
     if "" in args.stop:
         raise SettingError("--stop is empty; give the text to end before")
     prompt = _prompt(args.prompt)
@@ -116,9 +118,15 @@ def run(args: argparse.Namespace, output: Output) -> int:
     return DONE
 
 
-def optimizations_without(names: str) -> Optimizations:
-    """All optimizations but those named, separated by commas. Raises SettingError for an unknown one."""
-    return Optimizations().without(*(name.strip() for name in names.split(",") if name.strip()))
+def chosen_optimizations(on: str, off: str) -> Optimizations:
+    """The usual ones with some on and some off, their names separated by commas.
+
+    Raises SettingError for an unknown name, and for one that stands in both.
+    """
+    optimizations = Optimizations().with_(*names(on)).without(*names(off))
+    if both := sorted({*names(on)} & {*names(off)}):
+        raise SettingError(f"{both[0]} stands in --with and in --without; choose one")
+    return optimizations
 
 
 def _prompt(given: str | None) -> str:
@@ -152,24 +160,28 @@ def _session(args: argparse.Namespace, optimizations: Optimizations, output: Out
         names = ", ".join(damaged[:5])
         output.note(f"{args.model}: {len(damaged)} tensors hold NaN or infinite numbers, first {names}")
     session = model.session(optimizations, args.precision, args.threads)
-    warm_up(progress=output.compiling)
+    warm_up(progress=output.compiling, precision=session.precision)
     return session
 
 
 def _tell_end(as_json: bool, output: Output, session: Session, times: list[float], first_token_ms: float) -> None:
     """The summary: a last JSON line, or a line on stderr."""
-    median = statistics.median(times) if times else 0.0
+    lookup = session.optimizations.lookup
+    typical = (statistics.fmean if lookup else statistics.median)(times) if times else 0.0
+    drafted, accepted = session.lookup.drafted, session.lookup.accepted
     if as_json:
         output.json(
             {
                 "done": session.finish_reason,
                 "tokens": len(times),
-                "ms_per_token": median,
+                "ms_per_token": typical,
                 "first_token_ms": first_token_ms,
                 "prefill_ms": session.prefill_ms,
+                **({"drafted": drafted, "accepted": accepted} if lookup else {}),
             }
         )
     elif times:
-        pace = f"{median:.3g} ms/token, {1000 / median:,.0f} tokens/s"
+        pace = f"{typical:.3g} ms/token, {1000 / typical:,.0f} tokens/s ({'mean' if lookup else 'median'})"
+        drafts = f", {accepted:,} of {drafted:,} drafts kept" if lookup else ""
         start = f"first token after {first_token_ms:,.0f} ms, prompt {session.prefill_ms:,.1f} ms"
-        output.note(f"{len(times)} tokens, {pace} (median), {start}, ended by {session.finish_reason}")
+        output.note(f"{len(times)} tokens, {pace}{drafts}, {start}, ended by {session.finish_reason}")

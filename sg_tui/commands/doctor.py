@@ -121,7 +121,8 @@ def _kernels() -> str:
     from sg_core.compilation import cache_description, compiled
 
     state = "compiled" if compiled() else "not compiled yet (the first start does it)"
-    return f"{state}, {cache_description()}"
+    others = "compiled too" if compiled("int8") else "not yet (their first use does it)"
+    return f"{state}, for bf16, int8 and int4 {others}, {cache_description()}"
 
 
 def _terminal() -> str:

@@ -57,6 +57,24 @@ def add_model(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", metavar="M", default=DEFAULT_MODEL, help=MODEL_HELP)
 
 
+def add_precision(parser: argparse.ArgumentParser) -> None:
+    """--precision, of one session."""
+    parser.add_argument("--precision", metavar="P", default=PRECISIONS[0], help=PRECISION_HELP)
+
+
+def add_with(parser: argparse._ActionsContainer) -> None:
+    """--with, for what is off unless asked for; its value is `with_`."""
+    parser.add_argument(
+        "--with", dest="with_", default="", metavar="NAMES",
+        help="optimizations to switch on that are off as a rule: lookup (drafts from the text so far)",
+    )  # fmt: skip
+
+
+def names(text: str) -> list[str]:
+    """Names separated by commas."""
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
 def add_threads(parser: argparse.ArgumentParser) -> None:
     """--threads; the results do not depend on it."""
     parser.add_argument("--threads", type=whole(1, MOST_THREADS), metavar="N", help=THREADS_HELP)

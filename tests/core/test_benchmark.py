@@ -18,7 +18,6 @@ from sg_core.benchmark import (
     peak_memory,
     restart_peak_memory,
     time_tokens,
-    weight_bytes,
 )
 from sg_core.config import GPT2Config
 from sg_core.errors import SettingError
@@ -143,9 +142,26 @@ def test_figures_of_a_run() -> None:
     assert row.ratio_to_bound == pytest.approx(4 / 3)
 
 
-def test_a_token_reads_all_weights_but_the_other_positions(model: GPT2) -> None:
-    every = sum(array.nbytes for array in model.parameters.values())
-    assert weight_bytes(model) == every - model.parameters["wpe.weight"][1:].nbytes
+def test_with_lookup_the_figure_of_a_run_is_the_mean() -> None:
+    timing = Timing(Optimizations().with_("lookup"), "f32", 1, (8.0, 0.0, 0.0, 4.0))
+    assert (timing.ms_per_token, timing.tokens_per_second) == (3.0, pytest.approx(1000 / 3))
+
+
+@pytest.mark.parametrize(("precision", "bits"), [("f32", 32), ("bf16", 16), ("int8", 8 + 32 / 64), ("int4", 4 + 1)])
+def test_a_token_reads_the_weights_of_its_precision(
+    precision: str, bits: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Matrices in the precision, with a scale for 64 numbers in int8 and for 32 in int4; the rest in f32."""
+    monkeypatch.setattr(ReadBandwidth, "measure", lambda self: 1e9)
+    model = GPT2.random(GPT2Config(vocab_size=256, n_ctx=24, n_layer=2, n_head=2, n_embd=64))
+    row = Benchmark(model).measure(Optimizations(), 2, precision=precision)
+    assert row is not None
+    tensors = model.parameters.items()
+    matrices = sum(array.size for name, array in tensors if array.ndim == 2 and "wpe" not in name)
+    vectors = sum(array.size for _, array in tensors if array.ndim == 1)
+    rows_of_embeddings = 2 * 64
+    assert row.weight_bytes == matrices * bits / 8 + 4 * (vectors + rows_of_embeddings)
+    assert row.timing.precision == precision
 
 
 def test_the_bound_uses_the_threads_of_the_row(model: GPT2, monkeypatch: pytest.MonkeyPatch) -> None:

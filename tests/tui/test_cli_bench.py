@@ -45,7 +45,7 @@ def test_one_row_with_all_on(model: str, capsys: pytest.CaptureFixture[str], rat
     [row] = records(capsys, "bench", "--model", model, "--tokens", "5", "--threads", "2")
     assert list(row) == KEYS
     assert (row["model"], row["precision"], row["threads"], row["tokens"]) == (model, "f32", 2, 5)
-    assert switches(row) == "1111111"
+    assert switches(row) == "11111110"
     assert row["min"] <= row["ms_per_token"] <= row["max"]
     assert row["tokens_per_second"] == pytest.approx(1000 / row["ms_per_token"])
     assert row["ratio_to_bound"] == pytest.approx(row["ms_per_token"] / row["bound_ms"])
@@ -56,9 +56,9 @@ def test_the_ladder_is_two_tables(model: str, capsys: pytest.CaptureFixture[str]
     rows = records(capsys, "bench", "--model", model, "--tokens", "4", "--ladder")
     original = [row for row in rows if row["table"] == "original"]
     later = [row for row in rows if row["table"] == "later edition"]
-    assert [switches(row) for row in original] == ["0000000", "1101000", "1101100", "1111000", "1111100"]
+    assert [switches(row) for row in original] == ["00000000", "11010000", "11011000", "11110000", "11111000"]
     assert [switches(row) for row in later] == [
-        "0000000", "1000000", "1100000", "1110000", "1111000", "1111010", "1111011", "1111111",
+        "00000000", "10000000", "11000000", "11100000", "11110000", "11110100", "11110110", "11111110",
     ]  # fmt: skip
     assert original[0]["ms_per_token"] == later[0]["ms_per_token"]  # measured once
     for table in (original, later):
@@ -71,10 +71,27 @@ def test_the_ladder_for_people(model: str, capsys: pytest.CaptureFixture[str]) -
     out, err = capsys.readouterr()
     lines = out.splitlines()
     assert all(len(line) <= 80 for line in lines if line[:1] in "1.")
-    assert [line.split()[0] for line in lines if line.startswith((".", "1"))].count(".......") == 2
+    assert [line.split()[0] for line in lines if line.startswith((".", "1"))].count("........") == 2
     assert "1 kv_cache 2 linear" in out
     assert "at 10.0 GB/s" in out
     assert "which no figure contains" in err
+
+
+def test_several_precisions_have_a_bound_each(model: str, capsys: pytest.CaptureFixture[str], rate: float) -> None:
+    rows = records(capsys, "bench", "--random", "tiny", "--tokens", "3", "--precision", "f32,bf16, int8,int4")
+    assert [row["precision"] for row in rows] == ["f32", "bf16", "int8", "int4"]
+    f32, bf16, int8, int4 = (row["bound_ms"] for row in rows)
+    assert bf16 == pytest.approx(f32 / 2, rel=0.02)  # biases and norms stay float32
+    assert int8 == pytest.approx(f32 / 4, rel=0.07)
+    assert int4 == pytest.approx(f32 * 5 / 32, rel=0.07)
+    for row in rows:
+        assert row["gb_per_second"] == pytest.approx(row["bound_ms"] * rate / 1e9 / row["ms_per_token"])
+
+
+def test_lookup_is_measured_by_its_mean(capsys: pytest.CaptureFixture[str]) -> None:
+    [row] = records(capsys, "bench", "--random", "tiny", "--tokens", "40", "--with", "lookup")
+    assert switches(row) == "11111111"
+    assert row["ms_per_token"] == row["mean"]
 
 
 def test_all_combinations(capsys: pytest.CaptureFixture[str]) -> None:
@@ -92,6 +109,10 @@ def test_random_weights_need_no_download(capsys: pytest.CaptureFixture[str]) -> 
     [
         (("--precision", "f32,f64"), "precision is 'f64'"),
         (("--precision", ","), "--precision names none"),
+        (("--precision", "int4"), "n_embd is 16, not a multiple: choose int8"),
+        (("--with", "speed"), "'speed' is unknown; choose from kv_cache"),
+        (("--with", "lookup", "--ladder"), "not allowed with"),
+        (("--quality", "--all"), "not allowed with"),
         (("--tokens", "0"), "0 is not a whole number from 1"),
         (("--tokens", "49"), "tokens is 49; it must be a whole number from 1 to 48"),
         (("--all", "--ladder"), "not allowed with"),

@@ -77,6 +77,33 @@ def test_options_reach_the_session(
     assert session.model.name == model
     assert session.optimizations == Optimizations().without("kv_cache", "gelu")
     assert session.threads == 2
+    text_of(capsys, *COMPLETE, "--model", model, "--with", "lookup", "--without", "gelu", "--precision", "int8")
+    session = sessions[-1]
+    assert session.optimizations == Optimizations().without("gelu").with_("lookup")
+    assert session.precision == "int8"
+
+
+def test_lookup_changes_no_text_and_tells_its_drafts(model: str, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ("complete", "The lantern of the watch, the lantern of the", "--temperature", "0", "--model", model)
+    plain = text_of(capsys, *arguments, "--max-tokens", "20")
+    assert main([*arguments, "--max-tokens", "20", "--with", "lookup"]) == 0
+    out, err = capsys.readouterr()
+    assert out == plain
+    assert "tokens/s (mean)" in err
+    assert "drafts kept" in err
+    *lines, last = records(capsys, *arguments, "--max-tokens", "20", "--with", "lookup")
+    assert last["ms_per_token"] == pytest.approx(sum(line["ms"] for line in lines) / 20)
+    assert 0 <= last["accepted"] <= last["drafted"]
+
+
+@pytest.mark.parametrize("precision", ["f32", "int8"])
+def test_kernels_of_the_precision_are_compiled_before_the_text(
+    model: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, precision: str
+) -> None:
+    asked: list[Any] = []
+    monkeypatch.setattr("sg_core.compilation.warm_up", lambda **named: asked.append(named["precision"]))
+    text_of(capsys, *COMPLETE, "--model", model, "--precision", precision)
+    assert asked == [precision]
 
 
 @pytest.mark.parametrize("arguments", [("complete", "-"), ("complete",)])
@@ -123,8 +150,10 @@ def test_a_full_context_is_announced(model: str, capsys: pytest.CaptureFixture[s
         (2, ("--max-tokens", "many"), "'many' is not a whole number from 0"),
         (2, ("--threads", "0"), "0 is not a whole number from 1 to 256"),
         (2, ("--without", "kv_cache,speed"), "'speed' is unknown; choose from kv_cache, linear"),
+        (2, ("--with", "speed"), "'speed' is unknown; choose from kv_cache, linear"),
+        (2, ("--with", "lookup", "--without", "lookup"), "lookup stands in --with and in --without"),
         (2, ("--stop", ""), "--stop is empty"),
-        (2, ("--precision", "f64"), "precision is 'f64'; choose from f32"),
+        (2, ("--precision", "f64"), "precision is 'f64'; choose from f32, bf16, int8, int4"),
         (2, ("--nonsense",), "--nonsense"),
         (1, ("--model", "no/such"), "sg-tui models pull no/such"),
     ],
