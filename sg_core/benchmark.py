@@ -159,8 +159,8 @@ def _token_count(model: GPT2, tokens: int | None) -> int:
 class Measurement:
     """A row: a run, beside what the machine could do at best.
 
-    weight_bytes: read for each token in the precision of the run; read_rate: the best bytes per second the machine reads with as many threads;
-    peak_bytes: the most memory the process held during the run.
+    weight_bytes: read for each token in the precision of the run; read_rate: the best bytes per second the machine
+    reads with as many threads; peak_bytes: the most memory the process held during the run.
     """
 
     model: str
