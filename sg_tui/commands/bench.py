@@ -151,6 +151,7 @@ class _Bench:
         self._json = as_json
         self._output = output
         self._measured: dict[tuple[str, Optimizations], Measurement] = {}
+        self._first: dict[tuple[str, str], Measurement] = {}  # row of each table
         self._began = 0.0
 
     def compile(self, precisions: list[str]) -> None:
@@ -164,14 +165,12 @@ class _Bench:
         self._output.note(f"kernels were compiled or loaded in {self._began - began:.1f} s, which no figure contains")
 
     def table(self, title: str, rungs: tuple[Rung, ...], precision: str) -> None:
-        """Measure and print the rows of one table."""
-        first: Measurement | None = None
-        for rung in rungs:
+        """Measure and print the rows of one table; rows without a title are one table for all precisions."""
+        for number, rung in enumerate(rungs):
             row = self._row(rung, precision)
-            if first is None:
-                first = row
-                if not self._json:
-                    self._head(title, row)
+            if number == 0 and not self._json:
+                self._head(title, row)
+            first = self._first.setdefault((title, precision if title else ""), row)
             faster = first.timing.ms_per_token / row.timing.ms_per_token
             if self._json:
                 self._output.json(as_json(row) | ({"table": title, "speed_up": faster} if title else {}))
@@ -217,7 +216,7 @@ class _Bench:
 
 
 def as_json(row: Measurement) -> dict[str, Any]:
-    """A row as --json prints it. mean is the run's time by its tokens; ms_per_token their median, or with lookup that."""
+    """A row as --json prints it. mean: the run's time by its tokens; ms_per_token: the median, with lookup the mean."""
     timing = row.timing
     return {
         "model": row.model,

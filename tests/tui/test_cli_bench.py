@@ -88,6 +88,15 @@ def test_several_precisions_have_a_bound_each(model: str, capsys: pytest.Capture
         assert row["gb_per_second"] == pytest.approx(row["bound_ms"] * rate / 1e9 / row["ms_per_token"])
 
 
+def test_precisions_are_compared_with_the_first(model: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", "--model", model, "--tokens", "3", "--precision", "bf16,int8"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    (bf16, int8) = [line.split() for line in lines if line.startswith("1234567.")]
+    assert bf16[7] == "1.00"
+    assert float(int8[7]) == pytest.approx(float(bf16[1]) / float(int8[1]), rel=0.2)  # all are rounded
+    assert [line for line in lines if "MB of weights" in line]
+
+
 def test_lookup_is_measured_by_its_mean(capsys: pytest.CaptureFixture[str]) -> None:
     [row] = records(capsys, "bench", "--random", "tiny", "--tokens", "40", "--with", "lookup")
     assert switches(row) == "11111111"
