@@ -11,8 +11,8 @@ from sg_core.kernels.attention import attention_backward
 from sg_core.kernels.cross_entropy import cross_entropy_backward, cross_entropy_forward
 from sg_core.kernels.dropout import dropout, dropout_of
 from sg_core.kernels.embedding import embedding_backward
-from sg_core.kernels.gelu import gelu_backward
 from sg_core.kernels.formats import FLOAT32
+from sg_core.kernels.gelu import gelu_backward
 from sg_core.kernels.jit import entry, kernel
 from sg_core.kernels.layernorm import layernorm_backward_input, layernorm_backward_weight
 from sg_core.kernels.linear import linear_backward_input, linear_backward_weight, linear_forward

@@ -1,8 +1,8 @@
 """Weights as a session reads them: float32, bfloat16, 8 or 4 bits a number.
 
 Only the matrices that multiply (token embedding as unembedding, the projections) are stored anew; norms, biases and
-looked-up embeddings are read from the float32 parameters. int8: one scale for n_embd neighbours (or a whole part of them, at most 1,024), symmetric. int4: one
-scale for 32 neighbours, offset 8.
+looked-up embeddings are read from the float32 parameters. int8: symmetric, one scale for n_embd neighbours (or a whole
+part of them, at most 1,024). int4: one scale for 32 neighbours, offset 8.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from sg_core.kernels.products import K_BLOCK
 from sg_core.kernels.simd import LANES
 from sg_core.memory import require_memory
 from sg_core.parameters import FloatArray, Parameters
+from sg_core.settings import PRECISIONS as PRECISIONS
 
-PRECISIONS = ("f32", "bf16", "int8", "int4")
 _BITS = {"f32": 32, "bf16": 16, "int8": 8, "int4": 4}
 _STORED = {"f32": FLOAT32, "bf16": BFLOAT16, "int8": INT8, "int4": INT4}
 _PIECE = 1 << 20  # numbers converted at once: the float32 copies of a piece stay small
@@ -116,8 +116,7 @@ def to_int8(groups: FloatArray) -> tuple[npt.NDArray[np.int8], FloatArray]:
 def to_int4(groups: FloatArray) -> tuple[Bytes, FloatArray]:
     """(n, 32) numbers -> packed bytes (16 n,) and scales (n,); a number is worth (q - 8) * scale, q in 0..15.
 
-    The scale puts the number of largest size at -8; where its size rounds worse than an eighth less, the smaller
-    step is taken: the group's squared error decides.
+    Of several scales around that which puts the number of largest size at -8, the one with the least squared error.
     """
     places = np.arange(len(groups))
     extreme = groups[places, np.abs(groups).argmax(axis=1)]
@@ -132,4 +131,5 @@ def to_int4(groups: FloatArray) -> tuple[Bytes, FloatArray]:
         better = error < best_error
         best_error[better], best_scales[better], best[better] = error[better], scales[better], q[better]
     pairs = best.reshape(-1, 2, LANES)  # what one step of a dot reads: the low halves first
-    return (pairs[:, 0] | (pairs[:, 1] << 4)).reshape(-1), best_scales
+    packed: Bytes = (pairs[:, 0] | (pairs[:, 1] << 4)).astype(np.uint8).reshape(-1)
+    return packed, best_scales

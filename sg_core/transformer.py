@@ -18,7 +18,7 @@ from sg_core.kernels.jit import entry, kernel
 from sg_core.kernels.layernorm import layernorm_forward
 from sg_core.kernels.linear import linear_forward
 from sg_core.kernels.residual import residual_forward
-from sg_core.kernels.simd import ZERO, apart, nanoseconds
+from sg_core.kernels.simd import ZERO, apart, constants, nanoseconds
 from sg_core.kernels.team import barrier
 from sg_core.parameters import (
     FC_B,
@@ -42,13 +42,12 @@ from sg_core.parameters import (
 # Operations whose time is told apart; the sampler adds its own.
 OPERATIONS = ("embedding", "layernorm", "qkv", "attention", "linear", "gelu", "residual", "unembedding")
 EMBEDDING_TIME, LAYERNORM_TIME, QKV_TIME, ATTENTION_TIME, LINEAR_TIME, GELU_TIME, RESIDUAL_TIME, UNEMBEDDING_TIME = (
-    np.int64(number)
-    for number in range(8)  # not literals: see simd.ZERO
+    constants(8)
 )
 # Cells of `starts`: the first position each kind of operation computes.
 LAYERNORM, ATTENTION, LINEAR, GELU_START, RESIDUAL = range(5)
 # Sites of dropout in a block; each draws its own mask.
-ATTENTION_DROPOUT, PROJECTION_DROPOUT, MLP_DROPOUT = (np.int64(number) for number in range(3))
+ATTENTION_DROPOUT, PROJECTION_DROPOUT, MLP_DROPOUT = constants(3)
 
 
 @kernel

@@ -71,10 +71,12 @@ def _causal_softmax(scores: Any, s_stride: int, first: int, rows: int, columns: 
         scores[r * s_stride + seen : r * s_stride + columns] = _ZERO
 
 
-@kernel
-def padded(columns: int) -> int:
+def whole_vectors(columns: int) -> int:
     """`columns`, rounded up to whole vectors."""
     return (columns + LANES - 1) // LANES * LANES
+
+
+padded = kernel(whole_vectors)
 
 
 @kernel
@@ -150,12 +152,12 @@ def attention_cached(
 
 def forward_scratch(head_size: int, T: int) -> int:
     """float32 numbers of a thread's scratch in `attention_forward`."""
-    return (ROWS + head_size) * padded.py_func(T)
+    return (ROWS + head_size) * whole_vectors(T)
 
 
 def backward_scratch(head_size: int, T: int) -> int:
     """float32 numbers of a thread's scratch in `attention_backward`."""
-    return (3 * ROWS + 2 * head_size) * padded.py_func(T)
+    return (3 * ROWS + 2 * head_size) * whole_vectors(T)
 
 
 @kernel

@@ -10,17 +10,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from llvmlite import ir
 
-from sg_core.kernels.simd import F32, I32, LANES, VECTOR, i64, multiply_add, spread
+from sg_core.kernels.simd import F32, I32, LANES, VECTOR, constants, i64, multiply_add, spread
 
 _I8, _I16 = ir.IntType(8), ir.IntType(16)
 _WIDE_I32 = ir.VectorType(I32, LANES)
 INT4_GROUP = 32  # neighbouring weights of a row that share a scale
 
-# What `forward` is told; 64 bits, or Numba would compile a kernel once for each literal.
-FLOAT32, BFLOAT16, INT8, INT4 = (np.int64(number) for number in range(4))
+FLOAT32, BFLOAT16, INT8, INT4 = constants(4)  # what `forward` is told
 
 Values = list[Any]
 

@@ -20,8 +20,13 @@ _FEATURES = llvm.get_host_cpu_features()
 WIDE = bool(_FEATURES.get("avx512f", False))
 LANES = 16 if WIDE else 8  # float32 numbers a vector: one AVX-512 or AVX2 register (two of NEON)
 
-# Numba compiles a kernel once for each literal it is called with; for these once for all numbers.
-ZERO, ONE = np.int64(0), np.int64(1)
+
+def constants(count: int) -> tuple[Any, ...]:
+    """0, 1, ... for calls of kernels. Numba would compile a kernel once for each literal it is called with."""
+    return tuple(np.int64(number) for number in range(count))
+
+
+ZERO, ONE = constants(2)
 
 F32 = ir.FloatType()
 I64 = ir.IntType(64)

@@ -10,7 +10,6 @@ tile shape, row count or thread changes that order: results are bitwise the same
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from numba import types

@@ -81,6 +81,7 @@ def test_a_precision_is_switched_between_two_tokens_and_follows_the_weights(mode
         session.precision = precision
     assert session.precision == "int4"
     exact = [token.logprob for token in model.session().generate(PROMPT, 8, WARM)]
-    assert used[:2] == exact[:2] and used != exact
+    assert used[:2] == exact[:2]
+    assert used != exact
     with pytest.raises(SettingError, match="f32, bf16, int8, int4"):
         session.precision = "int2"
