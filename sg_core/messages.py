@@ -282,6 +282,16 @@ class Saved:
 
 
 @dataclass(frozen=True, slots=True)
+class Calibrated:
+    """The exported model's final norm is scaled; validation losses in nats a character, before and with the scale."""
+
+    step: int
+    scale: float
+    before: float
+    after: float
+
+
+@dataclass(frozen=True, slots=True)
 class Exported:
     """The trained model, in Hugging Face layout, is in `folder`: `Load(folder)` opens it."""
 
@@ -339,6 +349,7 @@ Event = (
     | Evaluated
     | Sample
     | Saved
+    | Calibrated
     | Exported
     | TrainingEnded
     | BenchRow

@@ -73,7 +73,9 @@ PRESETS: dict[str, Preset] = {
     ),
     "tinyshakespeare": Preset(
         GPT2Config(vocab_size=1024, n_ctx=128, n_layer=4, n_head=4, n_embd=256),
-        TrainingConfig(steps=11000, batch_size=8, context=128, dropout=0.3, evaluate_every=500, save_every=500, seed=1),
+        TrainingConfig(
+            steps=20000, batch_size=8, context=128, dropout=0.35, evaluate_every=500, save_every=500, seed=1
+        ),
         "3.5 M parameters: the shipped model",
     ),
 }

@@ -120,23 +120,28 @@ class Trainer:
 
     def evaluate(self, cancelled: Callable[[], bool] | None = None) -> Evaluation:
         """Loss on all validation tokens, in windows of the context without overlap. nan when cancelled."""
-        windows = self.dataset.validation_windows(self.config.context)
-        total, count = 0.0, 0
-        for first in range(0, len(windows), _VALIDATION_BATCH):
-            group = windows[first : first + _VALIDATION_BATCH]
-            if cancelled is not None and cancelled():
-                return Evaluation(self.step_count, math.nan, math.nan)
-            for length in sorted({len(inputs) for inputs, _ in group}, reverse=True):
-                same = [window for window in group if len(window[0]) == length]
-                inputs = np.ascontiguousarray([window[0] for window in same], np.int32)
-                targets = np.ascontiguousarray([window[1] for window in same], np.int32)
-                total += float(self._validation_pass(inputs.shape).losses(inputs, targets).sum())
-                count += inputs.size
+        total = self.validation_nats(cancelled)
+        count = len(self.dataset.validation_ids) - 1
         result = Evaluation(self.step_count, total / count, total / self.dataset.validation_chars)
         if result.val_loss < self.best_val_loss:
             self.best_val_loss = result.val_loss
             self._best_step = self.step_count
         return result
+
+    def validation_nats(self, cancelled: Callable[[], bool] | None = None) -> float:
+        """Total nats of the validation tokens, in windows of the context without overlap. nan when cancelled."""
+        windows = self.dataset.validation_windows(self.config.context)
+        total = 0.0
+        for first in range(0, len(windows), _VALIDATION_BATCH):
+            group = windows[first : first + _VALIDATION_BATCH]
+            if cancelled is not None and cancelled():
+                return math.nan
+            for length in sorted({len(inputs) for inputs, _ in group}, reverse=True):
+                same = [window for window in group if len(window[0]) == length]
+                inputs = np.ascontiguousarray([window[0] for window in same], np.int32)
+                targets = np.ascontiguousarray([window[1] for window in same], np.int32)
+                total += float(self._validation_pass(inputs.shape).losses(inputs, targets).sum())
+        return total
 
     def _validation_pass(self, shape: tuple[int, ...]) -> BatchPass:
         B, T = shape

@@ -81,6 +81,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         default="F32",
         help="numbers of the model in OUT/model",
     )
+    parser.add_argument(
+        "--calibrate",
+        action="store_true",
+        help="scale the final norm of the model in OUT/model for the lowest validation loss",
+    )
     add_threads(parser)
     add_json(parser)
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from sg_core.engine_outbox import Outbox
 from sg_core.engine_training import SAVE_ADVICE, TrainingRun
 from sg_core.messages import (
+    Calibrated,
     Evaluated,
     Event,
     Exported,
@@ -50,7 +51,7 @@ def train(trainer: Trainer, folder: Path, args: argparse.Namespace, output: Outp
             training.stopping = training.stopping or interrupt.asked
             return training.stopping
 
-        training = TrainingRun(command, trainer, folder, outbox, interlude, args.export_dtype)
+        training = TrainingRun(command, trainer, folder, outbox, interlude, args.export_dtype, args.calibrate)
         report = _Report(trainer, output, args.json)
         training.tell_start()
         while not training.ended:
@@ -105,9 +106,14 @@ class _Report:
                 self._tell({"step": step, "sample": text}, f"--- sample at step {step}\n{text}\n---")
             case Saved(step=step, folder=folder) | Exported(step=step, folder=folder):
                 self.saved(step, folder)
+            case Calibrated(step=step, scale=scale, before=before, after=after):
+                self._tell(
+                    {"step": step, "calibrated": scale, "before": before, "val_loss_per_char": after},
+                    f"calibrated: final norm x {scale:.3f}, validation {before:.4f} -> {after:.4f} a character",
+                )
             case TrainingStarted():
                 self._started(event)
-            case Phase(name=name) if name in ("evaluating", "saving"):
+            case Phase(name=name) if name in ("evaluating", "saving", "calibrating"):
                 self._output.progress(name)
             case Notice(text=text):
                 self._output.note(text)

@@ -144,4 +144,4 @@ def test_the_shipped_model_loses_next_to_nothing(precision: str, most: float, el
 def test_the_shipped_model_is_as_good_as_its_card_says() -> None:
     own, rows = shipped()
     if own:
-        assert rows["f32"].nats_per_char == pytest.approx(1.491, abs=0.05)  # on a quarter of the text
+        assert rows["f32"].nats_per_char == pytest.approx(1.454, abs=0.05)  # on a quarter of the text

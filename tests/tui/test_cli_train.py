@@ -7,10 +7,12 @@ import signal
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from cli_support import TEXT, exit_code, failure, make_model, records, start
 
 from sg_core.errors import CheckpointError
+from sg_core.model import GPT2
 from sg_core.training import Trainer
 from sg_tui.cli import main
 
@@ -51,6 +53,17 @@ def test_a_run_tells_steps_validations_samples_and_what_it_saved(
 
     assert main(["complete", "The", "--model", str(run / "model"), "--max-tokens", "5"]) == 0
     assert capsys.readouterr().out
+
+
+def test_the_exported_model_is_calibrated_if_asked(
+    train: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = records(capsys, *train, "--out", str(tmp_path / "run"), "--calibrate")
+    [found] = [row for row in rows if "calibrated" in row]
+    assert found["val_loss_per_char"] <= found["before"]
+    exported = GPT2.from_pretrained(tmp_path / "run" / "model").parameters["ln_f.weight"]
+    trained = Trainer.resume(tmp_path / "run").model.parameters["ln_f.weight"]
+    assert np.allclose(exported, trained * np.float32(found["calibrated"]), rtol=1e-6, atol=0)
 
 
 def test_a_run_for_people(train: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
