@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -51,7 +52,7 @@ class TrainingRun:
         outbox: Outbox,
         interlude: Callable[[], bool],
         export_dtype: str = "F32",
-        calibrated: bool = False,
+        calibrate: bool = False,
     ) -> None:
         self.trainer = trainer
         self.folder = folder
@@ -67,7 +68,7 @@ class TrainingRun:
         self._outbox = outbox
         self._interlude = interlude
         self._export_dtype = export_dtype
-        self._calibrated = calibrated
+        self._wants_calibration = calibrate
         # what is due after a step is done again after a resume: a kill may have come in between
         self._follow_up = bool(command.resume) and trainer.step_count > 0 and self._something_due
 
@@ -263,28 +264,26 @@ class TrainingRun:
         """Put the model, as any program of the field reads it, beside the checkpoints."""
         if self.folder is None or self._unsaved:
             return
-        from sg_core.calibration import final_norm_scaled
-
-        folder, model = self.folder / "model", self.trainer.model
+        folder = self.folder / "model"
         try:
-            with final_norm_scaled(model.parameters, self._calibrate() if self._calibrated else 1.0):
-                model.save_pretrained(folder, self._export_dtype)
+            with self._calibrated() if self._wants_calibration else nullcontext():
+                self.trainer.model.save_pretrained(folder, self._export_dtype)
         except Exception as error:  # the checkpoint holds everything
             self._outbox.emit(Notice(f"the model was not exported: {readable(error)}"))
         else:
             self._outbox.emit(Exported(self.trainer.step_count, str(folder)))
 
-    def _calibrate(self) -> float:
-        """The scale of the exported model's final norm; 1 when the search was stopped."""
-        from sg_core.calibration import calibrate
+    def _calibrated(self) -> AbstractContextManager[None]:
+        """Within, the weights are calibrated; they stay as they are when the search is stopped."""
+        from sg_core.calibration import calibrate, final_norm_scaled
 
         self._outbox.phase("calibrating")
         found = calibrate(self.trainer, cancelled=self._interlude)
         if found is None:
             self._outbox.emit(Notice("calibrating was stopped: the exported model is the trained one as it is"))
-            return 1.0
+            return nullcontext()
         self._outbox.emit(Calibrated(self.trainer.step_count, found.scale, found.before, found.after))
-        return found.scale
+        return final_norm_scaled(self.trainer.model.parameters, found.scale)
 
     def _tell_end(self) -> None:
         self._export()

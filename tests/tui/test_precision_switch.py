@@ -175,7 +175,9 @@ async def test_lookup_is_switch_8_and_tells_how_many_drafts_came_true() -> None:
         await see(pilot, "8 lookup       ● on   no draft yet")
         engine.emit(replace(metrics(app.generation.request, [1.0], 3, 9), drafted=75, accepted=43))
         await see(pilot, "8 lookup       ● on   43 of 75 drafts kept")
-        await pilot.press("escape", "escape", "8")
+        await pilot.press("escape")
+        await see(pilot, "stopped")
+        await pilot.press("escape", "8")
         await see(pilot, "8 lookup       ○ off")
 
 
