@@ -205,7 +205,10 @@ class Benchmark:
     ) -> Measurement | None:
         """As `time_tokens`, with the bound and the peak memory."""
         from sg_core.quantize import bytes_read
+        from sg_core.session import default_threads
 
+        # once before and once after the row: other programs come and go
+        self._read_rate(threads or default_threads(self.model.parameters.arena.nbytes))
         restart_peak_memory()
         timing = time_tokens(
             self.model, optimizations, tokens,
