@@ -28,7 +28,7 @@ class Lookup:
         self.accepted = 0
         self._seen: list[int] = []
         self._places: dict[tuple[int, ...], int] = {}  # n-gram -> the place after its newest occurrence
-        self._confidence = 0.5
+        self._confidence = 0.6
         self._waited = 0
 
     def draft(self, ids: Sequence[int], most: int) -> list[int]:
@@ -40,8 +40,11 @@ class Lookup:
         if self._confidence < _DOUBT and self._waited < _PROBE:
             return []
         self._waited = 0
-        length = 2 if self._confidence < 0.5 else 4 if self._confidence < 0.8 else MOST
-        return list(ids[place : place + min(length, most)])
+        length = 2 if self._confidence < 0.5 else 4 if self._confidence < 0.75 else MOST
+        text = list(ids)
+        for step in range(min(length, most)):
+            text.append(text[place + step])  # a short loop goes on through the draft itself
+        return text[len(ids) :]
 
     def learn(self, drafted: int, accepted: int) -> None:
         """Tell how many tokens of a draft the model would have chosen itself."""
