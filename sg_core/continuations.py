@@ -95,6 +95,7 @@ def _steps(
         began = time.perf_counter_ns()
         if caches is None:
             rows = np.repeat(session.decode(), len(lines), axis=0)
+            began -= session.advance_ns
             caches = _Caches(session, len(lines), len(prompt) + max_tokens)
         else:
             rows = caches.decode([line.ids[-1] for line in lines])

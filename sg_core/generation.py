@@ -33,8 +33,9 @@ class Token:
 
     text: safe to concatenate: bytes of an unfinished UTF-8 character, or of what may become a stop string, wait for a
     later token. logprob: natural log of the model's own probability, before temperature and filters. top: the
-    likeliest (id, logprob). ms: computing and choosing it; op_ms: {operation: ms}, in order. context_moved: > 0 when
-    the context was full just before this token, and only that many tokens were kept.
+    likeliest (id, logprob). ms: computing and choosing it; the first after a prompt has its share of the pass that
+    computed both. op_ms: {operation: ms}, in order. context_moved: > 0 when the context was full just before this
+    token, and only that many tokens were kept.
     """
 
     id: int
@@ -160,12 +161,12 @@ def _tokens(
             return
         began = time.perf_counter_ns()
         logits = ahead.logits(left)
-        computed = time.perf_counter_ns()
+        computed = time.perf_counter_ns() + session.advance_ns
         choice = writer.choose(logits, session.sampling, session.ids, place, count == max_tokens)
         session.ids.append(choice.id)
         ahead.chosen(choice.id)
         place += 1
-        now = time.perf_counter_ns()
+        now = time.perf_counter_ns() + session.advance_ns
         if choice.finished:
             session.finish_reason = choice.finished
         yield token(choice, session.times, computed - began, now - computed, moved)

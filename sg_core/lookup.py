@@ -26,14 +26,14 @@ class Lookup:
     def __init__(self) -> None:
         self.drafted = 0
         self.accepted = 0
-        self._seen: list[int] = []
+        self._entered = 0  # tokens of the text whose n-grams are in `_places`
         self._places: dict[tuple[int, ...], int] = {}  # n-gram -> the place after its newest occurrence
         self._confidence = 0.6
         self._waited = 0
 
     def draft(self, ids: Sequence[int], most: int) -> list[int]:
-        """Up to `most` tokens that may follow `ids`."""
-        place = self._find(list(ids))
+        """Up to `most` tokens that may follow `ids`, the text of the last call with more at its end."""
+        place = self._find(ids)
         if place is None:
             return []
         self._waited += 1
@@ -41,10 +41,17 @@ class Lookup:
             return []
         self._waited = 0
         length = 2 if self._confidence < 0.5 else 4 if self._confidence < 0.75 else MOST
-        text = list(ids)
-        for step in range(min(length, most)):
-            text.append(text[place + step])  # a short loop goes on through the draft itself
-        return text[len(ids) :]
+        draft: list[int] = []
+        for source in range(place, place + min(length, most)):
+            # a short loop goes on through the draft itself
+            draft.append(ids[source] if source < len(ids) else draft[source - len(ids)])
+        return draft
+
+    def forget(self, count: int) -> None:
+        """Only the first `count` tokens are the text still."""
+        if count < self._entered:
+            self._entered = 0
+            self._places.clear()
 
     def learn(self, drafted: int, accepted: int) -> None:
         """Tell how many tokens of a draft the model would have chosen itself."""
@@ -52,16 +59,13 @@ class Lookup:
         self.accepted += accepted
         self._confidence += _LEARNING * (accepted / drafted - self._confidence)
 
-    def _find(self, ids: list[int]) -> int | None:
+    def _find(self, ids: Sequence[int]) -> int | None:
         """The place after the newest earlier occurrence of the last n-gram of `ids`; the n-grams are then entered."""
-        if ids[: len(self._seen)] != self._seen:
-            self._seen = []
-            self._places.clear()
-        for end in range(max(_NGRAM, len(self._seen) + 1), len(ids)):
+        count = len(ids)
+        for end in range(max(_NGRAM, self._entered + 1), count):
             self._places[tuple(ids[end - _NGRAM : end])] = end
-        place = self._places.get(tuple(ids[-_NGRAM:])) if len(ids) >= _NGRAM else None
-        self._seen = ids[:-1]  # the last n-gram is entered when something follows it
-        return place
+        self._entered = max(0, count - 1)  # the last n-gram is entered when something follows it
+        return self._places.get(tuple(ids[-_NGRAM:]))
 
 
 class Ahead:
@@ -72,18 +76,17 @@ class Ahead:
         self._draft: list[int] = []
         self._rows: FloatArray | None = None
         self._used = 0  # rows that have become tokens
-        self._text: list[int] = []
         self._setting: tuple[object, ...] = ()
 
     def logits(self, left: int) -> FloatArray:
         """(V,) for the next token; `left`: how many more may follow it."""
         session = self._session
-        setting = (session.optimizations, session.precision, session.model.version)
-        if self._rows is not None and setting == self._setting and session.ids == self._text:
+        setting = (session.optimizations, session.precision, session.model.version, session.edits)
+        if self._rows is not None and setting == self._setting:
             session.times.fill(0)  # this token costs nothing but its choice
         else:
             self._close()
-            lookup = session.optimizations.lookup and left > 0
+            lookup = session.optimizations.lookup and left > 0 and not session.ready
             self._draft = session.lookup.draft(session.ids, left) if lookup else []
             self._rows, self._used, self._setting = session.decode(self._draft), 0, setting
         row: FloatArray = self._rows[self._used]
@@ -94,7 +97,6 @@ class Ahead:
         if self._used < len(self._draft) and self._draft[self._used] == id:
             self._used += 1
             self._session.accept()
-            self._text = list(self._session.ids)
         else:
             self._close()
 

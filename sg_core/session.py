@@ -64,11 +64,14 @@ class Session:
         self.prefill_ms = 0.0
         self.finish_reason = ""
         self.ids: list[int] = []
+        self.edits = 0  # rises when ids change otherwise than by a token at the end
         self._computed = 0  # positions whose keys and values stand in the cache
         self._kept = 0  # positions whose activations are kept
+        self._ready = 0  # > 0: logits of the last position stand ready, from a pass of so many rows
+        self.advance_ns = 0  # the last position's share of such a pass
         self.cache = KVCache(model.config, 0)
         self._chunk = min(self.context_size, _chunk(model.parameters.arena.size))
-        self._shared = Activations(model.config, max(self._chunk, _LEAST_CHUNK), kept=False)
+        self._shared = Activations(model.config, _LEAST_CHUNK, kept=False)
         self._activations = self._shared
         self.lookup = Lookup()
         self._logits = aligned(1, model.config.vocab_size)
@@ -145,8 +148,8 @@ class Session:
         if isinstance(n, bool) or not isinstance(n, int) or not 0 <= n <= len(self.ids):
             raise SettingError(f"rewind to {n!r} is not possible; the session holds {len(self.ids)} tokens")
         del self.ids[n:]
-        self._computed = min(self._computed, n)
-        self._kept = min(self._kept, n)
+        self.lookup.forget(n)
+        self._forget(min(self._computed, n), min(self._kept, n))
 
     def start(self, ids: Sequence[int]) -> None:
         """Take `ids` as the text so far, keeping the cache of the part that is the same."""
@@ -164,7 +167,12 @@ class Session:
     def drop_all_but(self, count: int) -> None:
         """Forget all but the newest `count` tokens. Positions are absolute, so what stays must be computed again."""
         self.ids = self.ids[-count:]
-        self._computed = self._kept = 0
+        self.lookup.forget(0)
+        self._forget(0, 0)
+
+    def _forget(self, computed: int, kept: int) -> None:
+        self._computed, self._kept, self._ready = computed, kept, 0
+        self.edits += 1
 
     def reserve(self, positions: int) -> None:
         """Make room for this many positions, up to the context size; the cache keeps its content."""
@@ -180,24 +188,44 @@ class Session:
         self._scratch = aligned(self.threads, ROWS * max(1, capacity))
 
     def prefill(self, progress: Callable[[int, int], None] | None, cancelled: Callable[[], bool] | None) -> bool:
-        """Compute every position but the last; False when it was cancelled."""
+        """Compute what comes before the last position, and that one with it where it costs no pass of its own.
+
+        Returns False when it was cancelled.
+        """
         self._choose_activations()
-        last = len(self.ids) - 1
-        began = time.perf_counter()
-        first = min(self._computed, self._kept) if self._activations.kept else self._computed
-        if first >= last:
+        self.advance_ns = 0
+        kept = self._activations.kept
+        first, last = min(self._computed, self._kept) if kept else self._computed, len(self.ids)
+        if first >= last - 1:
             return True
+        if kept:
+            last -= 1
+        elif self._shared.rows < min(self._chunk, last - first):
+            self._activations = self._shared = Activations(self.model.config, self._chunk, kept=False)
         for start in range(first, last, self._chunk):
             if cancelled is not None and cancelled():
                 return False
+            began = time.perf_counter_ns()
             stop = min(start + self._chunk, last)
+            rows = stop - start
+            ready = rows if stop == len(self.ids) else 0
             self._starts.fill(start)
-            self._compute(self.ids[start:stop], stop, (0, 0))
+            self.times.fill(0)
+            self._compute(self.ids[start:stop], stop, (rows - 1, rows) if ready else (0, 0))
             self._hold(stop)
+            self._ready = ready
+            took = time.perf_counter_ns() - began
+            if ready:
+                self.advance_ns = took // ready
+            self.prefill_ms += (took - self.advance_ns) * 1e-6
             if progress is not None:
                 progress(stop - first, last - first)
-        self.prefill_ms += (time.perf_counter() - began) * 1e3
         return True
+
+    @property
+    def ready(self) -> bool:
+        """Whether the last position has been computed with those before it: `decode` then costs nothing."""
+        return self._ready > 0
 
     def decode(self, draft: Sequence[int] = ()) -> FloatArray:
         """Compute the last position, and those of a draft that may follow.
@@ -205,6 +233,10 @@ class Session:
         Returns their logits (1 + len(draft), V), valid until the next call. The draft is no part of the text: `accept`
         tells that its first token has become one.
         """
+        ready, self._ready = self._ready, 0
+        if ready and not draft:
+            self.times //= ready
+            return self._logits[:1]
         on = self.optimizations
         new = len(self.ids) - 1
         stop = len(self.ids) + len(draft)

@@ -42,13 +42,16 @@ def scatter_keys_values(
     """
     C = heads * head_size
     for h in range(share_start(heads, thread, threads), share_start(heads, thread + 1, threads)):
+        first = C + h * head_size
         for t in range(start, stop):
-            row = qkv[t - base]
-            key = row[C + h * head_size : C + (h + 1) * head_size]
-            column = keys[h, :, t]
+            values[h, t, :] = qkv[t - base, first + C : first + C + head_size]
+        for t in range(start, stop, LANES):
+            # a vector of positions at a time: each line of the cache is written once, whole
+            count = min(LANES, stop - t)
+            rows = qkv[t - base : t - base + count]
             for j in range(head_size):
-                column[j] = key[j]
-            values[h, t, :] = row[2 * C + h * head_size : 2 * C + (h + 1) * head_size]
+                for i in range(count):
+                    keys[h, j, t + i] = rows[i, first + j]
 
 
 @kernel

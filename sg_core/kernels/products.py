@@ -27,8 +27,8 @@ _SUM_BLOCK = 256  # terms of an outer product added before the next panel: the p
 
 
 _FLOAT32, *_REDUCED = FORMATS
-_dot_full = dot_tile(DOT_ROWS, DOT_COLUMNS, _FLOAT32)
-_dot_row = dot_tile(1, DOT_COLUMNS, _FLOAT32)
+_dot_full = dot_tile(DOT_ROWS, DOT_COLUMNS, _FLOAT32, adjacent=True)
+_dot_row = dot_tile(1, DOT_COLUMNS, _FLOAT32, adjacent=True)
 _dot_single = dot_tile(1, 1, _FLOAT32)
 
 

@@ -61,7 +61,7 @@ def spread(builder: Any, scalar: Any) -> Any:
 
 
 def multiply_add(builder: Any, kind: Any) -> Any:
-    name = "llvm.fmuladd.f32" if kind == F32 else f"llvm.fmuladd.v{LANES}f32"
+    name = "llvm.fmuladd.f32" if kind == F32 else f"llvm.fmuladd.v{kind.count}f32"
     return cgutils.get_or_insert_function(builder.module, ir.FunctionType(kind, [kind] * 3), name)
 
 
@@ -102,17 +102,19 @@ def sums_of_lanes(builder: Any, vectors: list[Any]) -> list[Any]:
     sums: list[Any] = []
     for first in range(0, len(vectors), 4):
         few = vectors[first : first + 4]
-        sums += _sums_of_few(builder, few if len(few) != 3 else [*few, few[2]])[: len(few)]
+        joint = joint_sums_of_lanes(builder, few if len(few) != 3 else [*few, few[2]])
+        sums += [builder.extract_element(joint, ir.Constant(I32, n)) for n in range(len(few))]
     return sums
 
 
-def _sums_of_few(builder: Any, vectors: list[Any]) -> list[Any]:
-    count, size = len(vectors), LANES  # every vector holds groups of `size` lanes that are to become one number
+def joint_sums_of_lanes(builder: Any, vectors: list[Any]) -> Any:
+    """The same for 1, 2 or 4 vectors, as one vector of so many numbers."""
+    size = LANES  # every vector holds groups of `size` lanes that are to become one number
     while size > 1:
         pairs = [vectors[n : n + 2] for n in range(0, len(vectors), 2)]
         vectors = [_add_halves(builder, pair, size) for pair in pairs]
         size //= 2
-    return [builder.extract_element(vectors[0], ir.Constant(I32, n)) for n in range(count)]
+    return vectors[0]
 
 
 def _add_halves(builder: Any, pair: list[Any], size: int) -> Any:

@@ -12,11 +12,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from llvmlite import ir
 from numba import types
 
 from sg_core.kernels.formats import Format
 from sg_core.kernels.simd import (
     F32,
+    I32,
     LANES,
     VECTOR,
     VECTOR_ZERO,
@@ -25,6 +27,7 @@ from sg_core.kernels.simd import (
     data_pointer,
     i64,
     intrinsic,
+    joint_sums_of_lanes,
     load_vector,
     loop,
     multiply_add,
@@ -42,13 +45,14 @@ def _scale_at(builder: Any, first: Any, stored: Format, index: Any) -> Any:
     return builder.gep(first, [builder.udiv(index, i64(stored.group))]) if stored.group else first
 
 
-def dot_tile(rows: int, columns: int, stored: Format) -> Any:
+def dot_tile(rows: int, columns: int, stored: Format, *, adjacent: bool = False) -> Any:
     """A kernel `(x, x0, x_stride, w, w0, w_stride, scales, s0, s_stride, k, out, out0, out_row, out_column)`.
 
     out[out0 + r*out_row + n*out_column] += dot(x[x0 + r*x_stride:][:k], w[w0 + n*w_stride:][:k])
     for r < rows, n < columns. All arrays are flat and float32; places of w count its stored numbers, whose scales
-    begin at s0 + n*s_stride.
+    begin at s0 + n*s_stride. adjacent: out_column is 1, so that the columns of a row are stored at once.
     """
+    columns_kind = ir.VectorType(F32, columns)
 
     @intrinsic
     def tile(typing, x, x0, x_stride, w, w0, w_stride, scales, s0, s_stride, k, out, out0, out_row, out_column):  # type: ignore[no-untyped-def]
@@ -94,16 +98,43 @@ def dot_tile(rows: int, columns: int, stored: Format) -> Any:
                     for n in range(columns)
                 ]
 
+            def step_row(index: Any, totals: list[Any]) -> list[Any]:
+                fma = multiply_add(builder, columns_kind)
+                read = stored.read_one
+                assert read is not None
+                weights = joined(
+                    [read(builder, words, builder.add(places[n], index), firsts[n]) for n in range(columns)]
+                )
+                return [
+                    builder.call(
+                        fma, [joined([builder.load(builder.gep(xs[r], [index]))] * columns), weights, totals[r]]
+                    )
+                    for r in range(rows)
+                ]
+
+            def joined(numbers: list[Any]) -> Any:
+                vector = ir.Constant(columns_kind, ir.Undefined)
+                for n, number in enumerate(numbers):
+                    vector = builder.insert_element(vector, number, ir.Constant(I32, n))
+                return vector
+
             whole = builder.and_(k, i64(-LANES * stored.vectors))
             vectors = loop(builder, i64(0), whole, LANES * stored.vectors, [VECTOR_ZERO] * (rows * columns), step)
-            sums = sums_of_lanes(builder, vectors)
+            if adjacent:
+                sums = [joint_sums_of_lanes(builder, vectors[r * columns : (r + 1) * columns]) for r in range(rows)]
+            else:
+                sums = sums_of_lanes(builder, vectors)
             if stored.read_one is not None:
-                sums = loop(builder, whole, k, 1, sums, step_one)
+                sums = loop(builder, whole, k, 1, sums, step_row if adjacent else step_one)
             for index, total in enumerate(sums):
-                r, n = divmod(index, columns)
+                r, n = divmod(index, 1 if adjacent else columns)
                 row = builder.add(out0, builder.mul(out_row, i64(r)))
                 place = at(builder, target, row, out_column, n)
-                builder.store(builder.fadd(builder.load(place), total), place)
+                if adjacent:
+                    place = builder.bitcast(place, columns_kind.as_pointer())
+                sum_so_far = builder.load(place)
+                sum_so_far.align = 4
+                builder.store(builder.fadd(sum_so_far, total), place).align = 4
             return context.get_dummy_value()
 
         return signature, generate

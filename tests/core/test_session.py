@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -86,10 +87,28 @@ def test_rewind_and_a_changed_prompt_reuse_the_cache_and_change_no_token(model: 
 def test_only_new_positions_of_a_longer_prompt_are_computed(model: GPT2) -> None:
     session, seen = model.session(), []
     list(session.generate(PROMPT * 10, 1, WARM, progress=lambda done, total: seen.append((done, total))))
-    assert seen[-1] == (49, 49)
+    assert seen[-1] == (50, 50)
     seen.clear()
     list(session.generate([*session.ids, 4, 5], 1, WARM, progress=lambda done, total: seen.append((done, total))))
-    assert seen == [(2, 2)]  # the token written last, and 4; 5 is the first token's own work
+    assert seen == [(3, 3)]  # the token written last, 4 and 5
+
+
+def test_the_token_after_a_prompt_takes_no_pass_of_its_own(model: GPT2, monkeypatch: pytest.MonkeyPatch) -> None:
+    passes: list[int] = []
+    run = Session.run
+
+    def counted(session: Session, ids: Any, *rest: Any, **named: Any) -> None:
+        passes.append(ids.shape[1])
+        run(session, ids, *rest, **named)
+
+    monkeypatch.setattr(Session, "run", counted)
+    session = model.session()
+    tokens = list(session.generate(PROMPT * 3, 3, WARM))
+    assert passes == [15, 1, 1]
+    assert 0 < tokens[0].op_ms["linear"] < session.prefill_ms / 7  # a fifteenth, without what other programs took
+    passes.clear()
+    list(model.session(Optimizations().without("linear")).generate(PROMPT * 3, 2, WARM))
+    assert passes == [14, 1, 1]  # earlier rows are wanted, and computed token by token
 
 
 def test_the_prompt_in_pieces_of_any_size_gives_the_same_text(model: GPT2, monkeypatch: pytest.MonkeyPatch) -> None:
