@@ -27,12 +27,14 @@ Values = list[Any]
 class Format:
     """A storage format.
 
-    vectors: how many vectors one step reads. read(builder, words, place, scale): their values from number `place` on,
-    each VECTOR; read_one: a single number, where a row's length is no multiple of LANES (None: it always is).
-    scale: a pointer to their scale. group: so many neighbours share a scale; 0: as many as are summed at once.
+    bits: of a stored number. vectors: how many vectors one step reads. read(builder, words, place, scale): their
+    values from number `place` on, each VECTOR; read_one: a single number, where a row's length is no multiple of LANES
+    (None: it always is). scale: a pointer to their scale. group: so many neighbours share a scale; 0: as many as are
+    summed at once.
     """
 
     name: str
+    bits: int
     vectors: int
     group: int
     read: Callable[[Any, Any, Any, Any], Values]
@@ -95,8 +97,8 @@ def _read_int4(builder: Any, words: Any, place: Any, scale: Any) -> Values:
 
 
 FORMATS = (
-    Format("float32", 1, 0, _read_float32, _read_float32_one),
-    Format("bfloat16", 1, 0, _read_bfloat16, _read_bfloat16_one),
-    Format("int8", 1, 0, _read_int8, _read_int8_one),
-    Format("int4", 2, INT4_GROUP, _read_int4, None),
+    Format("float32", 32, 1, 0, _read_float32, _read_float32_one),
+    Format("bfloat16", 16, 1, 0, _read_bfloat16, _read_bfloat16_one),
+    Format("int8", 8, 1, 0, _read_int8, _read_int8_one),
+    Format("int4", 4, 2, INT4_GROUP, _read_int4, None),
 )

@@ -53,6 +53,15 @@ def load_vector(builder: Any, pointer: Any) -> Any:
     return value
 
 
+def prefetch(builder: Any, pointer: Any) -> None:
+    """Ask for the cache line of an address, which need not exist."""
+    byte = ir.IntType(8).as_pointer()
+    kind = ir.FunctionType(ir.VoidType(), [byte, I32, I32, I32])
+    function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0i8")
+    read, keep, data = (ir.Constant(I32, number) for number in (0, 3, 1))
+    builder.call(function, [builder.bitcast(pointer, byte), read, keep, data])
+
+
 def spread(builder: Any, scalar: Any) -> Any:
     """A vector with the scalar in every lane."""
     undefined = ir.Constant(VECTOR, ir.Undefined)

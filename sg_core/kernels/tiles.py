@@ -31,6 +31,7 @@ from sg_core.kernels.simd import (
     load_vector,
     loop,
     multiply_add,
+    prefetch,
     spread,
     sums_of_lanes,
 )
@@ -38,6 +39,7 @@ from sg_core.kernels.simd import (
 # Tile shapes that keep the accumulators in registers: 32 vector registers with AVX-512, 16 with AVX2.
 DOT_ROWS, DOT_COLUMNS = (6, 4) if WIDE else (3, 4)
 OUTER_ROWS, OUTER_VECTORS = (6, 4) if WIDE else (6, 2)
+_AHEAD = 2048  # bytes: how far before its use a reduced weight is asked for (see `dot_tile`)
 PANEL = OUTER_VECTORS * LANES  # columns of a full outer tile
 
 
@@ -63,6 +65,7 @@ def dot_tile(rows: int, columns: int, stored: Format, *, adjacent: bool = False)
             x, x0, x_stride, w, w0, w_stride, scales, s0, s_stride, k, out, out0, out_row, out_column = args
             xs = [at(builder, data_pointer(context, builder, sig.args[0], x), x0, x_stride, r) for r in range(rows)]
             words = data_pointer(context, builder, sig.args[3], w)
+            as_bytes = builder.bitcast(words, ir.IntType(8).as_pointer())
             places = [builder.add(w0, builder.mul(w_stride, i64(n))) for n in range(columns)]
             factors = data_pointer(context, builder, sig.args[6], scales)
             firsts = [at(builder, factors, s0, s_stride, n) for n in range(columns)]
@@ -70,6 +73,12 @@ def dot_tile(rows: int, columns: int, stored: Format, *, adjacent: bool = False)
 
             def step(index: Any, sums: list[Any]) -> list[Any]:
                 fma = multiply_add(builder, VECTOR)
+                # The processor runs ahead of float32 weights by itself. Of reduced ones it computes more for each byte,
+                # and asks too late: int8 tokens took 2.42 ms instead of 2.16 where memory gives 90 GB/s.
+                if stored.bits < 32:
+                    for place in places:
+                        byte = builder.lshr(builder.mul(builder.add(place, index), i64(stored.bits)), i64(3))
+                        prefetch(builder, builder.gep(as_bytes, [builder.add(byte, i64(_AHEAD))]))
                 weights = [
                     stored.read(
                         builder, words, builder.add(places[n], index), _scale_at(builder, firsts[n], stored, index)
