@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 TOKENS = 200  # of a row, unless the context is shorter
 TOKENS_OF_MANY = 32  # of a row of all combinations, which are many and mostly slow
 _WARM_UP_TOKENS = 3
-_RATE_SECONDS = 3.0  # a read rate that old is measured again
+_RATE_SECONDS = 0.5  # a read rate that old is measured again: on shared machines it halves and doubles in moments
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,14 +126,13 @@ def time_tokens(
     tokens None: TOKENS, or as many as the context takes. progress(done, total) is called after each.
     Raises SettingError.
     """
-    from sg_core.model import GPT2
     from sg_core.sampling import Sampling
 
     count = _token_count(model, tokens)
     tokenizer = model.tokenizer
     prompt = [0 if tokenizer is None or tokenizer.end_of_text is None else tokenizer.end_of_text]
     # without a tokenizer no token ends the text early
-    session = GPT2(model.config, model.parameters, None, model.name).session(optimizations, precision, threads)
+    session = model.without_tokenizer().session(optimizations, precision, threads)
     greedy = Sampling(temperature=0.0)
     for _ in session.generate(prompt, min(_WARM_UP_TOKENS, count), greedy, cancelled=cancelled):
         pass
@@ -193,6 +192,11 @@ class Benchmark:
         self._bandwidths: dict[int, ReadBandwidth] = {}
         self._measured_at: dict[int, float] = {}
 
+    def replace(self, load: Callable[[], GPT2]) -> None:
+        """Measure another model from now on; the one before is given up first."""
+        del self.model
+        self.model = load()
+
     def measure(
         self,
         optimizations: Optimizations,
@@ -207,18 +211,34 @@ class Benchmark:
         from sg_core.quantize import bytes_read
         from sg_core.session import default_threads
 
-        # once before and once after the row: other programs come and go
-        self._read_rate(threads or default_threads(self.model.parameters.arena.nbytes))
+        readers = threads or default_threads(4 * self.model.config.parameter_count)
+        peaks = [0]
+        borrowed = False  # the bandwidth's own memory is counted as well
+
+        def between_tokens(done: int, total: int) -> None:
+            nonlocal borrowed
+            if progress is not None:
+                progress(done, total)
+            if borrowed:  # a token ago; now the helper threads have let go of it too
+                restart_peak_memory()
+                borrowed = False
+            elif time.monotonic() - self._measured_at[readers] > _RATE_SECONDS:
+                peaks.append(peak_memory())
+                self._read_rate(readers)
+                borrowed = True
+
+        self._read_rate(readers)
         restart_peak_memory()
         timing = time_tokens(
             self.model, optimizations, tokens,
-            precision=precision, threads=threads, progress=progress, cancelled=cancelled,
+            precision=precision, threads=threads, progress=between_tokens, cancelled=cancelled,
         )  # fmt: skip
         if timing is None:
             return None
-        peak = peak_memory()  # before the bandwidth takes memory of its own
+        if not borrowed:
+            peaks.append(peak_memory())
         weights = bytes_read(self.model.config, precision)
-        return Measurement(self.model.name, timing, weights, self._read_rate(timing.threads), peak)
+        return Measurement(self.model.name, timing, weights, self._read_rate(readers), max(peaks))
 
     def _read_rate(self, threads: int) -> float:
         """The best bytes per second so far; measured again when the last time is a while ago."""

@@ -59,7 +59,7 @@ def real_parts() -> Parts:
         load=GPT2.from_pretrained,
         prepare=_prepare,
         new_run_folder=new_run_folder,
-        default_threads=lambda model: default_threads(model.parameters.arena.nbytes),
+        default_threads=lambda model: default_threads(4 * model.config.parameter_count),
         measure=_measure,
     )
 

@@ -27,6 +27,7 @@ class BatchPass:
     """Room for batches of B sequences of T tokens; shared by training, evaluation and `GPT2.logits`."""
 
     def __init__(self, parameters: Parameters, B: int, T: int, team: Team) -> None:
+        parameters.require_all()
         config = parameters.config
         self.shape = (B, T)
         self._parameters = parameters

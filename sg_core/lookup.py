@@ -9,11 +9,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from sg_core.settings import BITS
+
 if TYPE_CHECKING:
     from sg_core.parameters import FloatArray
     from sg_core.session import Session
 
-MOST = 8  # tokens of a draft
+# Tokens of a draft by the confidence in it: with the next one they fill the tiles of 2, 4 or 8 rows (see `products`).
+_LENGTHS = ((0.5, 1), (0.75, 3), (1.0, 7))
+MOST = _LENGTHS[-1][1]
+_MOST_REDUCED = 3  # of weights of 8 bits and less, whose tokens are bound by computing: more rows cost as many tokens
 _NGRAM = 3  # tokens that must have stood before
 _LEARNING = 0.2  # weight of the newest draft in the confidence
 _DOUBT = 0.3  # confidence below which only now and then a draft is tried
@@ -40,7 +45,7 @@ class Lookup:
         if self._confidence < _DOUBT and self._waited < _PROBE:
             return []
         self._waited = 0
-        length = 2 if self._confidence < 0.5 else 4 if self._confidence < 0.75 else MOST
+        length = next(length for confidence, length in _LENGTHS if self._confidence <= confidence)
         draft: list[int] = []
         for source in range(place, place + min(length, most)):
             # a short loop goes on through the draft itself
@@ -87,7 +92,8 @@ class Ahead:
         else:
             self._close()
             lookup = session.optimizations.lookup and left > 0 and not session.ready
-            self._draft = session.lookup.draft(session.ids, left) if lookup else []
+            most = min(left, MOST if BITS[session.precision] > 8 else _MOST_REDUCED)
+            self._draft = session.lookup.draft(session.ids, most) if lookup else []
             self._rows, self._used, self._setting = session.decode(self._draft), 0, setting
         row: FloatArray = self._rows[self._used]
         return row

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ from sg_core.errors import SettingError, TrainingError
 from sg_core.gradients import BatchPass
 from sg_core.kernels.team import Team, physical_cores
 from sg_core.optimizations import Optimizations
-from sg_core.parameters import FloatArray, Parameters
+from sg_core.parameters import FloatArray, Parameters, initial, stored_order
 from sg_core.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
@@ -23,10 +24,20 @@ if TYPE_CHECKING:
 
 
 class GPT2:
-    """A GPT-2: configuration, float32 parameters, and (where its folder has one) a tokenizer."""
+    """A GPT-2: configuration, float32 parameters, and (where its folder has one) a tokenizer.
+
+    Made with another `precision` than "f32", its matrices are held in that one alone: it takes less memory, and only
+    writes text, in this precision.
+    """
 
     def __init__(
-        self, config: GPT2Config, parameters: Parameters, tokenizer: Tokenizer | None = None, name: str = "model"
+        self,
+        config: GPT2Config,
+        parameters: Parameters,
+        tokenizer: Tokenizer | None = None,
+        name: str = "model",
+        *,
+        only: Weights | None = None,
     ) -> None:
         if tokenizer is not None and tokenizer.vocab_size > config.vocab_size:
             raise SettingError(
@@ -39,21 +50,27 @@ class GPT2:
         self.version = 0  # rises when the parameters change
         self._team: Team | None = None
         self._quantized: tuple[int, Weights] | None = None
+        self._only = only
 
     @classmethod
-    def from_pretrained(cls, name: str | Path = "tinyshakespeare") -> GPT2:
+    def from_pretrained(cls, name: str | Path = "tinyshakespeare", precision: str = "f32") -> GPT2:
         """The shipped model, a folder in Hugging Face layout, or a Hub id fetched before (`sg-tui models pull ID`).
 
-        Raises ModelFileError when it isn't there or can't be used.
+        Raises ModelFileError when it isn't there or can't be used, SettingError for a precision that does not fit.
         """
         from sg_core.hub import resolve
         from sg_core.pretrained import read_config, read_weights
 
         folder = resolve(str(name))
-        config = read_config(folder)
+        config = read_config(folder, precision)
         weights = read_weights(folder, config)
         has_tokenizer = any((folder / file).exists() for file in ("vocab.json", "merges.txt", "tokenizer.json"))
         tokenizer = Tokenizer.from_folder(folder) if has_tokenizer else None
+        if precision != "f32":
+            from sg_core.quantize import converted
+
+            parameters, only = converted(config, precision, stored_order(config, weights))
+            return cls(config, parameters, tokenizer, str(name), only=only)
         parameters = Parameters(config)
         for tensor, array in weights:
             parameters[tensor][...] = array
@@ -61,26 +78,53 @@ class GPT2:
 
     @classmethod
     def random(
-        cls, config: GPT2Config, seed: int = 0, tokenizer: Tokenizer | None = None, name: str = "random"
+        cls,
+        config: GPT2Config,
+        seed: int = 0,
+        tokenizer: Tokenizer | None = None,
+        name: str = "random",
+        precision: str = "f32",
     ) -> GPT2:
-        """GPT-2's initialisation from a seed."""
+        """GPT-2's initialisation from a seed. Raises SettingError for a precision that does not fit."""
+        if precision != "f32":
+            from sg_core.quantize import converted
+
+            parameters, only = converted(config, precision, initial(config, seed))
+            return cls(config, parameters, tokenizer, name, only=only)
         parameters = Parameters(config)
         parameters.initialize(seed)
         return cls(config, parameters, tokenizer, name)
 
+    def without_tokenizer(self) -> GPT2:
+        """The same model, its memory shared, for token ids alone."""
+        model = copy(self)
+        model.tokenizer = None
+        return model
+
     def session(
-        self, optimizations: Optimizations | None = None, precision: str = "f32", threads: int | None = None
+        self, optimizations: Optimizations | None = None, precision: str | None = None, threads: int | None = None
     ) -> Session:
-        """One text to generate, with its KV cache. Raises SettingError."""
+        """One text to generate, with its KV cache. precision None: the model's own. Raises SettingError."""
         from sg_core.session import Session
 
-        return Session(self, optimizations or Optimizations(), precision, threads)
+        return Session(self, optimizations or Optimizations(), precision or self.precision, threads)
+
+    @property
+    def precision(self) -> str:
+        """The one its matrices are held in; sessions of every precision can be had where that is "f32"."""
+        return "f32" if self._only is None else self._only.precision
 
     def weights(self, precision: str) -> Weights:
         """The matrices in a precision; one other than f32 is made at first use, and made again after training.
 
         Raises SettingError.
         """
+        if self._only is not None:
+            if precision != self._only.precision:
+                raise SettingError(
+                    f"{self.name} was loaded in {self._only.precision} alone; load it in f32 to use {precision}"
+                )
+            return self._only
         kept = self._quantized
         if kept is None or kept[0] != self.version or kept[1].precision != precision:
             from sg_core.quantize import quantized
@@ -115,6 +159,7 @@ class GPT2:
         """Write a folder in Hugging Face layout; dtype: F32, F16 or BF16."""
         from sg_core.pretrained import write_model
 
+        self.parameters.require_all()
         write_model(Path(folder), self.config, self.parameters, self.tokenizer, dtype)
 
     def check_ids(self, ids: Sequence[int] | npt.ArrayLike) -> npt.NDArray[np.int64]:
@@ -132,7 +177,9 @@ class GPT2:
         return array
 
     def not_finite(self) -> list[str]:
-        """Names of tensors that hold NaN or infinite numbers."""
+        """Names of tensors that hold NaN or infinite numbers (with another precision than f32: held, when loaded)."""
+        if self._only is not None:
+            return list(self._only.damaged)
         if np.isfinite(self.parameters.arena).all():
             return []
         return [name for name, array in self.parameters.items() if not np.isfinite(array).all()]

@@ -7,7 +7,7 @@ stream; Hugging Face's Conv1D shape (in, out) is its transposed view.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sg_core.config import GPT2Config
+from sg_core.errors import SettingError
 from sg_core.memory import aligned
 
 FloatArray = npt.NDArray[np.float32]
@@ -65,8 +66,12 @@ def _block_tensors(C: int) -> list[tuple[str, tuple[int, ...]]]:
 
 
 @lru_cache(maxsize=8)
-def layout(config: GPT2Config) -> ParameterLayout:
-    """The arena's plan for a model of these sizes."""
+def layout(config: GPT2Config, lean: bool = False) -> ParameterLayout:
+    """The arena's plan for a model of these sizes.
+
+    lean: without the matrices of the blocks, which are stored elsewhere (see `quantize`) at the places they have in
+    the full plan; `blocks` tells those.
+    """
     C = config.n_embd
     entries: list[tuple[str, tuple[int, ...], bool]] = [
         (f"{PREFIX}wte.weight", (config.vocab_size, C), False),
@@ -84,6 +89,13 @@ def layout(config: GPT2Config) -> ParameterLayout:
                 places[name] = position
                 position += int(np.prod(shape))
         decayed = decayed or position
+    if lean:
+        left_out = sum(int(np.prod(shape)) for _, shape, transposed in entries if transposed)
+        position -= left_out
+        decayed -= left_out
+        for name, shape, _ in entries:
+            places[name] -= left_out if len(shape) == 1 else 0
+        entries = [entry for entry in entries if not entry[2]]
     tensors = tuple(Tensor(name, places[name], shape, transposed) for name, shape, transposed in entries)
     blocks = [[places[f"{PREFIX}h.{i}.{name}"] for name, _ in _block_tensors(C)] for i in range(config.n_layer)]
     ends = [places[PREFIX + name] for name in ("wte.weight", "wpe.weight", "ln_f.weight", "ln_f.bias")]
@@ -96,9 +108,10 @@ class Parameters(Mapping[str, FloatArray]):
     Iterates over names with the "transformer." prefix; looks names up with or without it.
     """
 
-    def __init__(self, config: GPT2Config, arena: FloatArray | None = None) -> None:
+    def __init__(self, config: GPT2Config, arena: FloatArray | None = None, *, lean: bool = False) -> None:
         self.config = config
-        self.layout = layout(config)
+        self.lean = lean  # embeddings, norms and biases only
+        self.layout = layout(config, lean)
         self.arena: FloatArray = aligned(self.layout.size, zero=True) if arena is None else arena
         self._tensors = {tensor.name: tensor for tensor in self.layout.tensors}
 
@@ -116,17 +129,15 @@ class Parameters(Mapping[str, FloatArray]):
     def __contains__(self, name: Any) -> bool:
         return name in self._tensors or f"{PREFIX}{name}" in self._tensors
 
+    def require_all(self) -> None:
+        """Raises SettingError when they are lean."""
+        if self.lean:
+            raise SettingError("the model's weights are held in a reduced precision alone; load it in f32 for this")
+
     def initialize(self, seed: int) -> None:
         """GPT-2's initialisation: N(0, 0.02), the projections into the residual stream by 1/sqrt(2L) less, norms 1."""
-        generator = np.random.Generator(np.random.PCG64(seed))
-        residual = 0.02 / np.sqrt(2 * self.config.n_layer)
-        for tensor in self.layout.tensors:
-            flat = self.arena[tensor.place : tensor.place + tensor.size]
-            if len(tensor.shape) == 2:
-                generator.standard_normal(dtype=np.float32, out=flat)
-                flat *= np.float32(residual if tensor.name.endswith("c_proj.weight") else 0.02)
-            else:
-                flat[:] = 1.0 if ".ln_" in tensor.name and tensor.name.endswith("weight") else 0.0
+        for tensor, numbers in initial(self.config, seed):
+            self.arena[tensor.place : tensor.place + tensor.size] = numbers
 
     def initialize_small(self, seed: int) -> None:
         """As `initialize`, with embeddings from which a small model learns faster.
@@ -144,3 +155,25 @@ class Parameters(Mapping[str, FloatArray]):
         angles = np.arange(config.n_ctx)[:, None] * frequencies[None, :]  # (n_ctx, C/2)
         waves = np.concatenate([np.sin(angles), np.cos(angles)], axis=1)[:, : config.n_embd]
         self["wpe.weight"][...] = (0.05 * waves).astype(np.float32)
+
+
+def initial(config: GPT2Config, seed: int) -> Iterator[tuple[Tensor, FloatArray]]:
+    """Every tensor of `Parameters.initialize` in turn, and its numbers, flat, as they lie in an arena."""
+    generator = np.random.Generator(np.random.PCG64(seed))
+    residual = 0.02 / np.sqrt(2 * config.n_layer)
+    for tensor in layout(config).tensors:
+        if len(tensor.shape) == 2:
+            flat = generator.standard_normal(tensor.size, dtype=np.float32)
+            flat *= np.float32(residual if tensor.name.endswith("c_proj.weight") else 0.02)
+        else:
+            first = 1.0 if ".ln_" in tensor.name and tensor.name.endswith("weight") else 0.0
+            flat = np.full(tensor.size, first, np.float32)
+        yield tensor, flat
+
+
+def stored_order(config: GPT2Config, tensors: Iterable[tuple[str, FloatArray]]) -> Iterator[tuple[Tensor, FloatArray]]:
+    """Tensors by name, in Hugging Face's shapes, as they lie in an arena: flat."""
+    known = {tensor.name: tensor for tensor in layout(config).tensors}
+    for name, array in tensors:
+        tensor = known[name]
+        yield tensor, np.ascontiguousarray(array.T if tensor.transposed else array).reshape(-1)

@@ -19,6 +19,7 @@ from sg_core.files import make_folder, open_regular, read_json_object, replacing
 from sg_core.memory import require_memory
 from sg_core.parameters import PREFIX, layout
 from sg_core.safetensors_file import READABLE, StoredTensor, read_header, read_tensor, write_file
+from sg_core.settings import BITS
 from sg_core.tokenizer import Tokenizer
 
 FloatArray = npt.NDArray[np.float32]
@@ -52,11 +53,11 @@ _HEAD = "lm_head.weight"
 _UNSAFE = (".bin", ".pt", ".pth", ".ckpt", ".npz", ".npy", ".h5", ".msgpack", ".pkl")
 
 
-def read_config(folder: Path) -> GPT2Config:
+def read_config(folder: Path, precision: str = "f32") -> GPT2Config:
     """The sizes in a folder's config.json.
 
     Raises ModelFileError for another architecture, for a field that asks for another computation, and for
-    sizes that are absurd or beyond the memory of this machine.
+    sizes that are absurd or, with weights in this precision, beyond the memory of this machine.
     """
     path = Path(folder) / CONFIG
     where = shown(path)
@@ -80,7 +81,7 @@ def read_config(folder: Path) -> GPT2Config:
         raise ModelFileError(
             f"{where}: n_inner is {shown(inner)[:60]}; only null or 4 * n_embd = {4 * config.n_embd} is supported"
         )
-    size = 4 * config.parameter_count
+    size = config.parameter_count * BITS.get(precision, 32) // 8
     require_memory(size, f"the model of {where}", ModelFileError)
     return config
 

@@ -7,8 +7,8 @@ part of them, at most 1,024). int4: one scale for 32 neighbours, offset 8.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -19,10 +19,10 @@ from sg_core.kernels.formats import BFLOAT16, FLOAT32, INT4, INT4_GROUP, INT8
 from sg_core.kernels.products import K_BLOCK
 from sg_core.kernels.simd import LANES
 from sg_core.memory import require_memory
-from sg_core.parameters import FloatArray, Parameters
+from sg_core.parameters import FloatArray, Parameters, Tensor, layout
+from sg_core.settings import BITS
 from sg_core.settings import PRECISIONS as PRECISIONS
 
-_BITS = {"f32": 32, "bf16": 16, "int8": 8, "int4": 4}
 _STORED = {"f32": FLOAT32, "bf16": BFLOAT16, "int8": INT8, "int4": INT4}
 _PIECE = 1 << 20  # numbers converted at once: the float32 copies of a piece stay small
 
@@ -34,6 +34,7 @@ class Weights:
     """The matrices of a model in one storage format, at the places they have in its parameters.
 
     words: the stored numbers, float32 or bytes. share: so many neighbours have one of `scales` in common.
+    damaged: tensors that held NaN or infinite numbers.
     """
 
     precision: str
@@ -41,6 +42,24 @@ class Weights:
     words: FloatArray | Bytes
     scales: FloatArray
     share: int
+    damaged: tuple[str, ...] = ()
+
+    def store(self, place: int, numbers: FloatArray) -> None:
+        """Convert flat float32 numbers, whole rows of a matrix, to where they belong."""
+        step = max(1, _PIECE // self.share) * self.share  # a matrix is a whole number of shares, and an even one
+        for start in range(0, len(numbers), step):
+            self._store_piece(place + start, numbers[start : start + step])
+
+    def _store_piece(self, start: int, piece: FloatArray) -> None:
+        stop = start + len(piece)
+        scales = self.scales[start // self.share : stop // self.share]
+        if self.precision == "bf16":
+            self.words.view(np.uint16)[start:stop] = to_bfloat16(piece)
+        elif self.precision == "int8":
+            numbers, scales[:] = to_int8(piece.reshape(-1, self.share))
+            self.words.view(np.int8)[start:stop] = numbers.reshape(-1)
+        else:
+            self.words[start // 2 : stop // 2], scales[:] = to_int4(piece.reshape(-1, self.share))
 
 
 def check_precision(precision: str, config: GPT2Config) -> None:
@@ -58,7 +77,7 @@ def bytes_read(config: GPT2Config, precision: str) -> int:
     C, matrices = config.n_embd, config.vocab_size * config.n_embd + 12 * config.n_layer * config.n_embd**2
     vectors = 13 * config.n_layer * C + 2 * C + 2 * C  # biases and norms, and one row of each embedding
     scales = matrices // shared_by(C, precision) if precision in ("int8", "int4") else 0
-    return matrices * _BITS[precision] // 8 + 4 * (scales + vectors)
+    return matrices * BITS[precision] // 8 + 4 * (scales + vectors)
 
 
 def shared_by(C: int, precision: str) -> int:
@@ -71,32 +90,40 @@ def shared_by(C: int, precision: str) -> int:
 def quantized(parameters: Parameters, precision: str) -> Weights:
     """The weights of `parameters` in this precision; f32 shares their memory. Raises SettingError."""
     check_precision(precision, parameters.config)
-    count, C = parameters.layout.decayed, parameters.config.n_embd
-    no_scales = np.zeros(1, np.float32)
     if precision == "f32":
-        return Weights(precision, FLOAT32, parameters.arena, no_scales, 1)
-    share = shared_by(C, precision)
-    size = count * _BITS[precision] // 8
+        return Weights(precision, FLOAT32, parameters.arena, np.zeros(1, np.float32), 1)
+    weights = _room(parameters.config, precision)
+    weights.store(0, parameters.arena[: parameters.layout.decayed])
+    return weights
+
+
+def converted(
+    config: GPT2Config, precision: str, tensors: Iterable[tuple[Tensor, FloatArray]]
+) -> tuple[Parameters, Weights]:
+    """Weights in a precision other than f32 of tensors that come one at a time, flat, as in `parameters.initial`.
+
+    The matrices of the blocks exist in float32 only while they pass; the parameters are lean. Raises SettingError.
+    """
+    check_precision(precision, config)
+    parameters, weights = Parameters(config, lean=True), _room(config, precision)
+    damaged = []
+    for tensor, numbers in tensors:
+        if not np.isfinite(numbers).all():
+            damaged.append(tensor.name)
+        if len(tensor.shape) == 2:
+            weights.store(tensor.place, numbers)
+        if tensor.name in parameters:
+            parameters[tensor.name].reshape(-1)[:] = numbers
+    return parameters, replace(weights, damaged=tuple(damaged))
+
+
+def _room(config: GPT2Config, precision: str) -> Weights:
+    """Weights whose numbers are still to be stored."""
+    count, share = layout(config).decayed, shared_by(config.n_embd, precision)
+    size = count * BITS[precision] // 8
     require_memory(size, f"{precision} weights", SettingError)
-    target = np.empty(size, np.uint8)
-    scales = no_scales if precision == "bf16" else np.empty(count // share, np.float32)
-    for start, stop in _pieces(count, C):
-        piece = parameters.arena[start:stop]
-        if precision == "bf16":
-            target.view(np.uint16)[start:stop] = to_bfloat16(piece)
-        elif precision == "int8":
-            numbers, scales[start // share : stop // share] = to_int8(piece.reshape(-1, share))
-            target.view(np.int8)[start:stop] = numbers.reshape(-1)
-        else:
-            packed, scales[start // INT4_GROUP : stop // INT4_GROUP] = to_int4(piece.reshape(-1, INT4_GROUP))
-            target[start // 2 : stop // 2] = packed
-    return Weights(precision, _STORED[precision], target, scales, share)
-
-
-def _pieces(count: int, unit: int) -> Iterator[tuple[int, int]]:
-    step = max(1, _PIECE // unit) * unit
-    for start in range(0, count, step):
-        yield start, min(start + step, count)
+    scales = np.zeros(1 if precision == "bf16" else count // share, np.float32)
+    return Weights(precision, _STORED[precision], np.empty(size, np.uint8), scales, share)
 
 
 def to_bfloat16(values: FloatArray) -> npt.NDArray[np.uint16]:
@@ -110,7 +137,8 @@ def to_int8(groups: FloatArray) -> tuple[npt.NDArray[np.int8], FloatArray]:
     """(n, share) numbers -> q (n, share) in -127..127 and scales (n,); each number is worth q * scale."""
     scales = np.abs(groups).max(axis=1) / np.float32(127.0)
     steps = np.where(scales > 0, scales, np.float32(1.0))
-    return np.rint(groups / steps[:, None]).astype(np.int8), scales
+    with np.errstate(invalid="ignore"):  # of damaged weights the scale tells
+        return np.rint(groups / steps[:, None]).astype(np.int8), scales
 
 
 def to_int4(groups: FloatArray) -> tuple[Bytes, FloatArray]:

@@ -70,7 +70,7 @@ class Session:
         self._ready = 0  # > 0: logits of the last position stand ready, from a pass of so many rows
         self.advance_ns = 0  # the last position's share of such a pass
         self.cache = KVCache(model.config, 0)
-        self._chunk = min(self.context_size, _chunk(model.parameters.arena.size))
+        self._chunk = min(self.context_size, _chunk(model.config.parameter_count))
         self._shared = Activations(model.config, _LEAST_CHUNK, kept=False)
         self._activations = self._shared
         self.lookup = Lookup()
@@ -78,7 +78,7 @@ class Session:
         self._starts = np.zeros(5, np.int64)
         self.times = np.zeros(len(OPERATIONS), np.int64)
         self._epsilon = np.float32(model.config.layer_norm_epsilon)
-        self.threads = default_threads(model.parameters.arena.nbytes) if threads is None else threads
+        self.threads = default_threads(4 * model.config.parameter_count) if threads is None else threads
 
     @property
     def threads(self) -> int:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from sg_core.config import GPT2Config
 from sg_core.errors import SettingError
 
-PRECISIONS = ("f32", "bf16", "int8", "int4")  # how a session stores the weights, from most to fewest bits
+BITS = {"f32": 32, "bf16": 16, "int8": 8, "int4": 4}  # of a stored weight, by precision
+PRECISIONS = tuple(BITS)  # how a session stores the weights, from most to fewest bits
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from sg_core.benchmark import (
@@ -89,24 +90,27 @@ def run(args: argparse.Namespace, output: Output) -> int:
     if args.precision is not None and not precisions:
         raise SettingError("--precision names none; give f32, or several separated by commas")
     tables = _tables(args)
-    model = _model(args, output)
-    from sg_core.quantize import check_precision
-
-    for precision in precisions:
-        check_precision(precision, model.config)  # said before anything is measured
     if args.quality:
         from sg_tui.commands.quality import run_quality
 
-        return run_quality(args, model, precisions, output)
+        return run_quality(args, _model(args, output, PRECISIONS[0]), precisions, output)
     precisions = precisions or [PRECISIONS[0]]
+    benchmark = Benchmark(_model(args, output, precisions[0]))
+    config = benchmark.model.config
+    from sg_core.quantize import check_precision
+
+    for precision in precisions:
+        check_precision(precision, config)  # said before anything is measured
     tokens = args.tokens
     if tokens is None and args.all:
-        tokens = min(TOKENS_OF_MANY, model.config.n_ctx)
-    bench = _Bench(Benchmark(model), tokens, args.threads, args.json, output)
+        tokens = min(TOKENS_OF_MANY, config.n_ctx)
+    bench = _Bench(benchmark, tokens, args.threads, args.json, output)
     bench.compile(precisions)
     bench.rows_to_measure = len(precisions) * len({rung.optimizations for _, rungs in tables for rung in rungs})
     with Interrupt() as bench.interrupt:
         for precision in precisions:
+            if benchmark.model.precision != precision:  # each alone, so that its peak memory is its own
+                benchmark.replace(partial(_model, args, output, precision))
             for title, rungs in tables:
                 bench.table(title, rungs, precision)
     return DONE
@@ -120,21 +124,22 @@ def _tables(args: argparse.Namespace) -> list[tuple[str, tuple[Rung, ...]]]:
     return [("", (Rung("all", Optimizations().with_(*names(args.with_))),))]
 
 
-def _model(args: argparse.Namespace, output: Output) -> GPT2:
+def _model(args: argparse.Namespace, output: Output, precision: str) -> GPT2:
     output.progress("starting the engine")
     from sg_core.model import GPT2
 
     if args.random is None:
         name = args.model or DEFAULT_MODEL
         output.progress(f"loading {name}")
-        return GPT2.from_pretrained(name)
+        return GPT2.from_pretrained(name, precision)
     from sg_core.memory import require_memory
+    from sg_core.settings import BITS
 
     config = _SIZES[args.random]() if args.random in _SIZES else PRESETS[args.random].config
     name = f"{args.random} (random weights)"
-    require_memory(4 * config.parameter_count, name, SettingError, "choose a smaller size")
+    require_memory(config.parameter_count * BITS.get(precision, 32) // 8, name, SettingError, "choose a smaller size")
     output.progress(f"making {name}")
-    return GPT2.random(config, name=name)
+    return GPT2.random(config, name=name, precision=precision)
 
 
 class _Bench:

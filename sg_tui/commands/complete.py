@@ -155,7 +155,7 @@ def _session(args: argparse.Namespace, optimizations: Optimizations, output: Out
     from sg_core.model import GPT2
 
     output.progress(f"loading {args.model}")
-    model = GPT2.from_pretrained(args.model)
+    model = GPT2.from_pretrained(args.model, args.precision)
     if damaged := model.not_finite():
         names = ", ".join(damaged[:5])
         output.note(f"{args.model}: {len(damaged)} tensors hold NaN or infinite numbers, first {names}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -85,3 +86,47 @@ def test_a_precision_is_switched_between_two_tokens_and_follows_the_weights(mode
     assert used != exact
     with pytest.raises(SettingError, match="f32, bf16, int8, int4"):
         session.precision = "int2"
+
+
+@pytest.mark.parametrize("precision", ["bf16", "int8", "int4"])
+def test_a_model_loaded_in_one_precision_writes_the_same_and_holds_no_float32_matrices(
+    model: GPT2, precision: str, tmp_path: Path
+) -> None:
+    model.save_pretrained(tmp_path)
+    small = GPT2.from_pretrained(tmp_path, precision)
+    expected, weights = model.weights(precision), small.weights(precision)
+    assert np.array_equal(weights.words, expected.words)
+    assert np.array_equal(weights.scales, expected.scales)
+    whole = model.session(precision=precision).generate(PROMPT, 30, WARM)
+    assert [t.logprob for t in small.session().generate(PROMPT, 30, WARM)] == [t.logprob for t in whole]
+    matrices = 12 * 2 * 64**2
+    assert small.parameters.arena.size == model.config.parameter_count - matrices
+    for refused in (
+        lambda: small.session(precision="f32"),
+        lambda: small.logits([1, 2]),
+        lambda: small.loss_and_gradients([[1]], [[2]]),
+        lambda: small.save_pretrained(tmp_path / "again"),
+    ):
+        with pytest.raises(SettingError, match="load it in f32"):
+            refused()
+    assert not (tmp_path / "again").exists()
+
+
+def test_random_weights_are_the_same_in_one_precision_alone() -> None:
+    config = GPT2Config(vocab_size=97, n_ctx=32, n_layer=2, n_head=2, n_embd=36)
+    whole, small = GPT2.random(config, 3), GPT2.random(config, 3, precision="int8")
+    assert np.array_equal(small.weights("int8").words, whole.weights("int8").words)
+    assert all(np.array_equal(small.parameters[name], whole.parameters[name]) for name in small.parameters)
+    with pytest.raises(SettingError, match="not a multiple"):
+        GPT2.random(config, precision="int4")
+    with pytest.raises(SettingError, match="choose from"):
+        GPT2.random(config, precision="int2")
+
+
+def test_damaged_weights_are_named_when_loaded_in_one_precision(tmp_path: Path) -> None:
+    damaged = GPT2.random(GPT2Config(vocab_size=97, n_ctx=32, n_layer=2, n_head=2, n_embd=36))
+    damaged.parameters["h.1.mlp.c_fc.weight"][3, 4] = np.nan
+    damaged.parameters["ln_f.bias"][0] = np.inf
+    damaged.save_pretrained(tmp_path)
+    names = ["transformer.h.1.mlp.c_fc.weight", "transformer.ln_f.bias"]
+    assert GPT2.from_pretrained(tmp_path, "int8").not_finite() == GPT2.from_pretrained(tmp_path).not_finite() == names
