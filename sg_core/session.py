@@ -245,7 +245,7 @@ class Session:
         rows = 1 + len(draft) if on.unembedding else stop
         if self._logits.shape[0] < rows or self._logits.shape[0] > max(rows, 1 + MOST):
             most = (1 + MOST if on.lookup else 1) if on.unembedding else self.cache.capacity
-            self._logits = aligned(most, self.model.config.vocab_size)
+            self._logits = aligned(max(most, rows), self.model.config.vocab_size)
         self.times.fill(0)
         base = 0 if self._activations.kept else new
         self._compute([*self.ids[new:], *draft], stop, (stop - base - rows, stop - base))
@@ -290,10 +290,13 @@ class Session:
             activations = self._shared
             self._starts.fill(stop - n)
             self.times.fill(0)
+        base = 0 if activations.kept else stop - n
+        if stop > cache.capacity or len(ids) * (stop - base) > activations.rows or wanted[1] - wanted[0] > len(logits):
+            raise SettingError(f"there is no room for {n} tokens at position {stop - n}")  # kernels check no bounds
         if cache.capacity * ROWS > self._scratch.shape[1]:
             self._make_scratch(cache.capacity)
         self._team.run(
-            forward, ids, 0 if activations.kept else stop - n, stop, self._starts,
+            forward, ids, base, stop, self._starts,
             config.n_embd, config.n_head, self._epsilon, parameters.arena, plan.blocks, plan.ends,
             weights.words, weights.stored, weights.scales, weights.share, self._panels,
             activations.arena, activations.places, activations.embedding, activations.final_norm, activations.rows,

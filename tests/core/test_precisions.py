@@ -68,6 +68,17 @@ def test_continuations_are_those_of_single_generations(model: GPT2, stop: tuple[
         assert [(t.id, t.text, t.logprob, t.top) for t in tokens] == [(t.id, t.text, t.logprob, t.top) for t in alone]
 
 
+def test_a_draft_beyond_all_room_is_refused_before_it_is_computed(model: GPT2) -> None:
+    session = model.session()
+    first = [token.id for token in session.generate(PROMPT, 5, WARM)]
+    session.reserve(90)
+    session.prefill(None, None)
+    assert session.decode(first + first).shape == (11, 300)
+    with pytest.raises(SettingError, match="no room"):
+        session.decode([1] * 90)
+    assert [token.id for token in session.generate(PROMPT, 5, WARM)] == first
+
+
 def test_continuations_that_do_not_fit_the_context_are_refused(model: GPT2) -> None:
     with pytest.raises(SettingError, match="96"):
         model.session().generate_many(PROMPT, 2, 96)
