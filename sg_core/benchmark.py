@@ -213,19 +213,14 @@ class Benchmark:
 
         readers = threads or default_threads(4 * self.model.config.parameter_count)
         peaks = [0]
-        borrowed = False  # the bandwidth's own memory is counted as well
 
         def between_tokens(done: int, total: int) -> None:
-            nonlocal borrowed
             if progress is not None:
                 progress(done, total)
-            if borrowed:  # a token ago; now the helper threads have let go of it too
-                restart_peak_memory()
-                borrowed = False
-            elif time.monotonic() - self._measured_at[readers] > _RATE_SECONDS:
-                peaks.append(peak_memory())
+            if time.monotonic() - self._measured_at[readers] > _RATE_SECONDS:
+                peaks.append(peak_memory())  # before the bandwidth takes memory of its own
                 self._read_rate(readers)
-                borrowed = True
+                restart_peak_memory()
 
         self._read_rate(readers)
         restart_peak_memory()
@@ -235,8 +230,7 @@ class Benchmark:
         )  # fmt: skip
         if timing is None:
             return None
-        if not borrowed:
-            peaks.append(peak_memory())
+        peaks.append(peak_memory())
         weights = bytes_read(self.model.config, precision)
         return Measurement(self.model.name, timing, weights, self._read_rate(readers), max(peaks))
 
