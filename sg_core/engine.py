@@ -17,12 +17,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from sg_core.engine_generation import Generation
-from sg_core.engine_inbox import Inbox, Order
+from sg_core.engine_inbox import FOREVER, Inbox, Order
 from sg_core.engine_models import Models
 from sg_core.engine_outbox import Outbox
 from sg_core.engine_parts import Parts, real_parts
 from sg_core.engine_training import TrainingRun
-from sg_core.errors import CheckpointError, SgError, TrainingError
+from sg_core.errors import CheckpointError, SettingError, SgError, TrainingError
 from sg_core.manifest import MANIFEST
 from sg_core.messages import (
     Bench,
@@ -36,6 +36,7 @@ from sg_core.messages import (
     ResumeTraining,
     SaveTraining,
     SetOptimizations,
+    SetPace,
     SetPrecision,
     SetSampling,
     SetThreads,
@@ -56,6 +57,8 @@ class Engine:
         self._models = Models(parts, self._outbox)
         self._generation: Generation | None = None
         self._training: TrainingRun | None = None
+        self._pause = 0.0  # seconds between two tokens that were asked for
+        self._due = 0.0  # when the next token may be written, in seconds of time.perf_counter
         self._preparing = False  # a training is being prepared
         self._preparation_stopped = False
         self._postponed: list[Order] = []  # commands to the training that is being prepared
@@ -119,15 +122,22 @@ class Engine:
 
     def _turn(self) -> None:
         """Obey what waits, then let generation and training each have their share."""
-        training = self._training
-        resting = self._generation is None and (training is None or not training.active)
-        self._obey_waiting(sleep=resting)
+        if self._training is not None and self._training.active:
+            self._obey_waiting()
+        else:
+            self._obey_waiting(FOREVER if self._generation is None else self._rest())
         self._write()
         self._train()
         self._tell_state()
 
-    def _obey_waiting(self, sleep: bool = False) -> None:
-        order = self._inbox.take(sleep)
+    def _rest(self) -> float:
+        """Seconds until the next token is due."""
+        if self._pause == 0.0 or self._generation is None or self._generation.cancelled:
+            return 0.0
+        return max(0.0, self._due - time.perf_counter())
+
+    def _obey_waiting(self, wait: float = 0.0) -> None:
+        order = self._inbox.take(wait)
         while order is not None and not self._inbox.closed:
             if self._preparing and _needs_training(order.command):
                 self._postponed.append(order)
@@ -137,25 +147,31 @@ class Engine:
                 except Exception as error:  # the thread outlives every failure of a command
                     self._fail(error, order.command)
                 self._obeyed += 1
-            order = self._inbox.take(wait=False)
+            order = self._inbox.take(0.0)
 
     def _fail(self, error: Exception, command: Command) -> None:
         request = command.request if isinstance(command, Generate | Bench) else None
         self._outbox.fail(error, type(command).__name__, request)
 
     def _write(self) -> None:
-        """Tokens for a slice of time, fewer when a command comes."""
-        if self._generation is None:
+        """Tokens for a slice of time, as far as they are due; fewer when a command comes."""
+        generation = self._generation
+        if generation is None:
             return
         step = 0.0 if self._training is None else self._training.step_seconds
         end = time.perf_counter() + min(max(step, SHORTEST_SLICE), LONGEST_SLICE)
         try:
-            while self._generation.advance():
-                if self._inbox.waiting() or time.perf_counter() >= end:
+            while self._rest() == 0.0:
+                if not generation.advance():
+                    self._generation = None
+                    return
+                now = time.perf_counter()
+                self._due = now + self._pause
+                if self._inbox.waiting() or now >= end:
                     return
         except Exception as error:  # of any kind: the generation is over, the thread goes on
-            self._outbox.fail(error, "Generate", self._generation.request)
-        self._generation = None
+            self._outbox.fail(error, "Generate", generation.request)
+            self._generation = None
 
     def _train(self) -> None:
         """One step and what is due after it."""
@@ -209,6 +225,11 @@ class Engine:
             case SetPrecision(precision=precision):
                 if not self._inbox.holds(SetPrecision):
                     self._models.set_precision(precision)
+            case SetPace(tokens_per_second=rate):
+                if not 0.0 <= rate < FOREVER:
+                    raise SettingError(f"tokens_per_second is {rate!r}; it must be a number from 0")
+                self._pause = 1.0 / rate if rate > 0.0 else 0.0
+                self._due = 0.0
             case SetSampling(sampling=sampling):
                 if self._generation is not None:
                     self._generation.session.sampling = sampling

@@ -49,6 +49,11 @@ class Generation:
             command.prompt, command.max_tokens, command.sampling, command.stop, self._prefilled, cancelled
         )
 
+    @property
+    def cancelled(self) -> bool:
+        """Whether `advance` would end it."""
+        return self._cancelled()
+
     def advance(self) -> bool:
         """Write one token; False when the generation is over, which has then been told."""
         if self._cancelled():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 import time
@@ -9,6 +10,8 @@ from collections import deque
 from dataclasses import dataclass
 
 from sg_core.messages import Command
+
+FOREVER = float("inf")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,7 @@ class Inbox:
         """What was asked for until now is to stop; what is asked for later is not concerned."""
         with self._lock:
             self._stopped = self.count
+        self._queue.put(None)  # a generation that rests between two tokens ends now
 
     def close(self) -> None:
         """Wake the engine thread for the last time."""
@@ -51,12 +55,19 @@ class Inbox:
         """Whether a stop came after this command."""
         return order.number <= self._stopped
 
-    def take(self, wait: bool) -> Order | None:
-        """The oldest command, None when there is none; `wait` sleeps until there is one or the inbox is closed."""
+    def take(self, wait: float) -> Order | None:
+        """The oldest command, None when there is none.
+
+        wait: so many seconds are slept at most (FOREVER: any number), less when something comes, is stopped or closed.
+        """
         self._receive()
         if self._arrived:
             return self._arrived.popleft()
-        return self._queue.get() if wait and not self.closed else None
+        if wait <= 0.0 or self.closed:
+            return None
+        with contextlib.suppress(queue.Empty):
+            return self._queue.get(timeout=None if wait == FOREVER else wait)
+        return None
 
     def put_back(self, orders: list[Order]) -> None:
         """Let commands that were taken be the next ones again, in their order."""

@@ -65,6 +65,16 @@ class SetThreads:
 
 
 @dataclass(frozen=True, slots=True)
+class SetPace:
+    """At most so many tokens a second from now on, so that a reader can follow; 0: as fast as they come.
+
+    The engine rests between them, and the times it tells are those of its work alone.
+    """
+
+    tokens_per_second: float
+
+
+@dataclass(frozen=True, slots=True)
 class SetPrecision:
     """How weights are stored from the next token on, also of a running generation, and in models loaded later.
 
@@ -138,6 +148,7 @@ Command = (
     | SetOptimizations
     | SetSampling
     | SetThreads
+    | SetPace
     | SetPrecision
     | Train
     | PauseTraining

@@ -32,6 +32,7 @@ from sg_core.messages import (
     Notice,
     PrecisionSet,
     Saved,
+    SetPace,
     SetPrecision,
     SetSampling,
     SetThreads,
@@ -55,6 +56,7 @@ from sg_tui.training_state import TrainingState
 
 MOST_THREADS = 256
 UNSTOPPABLE = ("importing", "compiling", "loading", "converting", "downloading")  # nothing is to be saved then
+SLOW_MOTION = 12.0  # tokens a second
 PATIENT, HASTY = 0.5, 0.05  # seconds the engine has to end
 FLUSH_SECONDS = 1 / 20
 SLOW_SECONDS = 0.025  # a flush that costs more makes the next ones come later
@@ -296,6 +298,11 @@ class SgApp(App[None]):
         """Store the weights in another precision; a running generation follows at its next token."""
         self.generation.ask_precision(precision)
         self.submit(SetPrecision(precision))
+
+    def set_slow_motion(self, slow: bool) -> None:
+        """Tokens at a pace that can be read, or as fast as they come; a running generation follows at its next one."""
+        self.generation.set_slow_motion(slow)
+        self.submit(SetPace(SLOW_MOTION if slow else 0.0))
 
     def action_next_precision(self) -> None:
         if isinstance(self.screen, ModeScreen):

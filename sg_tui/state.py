@@ -35,6 +35,7 @@ class GenerationState:
         self.optimizations = Optimizations()
         self.sampling = Sampling()
         self.max_tokens = 400
+        self.slow_motion = False
         self.threads: int | None = None
         self.loaded: Loaded | None = None
         self.phase = Phase("starting")
@@ -94,6 +95,12 @@ class GenerationState:
     def switch(self, optimizations: Optimizations) -> None:
         """The switches were changed."""
         self.optimizations = optimizations
+        self.version += 1
+
+    def set_slow_motion(self, slow: bool) -> None:
+        """Tokens come slowly from now on, or no longer; those before are not compared with those after."""
+        self.slow_motion = slow
+        self._effects = {}
         self.version += 1
 
     def ask_precision(self, precision: str) -> None:

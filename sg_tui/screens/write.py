@@ -354,6 +354,10 @@ class WriteScreen(ModeScreen):
         if view.heat:
             self.sg.say("The stronger the tint, the more a token surprised the model.")
 
+    def action_slow_motion(self) -> None:
+        self.sg.set_slow_motion(slow := not self.sg.generation.slow_motion)
+        self.sg.say("Slow motion. The caches cool between tokens: each takes longer." if slow else "Full speed.")
+
     @on(CompactPanel.Opened)
     def action_panel(self) -> None:
         self.toggle_class("-panel-open")

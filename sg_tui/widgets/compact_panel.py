@@ -51,6 +51,7 @@ def _speed_line(state: GenerationState, width: int) -> Content:
         (" ms/token  ", "$faint"),
         (f"{metrics.tokens_per_second:,.0f}", "bold $foreground"),
         (" tok/s  ", "$faint"),
+        ("slow motion  " if state.slow_motion else "", "$warning"),
     )
     context = Content.styled(f"  context {metrics.context_used:,}/{size or metrics.context_size:,}", "$faint")
     room = width - figures.cell_length - context.cell_length

@@ -32,6 +32,7 @@ class SpeedPanel(Panel):
                 ]
             )
         )
+        self.border_title = f"{self.TITLE} · slow motion" if state.slow_motion else self.TITLE
         self.border_subtitle = context_text(state)
 
 

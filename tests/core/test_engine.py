@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -24,6 +25,7 @@ from sg_core.messages import (
     Notice,
     Phase,
     SetOptimizations,
+    SetPace,
     SetSampling,
     SetThreads,
     Token,
@@ -97,6 +99,31 @@ def test_stop_ends_the_generation_before_its_next_token(driver: Driver, world: W
     world.on_token = lambda session, count: driver.engine.stop() if count == 4 else None
     driver.finish(Load(), Generate(1, "x"))
     assert driver.done(1) == Done(1, "stopped", 5)
+
+
+def test_a_pace_makes_tokens_come_slowly_and_tells_their_true_times(driver: Driver) -> None:
+    driver.finish(Load(), SetPace(50.0))
+    began = time.monotonic()
+    driver.finish(Generate(1, "x", max_tokens=6))
+    assert time.monotonic() - began >= 5 / 50
+    assert driver.text(1) == expected(6)
+    assert driver.of(Metrics)[-1].ms_per_token == 2.0
+    began = time.monotonic()
+    driver.finish(SetPace(0.01), Generate(2, "x", max_tokens=3), SetPace(0.0))
+    assert time.monotonic() - began < 50  # a new pace holds at once
+    assert driver.text(2) == expected(3)
+    (failed,) = driver.finish(SetPace(-1.0))[:1]
+    assert isinstance(failed, Failed)
+
+
+def test_a_stop_does_not_wait_for_the_token_that_is_due_later(driver: Driver) -> None:
+    driver.submit(Load(), SetPace(0.001), Generate(1, "x"))
+    driver.until(lambda: driver.text(1) == expected(1))
+    driver.engine.stop()
+    driver.until(lambda: not driver.engine.busy, "the end")
+    assert driver.done(1) == Done(1, "stopped", 1)
+    driver.finish(SetPace(0.0), Generate(2, "x", max_tokens=2))
+    assert driver.text(2) == expected(2)
 
 
 def test_stop_is_seen_within_the_prompt(driver: Driver, world: World) -> None:

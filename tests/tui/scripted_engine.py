@@ -42,6 +42,7 @@ from sg_core.messages import (
     Saved,
     SaveTraining,
     SetOptimizations,
+    SetPace,
     SetPrecision,
     SetSampling,
     SetThreads,
@@ -183,7 +184,7 @@ class ScriptedEngine:
                 self.emit(PrecisionSet(command.precision))
             case SetThreads():
                 self.threads = command.threads
-            case SetSampling():
+            case SetSampling() | SetPace():
                 pass
             case PauseTraining() | ResumeTraining() | StopTraining() | SaveTraining():
                 self._steer_training(command)

@@ -173,3 +173,14 @@ def test_the_clock_of_a_phase_starts_when_its_name_changes() -> None:
     assert state.phase_seconds == 3.0
     state.take(Phase("idle"))
     assert state.phase_seconds == 0.0
+
+
+def test_slow_tokens_and_fast_ones_are_not_compared() -> None:
+    state = GenerationState()
+    state.asked(Generate(1, "a"))
+    for ms, optimizations in ((1.0, ON), (2.0, ON.without("gelu"))):
+        for _ in range(10):
+            state.take(token(ms, optimizations=optimizations))
+    assert state.effects.of(ON, "gelu") == (1.0, 2.0)
+    state.set_slow_motion(True)
+    assert state.effects.of(ON, "gelu") is None

@@ -8,7 +8,7 @@ from stories import SMALL, STANDARD, WIDE, see, wait_until
 from textual import events
 from write_stories import by_hand, generations, opened, send, write
 
-from sg_core.messages import SetOptimizations, SetSampling, SetThreads
+from sg_core.messages import SetOptimizations, SetPace, SetSampling, SetThreads
 from sg_core.optimizations import Optimizations
 from sg_tui.widgets.prompt import Prompt
 from sg_tui.widgets.text_view import TextView
@@ -212,6 +212,24 @@ async def test_a_switch_flips_while_the_text_streams_and_its_worth_is_told() -> 
         engine.run_until_idle()
         await wait_until(pilot, lambda: not app.generation.running)
         assert screen.writing.manuscript.text == "a" + REPLY
+
+
+@pytest.mark.parametrize("size", [WIDE, STANDARD, SMALL])
+async def test_slow_motion_asks_for_a_pace_that_can_be_read_and_says_so(size: tuple[int, int]) -> None:
+    engine = by_hand()
+    async with opened(engine, size) as (pilot, _, screen):
+        await send(pilot, "a")
+        await write(pilot, engine, 12)
+        await pilot.press("f8")
+        await write(pilot, engine, 1)
+        await see(pilot, "slow motion")
+        await pilot.press("f8")
+        await see(pilot, "Full speed.")
+        assert [command for command in engine.submitted if isinstance(command, SetPace)] == [
+            SetPace(12.0),
+            SetPace(0.0),
+        ]
+        assert screen.query_one(Prompt).text == ""
 
 
 async def test_digits_are_digits_in_the_prompt_and_switches_in_the_text() -> None:
