@@ -6,6 +6,7 @@ itself are kept, so the text is the same with and without.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from sg_core.session import Session
 
 # Tokens of a draft by the confidence in it: with the next one they fill the tiles of 2, 4 or 8 rows (see `products`).
-_LENGTHS = ((0.5, 1), (0.75, 3), (1.0, 7))
+_LENGTHS = ((0.5, 1), (0.75, 3), (math.inf, 7))
 MOST = _LENGTHS[-1][1]
 _MOST_REDUCED = 3  # of weights of 8 bits and less, whose tokens are bound by computing: more rows cost as many tokens
 _NGRAM = 3  # tokens that must have stood before

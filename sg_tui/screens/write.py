@@ -355,8 +355,7 @@ class WriteScreen(ModeScreen):
             self.sg.say("The stronger the tint, the more a token surprised the model.")
 
     def action_slow_motion(self) -> None:
-        self.sg.set_slow_motion(slow := not self.sg.generation.slow_motion)
-        self.sg.say("Slow motion. The caches cool between tokens: each takes longer." if slow else "Full speed.")
+        self.sg.set_slow_motion(not self.sg.generation.slow_motion)
 
     @on(CompactPanel.Opened)
     def action_panel(self) -> None:

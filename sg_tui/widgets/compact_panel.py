@@ -44,14 +44,15 @@ class CompactPanel(Panel):
 
 def _speed_line(state: GenerationState, width: int) -> Content:
     metrics, size = state.metrics, state.loaded.config.n_ctx if state.loaded else 0
+    slow = ("slow motion  " if state.slow_motion else "", "$warning")
     if metrics is None:
-        return Content.styled("– ms/token", "$faint")
+        return Content.assemble(("– ms/token  ", "$faint"), slow)
     figures = Content.assemble(
         (milliseconds(metrics.ms_per_token), "bold $foreground"),
         (" ms/token  ", "$faint"),
         (f"{metrics.tokens_per_second:,.0f}", "bold $foreground"),
         (" tok/s  ", "$faint"),
-        ("slow motion  " if state.slow_motion else "", "$warning"),
+        slow,
     )
     context = Content.styled(f"  context {metrics.context_used:,}/{size or metrics.context_size:,}", "$faint")
     room = width - figures.cell_length - context.cell_length

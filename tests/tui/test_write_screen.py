@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from scripted_engine import REPLY, ScriptedEngine
-from stories import SMALL, STANDARD, WIDE, see, wait_until
+from stories import SMALL, STANDARD, WIDE, screen_text, see, wait_until
 from textual import events
 from write_stories import by_hand, generations, opened, send, write
 
@@ -221,10 +221,11 @@ async def test_slow_motion_asks_for_a_pace_that_can_be_read_and_says_so(size: tu
         await send(pilot, "a")
         await write(pilot, engine, 12)
         await pilot.press("f8")
+        await see(pilot, "slow motion")
         await write(pilot, engine, 1)
         await see(pilot, "slow motion")
         await pilot.press("f8")
-        await see(pilot, "Full speed.")
+        await wait_until(pilot, lambda: "slow motion" not in screen_text(pilot.app))
         assert [command for command in engine.submitted if isinstance(command, SetPace)] == [
             SetPace(12.0),
             SetPace(0.0),
