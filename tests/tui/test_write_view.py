@@ -99,6 +99,7 @@ async def test_the_view_follows_the_tail_unless_the_person_scrolled_away() -> No
         await wait_until(pilot, lambda: view.is_vertical_scroll_end)
         await pilot.press("escape")
         engine.run_until_idle()
+        await see(pilot, "stopped · Enter goes on")  # else Escape would stop once more
         await pilot.press("escape", "pageup", "pageup")
         await wait_until(pilot, lambda: not view.is_vertical_scroll_end)
         top = view.scroll_offset.y
