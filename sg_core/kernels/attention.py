@@ -41,14 +41,15 @@ def scatter_keys_values(
     keys (NH, hs, capacity), values (NH, capacity, hs). Each thread takes a range of heads.
     """
     C = heads * head_size
-    for h in range(share_start(heads, thread, threads), share_start(heads, thread + 1, threads)):
-        first = C + h * head_size
-        for t in range(start, stop):
-            values[h, t, :] = qkv[t - base, first + C : first + C + head_size]
-        for t in range(start, stop, LANES):
-            # a vector of positions at a time: each line of the cache is written once, whole
-            count = min(LANES, stop - t)
-            rows = qkv[t - base : t - base + count]
+    h0, h1 = share_start(heads, thread, threads), share_start(heads, thread + 1, threads)
+    # A vector of positions at a time: rows of qkv are read in long runs, each line of the cache is written once, whole.
+    for t in range(start, stop, LANES):
+        count = min(LANES, stop - t)
+        rows = qkv[t - base : t - base + count]
+        for h in range(h0, h1):
+            first = C + h * head_size
+            for i in range(count):
+                values[h, t + i, :] = rows[i, first + C : first + C + head_size]
             for j in range(head_size):
                 for i in range(count):
                     keys[h, j, t + i] = rows[i, first + j]

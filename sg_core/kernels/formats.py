@@ -12,7 +12,7 @@ from typing import Any
 
 from llvmlite import ir
 
-from sg_core.kernels.simd import F32, I32, LANES, VECTOR, constants, i64, multiply_add, spread
+from sg_core.kernels.simd import F32, I32, LANES, VECTOR, WIDE, constants, i64, multiply_add, permuted, spread
 
 _I8, _I16 = ir.IntType(8), ir.IntType(16)
 _WIDE_I32 = ir.VectorType(I32, LANES)
@@ -88,11 +88,14 @@ def _read_int8_one(builder: Any, words: Any, place: Any, scale: Any) -> Any:
 def _read_int4(builder: Any, words: Any, place: Any, scale: Any) -> Values:
     """The low halves of LANES bytes are the first LANES weights, the high halves the next; 8 stands for zero."""
     pairs = builder.zext(_load(builder, words, builder.lshr(place, i64(1)), _I8), _WIDE_I32)
-    halves = [builder.and_(pairs, _all(15)), builder.lshr(pairs, _all(4))]
     factor = builder.load(scale)
+    factors = spread(builder, factor)
+    if WIDE:  # the sixteen values of the group fit a register: a weight is looked up by the lowest four bits
+        levels = builder.fmul(ir.Constant(VECTOR, [float(level - 8) for level in range(16)]), factors)
+        return [permuted(builder, levels, places) for places in (pairs, builder.lshr(pairs, _all(4)))]
+    halves = [builder.and_(pairs, _all(15)), builder.lshr(pairs, _all(4))]
     offset = spread(builder, builder.fmul(factor, ir.Constant(F32, -8.0)))  # exact: a power of two
     fma = multiply_add(builder, VECTOR)
-    factors = spread(builder, factor)
     return [builder.call(fma, [builder.sitofp(half, VECTOR), factors, offset]) for half in halves]
 
 

@@ -18,6 +18,7 @@ from sg_core.kernels.tiles import (
     outer_tile,
 )
 
+STREAMS = 4  # rows of w read at once for few rows of x, when reading is what takes the time
 SEVERAL_ROWS = 4 if WIDE else 2  # rows of x in the largest tile over stored weights
 FEW = 10  # so many rows of x are computed at the price of reading w
 K_BLOCK = 1024  # a dot is summed in blocks of this length: DOT_COLUMNS rows of W then fit the L1 cache
@@ -28,21 +29,21 @@ _SUM_BLOCK = 256  # terms of an outer product added before the next panel: the p
 
 _FLOAT32, *_REDUCED = FORMATS
 _dot_full = dot_tile(DOT_ROWS, DOT_COLUMNS, _FLOAT32, adjacent=True)
-_dot_row = dot_tile(1, DOT_COLUMNS, _FLOAT32, adjacent=True)
+_dot_row = dot_tile(1, STREAMS, _FLOAT32, adjacent=True)
 _dot_single = dot_tile(1, 1, _FLOAT32)
 
 
 def _few_rows(stored: Format) -> Any:
     """A product bound by reading w. Far-apart rows of w side by side get more of the memory's bandwidth than one."""
-    dot_several = dot_tile(SEVERAL_ROWS, DOT_COLUMNS, stored)
-    dot_pair = dot_tile(2, DOT_COLUMNS, stored)
-    dot_row = dot_tile(1, DOT_COLUMNS, stored)
+    dot_several = dot_tile(SEVERAL_ROWS, STREAMS, stored)
+    dot_pair = dot_tile(2, STREAMS, stored)
+    dot_row = dot_tile(1, STREAMS, stored)
 
     @kernel
     def few_rows(
         out: Any, x: Any, w: Any, w0: int, scales: Any, share: int, block: int, m0: int, m1: int, n0: int, stream: int
     ) -> None:
-        """out[m0:m1] += x[m0:m1]·wᵀ for the rows n0 to n0 + DOT_COLUMNS * stream of w, summed `block` at a time."""
+        """out[m0:m1] += x[m0:m1]·wᵀ for the rows n0 to n0 + STREAMS * stream of w, summed `block` at a time."""
         apart()
         K, N = x.shape[1], out.shape[1]
         far = stream * K
@@ -76,14 +77,14 @@ def _block(
     """
     apart()
     N, K = out.shape[1], x.shape[1]
-    n_full = n1 - (n1 - n0) % DOT_COLUMNS
+    n_full = n1 - (n1 - n0) % STREAMS  # a multiple of DOT_COLUMNS too
     m_full = m1 - (m1 - m0) % DOT_ROWS
     for m in range(m0, m_full, DOT_ROWS):
         for n in range(n0, n_full, DOT_COLUMNS):
             place = w0 + (n - n0) * w_stride
             _dot_full(x, m * K + k, K, w, place, w_stride, w, 0, 0, length, out, m * N + n, N, 1)
     for m in range(m_full, m1):
-        for n in range(n0, n_full, DOT_COLUMNS):
+        for n in range(n0, n_full, STREAMS):
             place = w0 + (n - n0) * w_stride
             _dot_row(x, m * K + k, K, w, place, w_stride, w, 0, 0, length, out, m * N + n, N, 1)
     for m in range(m0, m1):
@@ -99,8 +100,8 @@ def dots_float32(out: Any, x: Any, w: Any, w0: int, m0: int, m1: int, n0: int, n
     K = x.shape[1]
     n_rest = n0
     if m1 - m0 <= FEW:
-        stream = (n1 - n0) // DOT_COLUMNS
-        n_rest += stream * DOT_COLUMNS
+        stream = (n1 - n0) // STREAMS
+        n_rest += stream * STREAMS
         _few_rows_float32(out, x, w, w0, w, ONE, K_BLOCK, m0, m1, n0, stream)
     for k in range(0, K, K_BLOCK):
         for n in range(n_rest, n1, _N_BLOCK):
@@ -125,8 +126,8 @@ def _dots(stored: Format) -> Any:
         block = K_BLOCK if grouped else share
         n_rest = n0
         if m1 - m0 <= FEW:
-            stream = (n1 - n0) // DOT_COLUMNS
-            n_rest += stream * DOT_COLUMNS
+            stream = (n1 - n0) // STREAMS
+            n_rest += stream * STREAMS
             few_rows(out, x, w, w0, scales, share, block, m0, m1, n0, stream)
         for k in range(0, K, block):
             length = min(block, K - k)

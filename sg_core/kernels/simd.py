@@ -69,6 +69,13 @@ def spread(builder: Any, scalar: Any) -> Any:
     return builder.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(I32, LANES), [0] * LANES))
 
 
+def permuted(builder: Any, vector: Any, places: Any) -> Any:
+    """With AVX-512: lane i becomes vector[places[i] % 16]. places: LANES int32 numbers."""
+    kind = ir.FunctionType(VECTOR, [VECTOR, places.type])
+    function = cgutils.get_or_insert_function(builder.module, kind, "llvm.x86.avx512.permvar.sf.512")
+    return builder.call(function, [vector, places])
+
+
 def multiply_add(builder: Any, kind: Any) -> Any:
     name = "llvm.fmuladd.f32" if kind == F32 else f"llvm.fmuladd.v{kind.count}f32"
     return cgutils.get_or_insert_function(builder.module, ir.FunctionType(kind, [kind] * 3), name)
