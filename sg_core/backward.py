@@ -65,7 +65,7 @@ def loss_forward(
 @kernel
 def loss_backward(
     thread: int, threads: int, cells: Any, losses: Any, dfinal: Any, dwte: Any, final: Any, wte: Any, targets: Any,
-    logits: Any, scale: Any,
+    logits: Any, scale: Any, room: Any,
 ) -> None:  # fmt: skip
     """As `loss_forward`; also dfinal (M, C) = and dwte (V, C) += the gradients of scale * sum(losses)."""
     M = final.shape[0]
@@ -78,21 +78,22 @@ def loss_backward(
         barrier(cells, threads)
         cross_entropy_backward(losses, logits, targets, scale, first, rows, thread, threads)
         barrier(cells, threads)
-        linear_backward_input(dfinal[first : first + rows], logits, wte, rows, thread, threads)
-        linear_backward_weight(dwte, none, logits, some, rows, thread, threads)
+        linear_backward_input(dfinal[first : first + rows], logits, wte, rows, room, thread, threads)
+        linear_backward_weight(dwte, none, logits, some, rows, room, thread, threads)
         barrier(cells, threads)
 
 
 @kernel
 def _linear(
-    thread: int, threads: int, dx: Any, dparameters: Any, dy: Any, x: Any, parameters: Any, w_place: int, b_place: int
-) -> None:
+    thread: int, threads: int, dx: Any, dparameters: Any, dy: Any, x: Any, parameters: Any, w_place: int, b_place: int,
+    room: Any,
+) -> None:  # fmt: skip
     """Gradients of one projection: dx =, and the weight's and bias's places in `dparameters` +=."""
     M, N = dy.shape
     K = x.shape[1]
-    linear_backward_input(dx, dy, matrix(parameters, w_place, N, K), M, thread, threads)
+    linear_backward_input(dx, dy, matrix(parameters, w_place, N, K), M, room, thread, threads)
     dbias = dparameters[b_place : b_place + N]
-    linear_backward_weight(matrix(dparameters, w_place, N, K), dbias, dy, x, M, thread, threads)
+    linear_backward_weight(matrix(dparameters, w_place, N, K), dbias, dy, x, M, room, thread, threads)
 
 
 @kernel
@@ -116,21 +117,33 @@ def backward(
     ids: Any, targets: Any, C: int, heads: int, epsilon: Any, parameters: Any, dparameters: Any, blocks: Any, ends: Any,
     activations: Any, places: Any, embedding_place: int, final_place: int,
     dx: Any, dbranch: Any, dnorm: Any, dwide: Any, dqkv: Any, statistics: Any,
-    scratch: Any, rate: Any, key: Any, logits: Any, losses: Any, scale: Any,
+    scratch: Any, rooms: Any, rate: Any, key: Any, logits: Any, losses: Any, scale: Any,
 ) -> None:  # fmt: skip
     """dparameters += gradients of scale * sum(losses); losses (M,) = nats of each of the M = B*T targets.
 
     ids (B, T), targets (M,) int32; `activations` are the kept ones of `forward` on the same ids, rate and key.
     Room: dx, dbranch, dnorm (M, C), dwide (M, 4C), dqkv (M, 3C), statistics (M, 2), and scratch as
-    `attention_backward` wants it.
+    `attention_backward` wants it, rooms (threads, BLOCKED_ROOM).
     """
+    room = rooms[thread]
     B, T = ids.shape
     M = B * T
     V = logits.shape[1]
     L = places.shape[0]
     wte, dwte = matrix(parameters, ends[WTE], V, C), matrix(dparameters, ends[WTE], V, C)
     loss_backward(
-        thread, threads, cells, losses, dnorm, dwte, matrix(activations, final_place, M, C), wte, targets, logits, scale
+        thread,
+        threads,
+        cells,
+        losses,
+        dnorm,
+        dwte,
+        matrix(activations, final_place, M, C),
+        wte,
+        targets,
+        logits,
+        scale,
+        room,
     )
     for m in range(share_start(M, thread, threads), share_start(M, thread + 1, threads)):
         dx[m, :] = np.float32(0.0)
@@ -149,12 +162,12 @@ def backward(
             barrier(cells, threads)
             dout = dbranch
         active = matrix(activations, a[GELU], M, 4 * C)
-        _linear(thread, threads, dwide, dparameters, dout, active, parameters, p[MLP_W], p[MLP_B])
+        _linear(thread, threads, dwide, dparameters, dout, active, parameters, p[MLP_W], p[MLP_B], room)
         barrier(cells, threads)
         gelu_backward(dwide, matrix(activations, a[FC], M, 4 * C), M, thread, threads)
         barrier(cells, threads)
         norm = matrix(activations, a[LN2], M, C)
-        _linear(thread, threads, dnorm, dparameters, dwide, norm, parameters, p[FC_W], p[FC_B])
+        _linear(thread, threads, dnorm, dparameters, dwide, norm, parameters, p[FC_W], p[FC_B], room)
         barrier(cells, threads)
         middle = matrix(activations, a[RES1], M, C)
         _layernorm(
@@ -166,7 +179,7 @@ def backward(
             barrier(cells, threads)
             dout = dbranch
         mixed = matrix(activations, a[ATT], M, C)
-        _linear(thread, threads, dnorm, dparameters, dout, mixed, parameters, p[PROJ_W], p[PROJ_B])
+        _linear(thread, threads, dnorm, dparameters, dout, mixed, parameters, p[PROJ_W], p[PROJ_B], room)
         barrier(cells, threads)
         attention_backward(
             dqkv, dnorm, matrix(activations, a[QKV], M, 3 * C), B, T, heads, scratch,
@@ -174,7 +187,7 @@ def backward(
         )  # fmt: skip
         barrier(cells, threads)
         norm = matrix(activations, a[LN1], M, C)
-        _linear(thread, threads, dnorm, dparameters, dqkv, norm, parameters, p[QKV_W], p[QKV_B])
+        _linear(thread, threads, dnorm, dparameters, dqkv, norm, parameters, p[QKV_W], p[QKV_B], room)
         barrier(cells, threads)
         x = matrix(activations, x_place, M, C)
         _layernorm(

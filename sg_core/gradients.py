@@ -10,6 +10,7 @@ import numpy.typing as npt
 from sg_core.activations import Activations
 from sg_core.backward import backward, loss_forward
 from sg_core.kernels.attention import backward_scratch, forward_scratch
+from sg_core.kernels.blocked import BLOCKED_ROOM
 from sg_core.kernels.formats import FLOAT32
 from sg_core.kernels.team import Team
 from sg_core.memory import aligned
@@ -103,6 +104,7 @@ class BatchPass:
                 (rows, 3 * C),
                 (rows, 2),
                 (self._team.threads, scratch),
+                (self._team.threads, BLOCKED_ROOM),
             ]
             self._backward_room = tuple(aligned(*shape) for shape in shapes)
         self._forward(ids, rate, key, self._logits, 0)

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from sg_core.kernels.copying import copy
 from sg_core.kernels.dropout import drop_range
 from sg_core.kernels.elementary import softmax_row
 from sg_core.kernels.jit import kernel
@@ -40,7 +41,8 @@ def scatter_keys_values(
 
     keys (NH, hs, capacity), values (NH, capacity, hs). Each thread takes a range of heads.
     """
-    C = heads * head_size
+    C, capacity = heads * head_size, values.shape[1]
+    flat_values, flat_qkv = values.reshape(-1), qkv.reshape(-1)
     h0, h1 = share_start(heads, thread, threads), share_start(heads, thread + 1, threads)
     # A vector of positions at a time: rows of qkv are read in long runs, each line of the cache is written once, whole.
     for t in range(start, stop, LANES):
@@ -49,7 +51,8 @@ def scatter_keys_values(
         for h in range(h0, h1):
             first = C + h * head_size
             for i in range(count):
-                values[h, t + i, :] = rows[i, first + C : first + C + head_size]
+                source = (t + i - base) * 3 * C + first + C
+                copy(flat_values, (h * capacity + t + i) * head_size, flat_qkv, source, head_size)
             for j in range(head_size):
                 for i in range(count):
                     keys[h, j, t + i] = rows[i, first + j]
@@ -238,7 +241,7 @@ def attention_backward(
             if rate > 0:
                 weights = kept
                 counter = (unit * T + first) * width
-                kept[: rows * columns] = p[: rows * columns]
+                copy(kept, ZERO, p, ZERO, rows * columns)
                 drop_range(kept[: rows * columns], rate, key, counter)
                 drop_range(d[: rows * columns], rate, key, counter)
             for r in range(rows):

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from sg_core.kernels.copying import copy
 from sg_core.kernels.jit import kernel
 from sg_core.kernels.team import share_start
 
@@ -62,6 +63,6 @@ def dropout_of(out: Any, x: Any, rate: Any, key: Any, rows: int, thread: int, th
     """As `dropout`, but x (M, N) stays and the result goes to out (M, N), another array."""
     count = rows * x.shape[1]
     first, last = share_start(count, thread, threads), share_start(count, thread + 1, threads)
-    target = out.reshape(-1)[first:last]
-    target[:] = x.reshape(-1)[first:last]
-    drop_range(target, rate, key, first)
+    target = out.reshape(-1)
+    copy(target, first, x.reshape(-1), first, last - first)
+    drop_range(target[first:last], rate, key, first)

@@ -8,9 +8,11 @@ import numpy as np
 from numba import types
 from numba.extending import overload as _overload
 
+from sg_core.kernels.blocked import add_blocked
+from sg_core.kernels.copying import copy
 from sg_core.kernels.formats import BFLOAT16, INT8
 from sg_core.kernels.jit import kernel
-from sg_core.kernels.products import add_outer, dots_bfloat16, dots_float32, dots_int4, dots_int8
+from sg_core.kernels.products import dots_bfloat16, dots_float32, dots_int4, dots_int8
 from sg_core.kernels.simd import ONE, ZERO, apart
 from sg_core.kernels.team import share_start
 
@@ -54,32 +56,35 @@ def linear_forward(
     apart()
     N = out.shape[1]
     n0, n1 = share_start(N, thread, threads), share_start(N, thread + 1, threads)
+    flat_out = out.reshape(-1)
     for m in range(start, stop):
         if bias.shape[0]:
-            out[m, n0:n1] = bias[n0:n1]
+            copy(flat_out, m * N + n0, bias, n0, n1 - n0)
         else:
             out[m, n0:n1] = _ZERO
     _dots(out, x, words, place, stored, scales, share, panel, start, stop, n0, n1)
 
 
 @kernel
-def linear_backward_input(dx: Any, dy: Any, weight: Any, rows: int, thread: int, threads: int) -> None:
-    """dx (M, K) = dy (M, N)·weight (N, K), each thread a range of columns."""
+def linear_backward_input(dx: Any, dy: Any, weight: Any, rows: int, room: Any, thread: int, threads: int) -> None:
+    """dx (M, K) = dy (M, N)·weight (N, K), each thread a range of columns. room: as `add_blocked` wants it."""
     N, K = weight.shape
     k0, k1 = share_start(K, thread, threads), share_start(K, thread + 1, threads)
     for m in range(rows):
         dx[m, k0:k1] = _ZERO
     flat_dx, flat_dy, flat_weight = dx.reshape(-1), dy.reshape(-1), weight.reshape(-1)
-    add_outer(flat_dx, k0, K, flat_dy, ZERO, N, ONE, flat_weight, k0, K, rows, k1 - k0, N)
+    add_blocked(flat_dx, k0, K, flat_dy, ZERO, N, ONE, flat_weight, k0, K, rows, k1 - k0, N, room)
 
 
 @kernel
-def linear_backward_weight(dweight: Any, dbias: Any, dy: Any, x: Any, rows: int, thread: int, threads: int) -> None:
+def linear_backward_weight(
+    dweight: Any, dbias: Any, dy: Any, x: Any, rows: int, room: Any, thread: int, threads: int
+) -> None:
     """dweight (N, K) += dyᵀ (N, M)·x (M, K) and dbias (N,) += column sums of dy, each thread a range of N."""
     N, K = dweight.shape
     n0, n1 = share_start(N, thread, threads), share_start(N, thread + 1, threads)
     flat_dweight, flat_dy, flat_x = dweight.reshape(-1), dy.reshape(-1), x.reshape(-1)
-    add_outer(flat_dweight, n0 * K, K, flat_dy, n0, ONE, N, flat_x, ZERO, K, n1 - n0, K, rows)
+    add_blocked(flat_dweight, n0 * K, K, flat_dy, n0, ONE, N, flat_x, ZERO, K, n1 - n0, K, rows, room)
     if dbias.shape[0]:
         sums = dbias[n0:n1]
         for m in range(rows):

@@ -24,7 +24,7 @@ FEW = 10  # so many rows of x are computed at the price of reading w
 K_BLOCK = 1024  # a dot is summed in blocks of this length: DOT_COLUMNS rows of W then fit the L1 cache
 _N_BLOCK = 64  # rows of W, K_BLOCK of each, that stay in the L2 cache while the rows of x pass
 PANEL_SIZE = _N_BLOCK * K_BLOCK  # float32 numbers of a thread's room for expanded weights
-_SUM_BLOCK = 256  # terms of an outer product added before the next panel: the panel then stays in the L2 cache
+SUM_BLOCK = 256  # terms of an outer product added before the next panel: the panel then stays in the L2 cache
 
 
 _FLOAT32, *_REDUCED = FORMATS
@@ -182,8 +182,8 @@ def add_outer(
     apart()
     n_panel = columns // PANEL * PANEL
     n_vector = columns // LANES * LANES
-    for i in range(0, terms, _SUM_BLOCK):
-        count = min(_SUM_BLOCK, terms - i)
+    for i in range(0, terms, SUM_BLOCK):
+        count = min(SUM_BLOCK, terms - i)
         ai, bi = a0 + i * a_k, b0 + i * b_stride
         _outer_panels(out, out0, out_stride, a, ai, a_row, a_k, b, bi, b_stride, rows, ZERO, n_panel, count)
         _outer_vectors(out, out0, out_stride, a, ai, a_row, a_k, b, bi, b_stride, rows, n_panel, n_vector, count)

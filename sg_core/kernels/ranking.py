@@ -6,8 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from sg_core.kernels.copying import copy
 from sg_core.kernels.cross_entropy import exponentials
 from sg_core.kernels.jit import entry
+from sg_core.kernels.simd import ZERO
 
 
 @entry
@@ -18,7 +20,7 @@ def likeliest(ids: Any, logprobs: Any, logits: Any, room: Any) -> Any:
     Returns log(sum(exp(logits))).
     """
     k = ids.shape[0]
-    room[:] = logits
+    copy(room, ZERO, logits, ZERO, logits.shape[0])
     total = exponentials(room)
     count = 0
     least = np.float32(0.0)

@@ -42,6 +42,7 @@ from sg_core.kernels.simd import (
 DOT_ROWS, DOT_COLUMNS = (6, 4) if WIDE else (6, 2)
 OUTER_ROWS, OUTER_VECTORS = (6, 4) if WIDE else (6, 2)
 _AHEAD = 2048  # bytes: how far before its use a reduced weight is asked for (see `dot_tile`)
+_LINE = 16  # float32 numbers of a cache line
 PANEL = OUTER_VECTORS * LANES  # columns of a full outer tile
 
 
@@ -202,11 +203,12 @@ def expansion(stored: Format) -> Any:
     return expand
 
 
-def outer_tile(rows: int, vectors: int) -> Any:
+def outer_tile(rows: int, vectors: int, *, ahead: bool = False) -> Any:
     """A kernel `(a, a0, a_row, a_k, b, b0, b_stride, k, out, out0, out_stride)` over flat float32 arrays.
 
     out[out0 + r*out_stride + n] += sum_i a[a0 + r*a_row + i*a_k] * b[b0 + i*b_stride + n] for i < k, r < rows,
-    n < vectors * LANES; vectors = 0 means a single column.
+    n < vectors * LANES; vectors = 0 means a single column. ahead: also ask for the sums of the next rows, or the next
+    tile would begin with waiting for them.
     """
     kind = VECTOR if vectors else F32
     columns = max(vectors, 1)
@@ -245,6 +247,11 @@ def outer_tile(rows: int, vectors: int) -> Any:
                 for r in range(rows)
                 for n in range(columns)
             ]
+            if ahead:
+                for r in range(rows, 2 * rows):
+                    row = at(builder, target, out0, out_stride, r)
+                    for n in range(0, columns * width, _LINE):
+                        prefetch(builder, builder.gep(row, [i64(n)]))
             sums = loop(builder, i64(0), k, 1, [load(place) for place in places], body)
             for place, total in zip(places, sums, strict=True):
                 if vectors:

@@ -11,9 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sg_core.kernels import attention, cross_entropy, dropout, elementary, gelu, layernorm, linear
+from sg_core.kernels.blocked import BLOCKED_ROOM, add_blocked
 from sg_core.kernels.formats import BFLOAT16, FLOAT32, INT4, INT8
-from sg_core.kernels.products import PANEL_SIZE
+from sg_core.kernels.products import PANEL_SIZE, add_outer
 from sg_core.kernels.ranking import likeliest
+from sg_core.kernels.simd import ZERO
 from sg_core.kernels.team import Team, barrier, physical_cores
 from sg_core.quantize import PRECISIONS, shared_by, to_bfloat16, to_int4, to_int8
 
@@ -90,13 +92,29 @@ def test_a_stored_weight_is_off_by_at_most_half_a_step(precision: str, worst: fl
 def test_linear_backward_are_the_transposed_products(M: int, N: int, K: int) -> None:
     dy, x, weight = numbers(M, N), numbers(M, K, seed=1), numbers(N, K, seed=2)
     dx, dweight, dbias = np.empty((M, K), np.float32), np.ones((N, K), np.float32), np.ones(N, np.float32)
+    room = np.empty(BLOCKED_ROOM, np.float32)
     for thread in range(2):
-        linear.linear_backward_input(dx, dy, weight, M, thread, 2)
-        linear.linear_backward_weight(dweight, dbias, dy, x, M, thread, 2)
+        linear.linear_backward_input(dx, dy, weight, M, room, thread, 2)
+        linear.linear_backward_weight(dweight, dbias, dy, x, M, room, thread, 2)
     exact = dy.astype(np.float64)
     assert np.abs(dx - exact @ weight).max() < TOLERANCE * np.sqrt(N)
     assert np.abs(dweight - 1 - exact.T @ x).max() < TOLERANCE * np.sqrt(M)  # added to what was there
     assert np.abs(dbias - 1 - exact.sum(0)).max() < TOLERANCE * np.sqrt(M)
+
+
+@pytest.mark.parametrize("rows", [2, 191, 389])  # leftover rows: pairs, one, both; one block and several
+@pytest.mark.parametrize("columns", [130, 1100])  # rows of b near and far
+@pytest.mark.parametrize("rows_are_neighbours", [False, True])  # a and its transpose
+def test_a_blocked_product_has_the_bits_of_the_plain_one(rows: int, columns: int, rows_are_neighbours: bool) -> None:
+    terms, stride = 300, 1030
+    a, b, out = numbers(terms * stride), numbers(terms, columns, seed=1), numbers(rows, columns, seed=2)
+    a_row, a_k = (1, stride) if rows_are_neighbours else (terms, 1)
+    plain, blocked = out.copy(), out.copy()
+    places = (ZERO, columns, a, ZERO, a_row, a_k, b.reshape(-1), ZERO, columns, rows, columns, terms)
+    add_outer(plain.reshape(-1), *places)
+    add_blocked(blocked.reshape(-1), *places, np.empty(BLOCKED_ROOM, np.float32))
+    assert (plain != out).all()
+    np.testing.assert_array_equal(blocked, plain)
 
 
 @given(st.lists(st.floats(-80, 80, width=32), min_size=1, max_size=70))
