@@ -21,7 +21,7 @@ from sg_core.kernels.tiles import (
 STREAMS = 4  # rows of w read at once for few rows of x, when reading is what takes the time
 SEVERAL_ROWS = 4 if WIDE else 2  # rows of x in the largest tile over stored weights
 FEW = 10  # so many rows of x are computed at the price of reading w
-K_BLOCK = 1024  # a dot is summed in blocks of this length: DOT_COLUMNS rows of W then fit the L1 cache
+K_BLOCK = 1024 if WIDE else 768  # a dot is summed in blocks of this length: a tile's rows of x and w fit the L1 cache
 _N_BLOCK = 64  # rows of W, K_BLOCK of each, that stay in the L2 cache while the rows of x pass
 PANEL_SIZE = _N_BLOCK * K_BLOCK  # float32 numbers of a thread's room for expanded weights
 SUM_BLOCK = 256  # terms of an outer product added before the next panel: the panel then stays in the L2 cache

@@ -130,6 +130,13 @@ def dot_tile(rows: int, columns: int, stored: Format, *, adjacent: bool = False)
                     for r in range(rows)
                 ]
 
+            def pieces(sums: Any) -> list[Any]:
+                """A vector of the sums of one row or two, row by row."""
+                undefined = ir.Constant(sums.type, ir.Undefined)
+                lanes = [[I32(n + lane) for lane in range(columns)] for n in range(0, sums.type.count, columns)]
+                index_kind = ir.VectorType(I32, columns)
+                return [builder.shuffle_vector(sums, undefined, ir.Constant(index_kind, few)) for few in lanes]
+
             def joined(numbers: list[Any]) -> Any:
                 vector = ir.Constant(columns_kind, ir.Undefined)
                 for n, number in enumerate(numbers):
@@ -143,7 +150,8 @@ def dot_tile(rows: int, columns: int, stored: Format, *, adjacent: bool = False)
             stride, body = (in_line, line) if stored.bits < 32 else (LANES * stored.vectors, step)
             vectors = loop(builder, i64(0), whole, stride, [VECTOR_ZERO] * (rows * columns), body)
             if adjacent:
-                sums = [joint_sums_of_lanes(builder, vectors[r * columns : (r + 1) * columns]) for r in range(rows)]
+                joint = [joint_sums_of_lanes(builder, vectors[n : n + 4]) for n in range(0, len(vectors), 4)]
+                sums = [part for four in joint for part in pieces(four)]
             else:
                 sums = sums_of_lanes(builder, vectors)
             if stored.read_one is not None:
