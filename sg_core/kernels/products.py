@@ -29,6 +29,7 @@ SUM_BLOCK = 256  # terms of an outer product added before the next panel: the pa
 
 _FLOAT32, *_REDUCED = FORMATS
 _dot_full = dot_tile(DOT_ROWS, DOT_COLUMNS, _FLOAT32, adjacent=True)
+_dot_pair = dot_tile(2, STREAMS, _FLOAT32, adjacent=True)
 _dot_row = dot_tile(1, STREAMS, _FLOAT32, adjacent=True)
 _dot_single = dot_tile(1, 1, _FLOAT32)
 
@@ -83,7 +84,12 @@ def _block(
         for n in range(n0, n_full, DOT_COLUMNS):
             place = w0 + (n - n0) * w_stride
             _dot_full(x, m * K + k, K, w, place, w_stride, w, 0, 0, length, out, m * N + n, N, 1)
-    for m in range(m_full, m1):
+    m_pairs = m1 - (m1 - m_full) % 2
+    for m in range(m_full, m_pairs, 2):
+        for n in range(n0, n_full, STREAMS):
+            place = w0 + (n - n0) * w_stride
+            _dot_pair(x, m * K + k, K, w, place, w_stride, w, 0, 0, length, out, m * N + n, N, 1)
+    for m in range(m_pairs, m1):
         for n in range(n0, n_full, STREAMS):
             place = w0 + (n - n0) * w_stride
             _dot_row(x, m * K + k, K, w, place, w_stride, w, 0, 0, length, out, m * N + n, N, 1)
