@@ -6,18 +6,22 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-import llvmlite.binding as llvm
 import numpy as np
 from llvmlite import ir
+from numba import config as _config
 from numba import types
 from numba.core import cgutils as _cgutils
+from numba.core import codegen as _codegen
 from numba.extending import intrinsic as _intrinsic
 
-# Numba's own annotations describe neither the compiled call of an intrinsic nor its code builders.
+# Numba's own annotations describe none of these.
 cgutils: Any = _cgutils
 intrinsic: Any = _intrinsic
-_FEATURES = llvm.get_host_cpu_features()
-WIDE = bool(_FEATURES.get("avx512f", False))
+config: Any = _config
+get_host_cpu_features: Any = _codegen.get_host_cpu_features
+# What Numba compiles for: this processor's, unless NUMBA_CPU_FEATURES or NUMBA_ENABLE_AVX say otherwise.
+_FEATURES = get_host_cpu_features() if config.CPU_FEATURES is None else config.CPU_FEATURES
+WIDE = "+avx512f" in _FEATURES.split(",")
 LANES = 16 if WIDE else 8  # float32 numbers a vector: one AVX-512 or AVX2 register (two of NEON)
 
 

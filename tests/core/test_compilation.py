@@ -46,3 +46,11 @@ def test_progress_names_every_step_and_ends() -> None:
     assert [done for _, done, _ in told] == [0, 1, 2]
     assert {total for _, _, total in told} == {2}
     assert all(name for name, _, _ in told[:-1])
+
+
+@pytest.mark.parametrize(("features", "lanes"), [("+avx2,+fma", "8"), ("+avx2,+fma,+avx512f", "16")])
+def test_vectors_are_as_wide_as_those_numba_compiles_for(features: str, lanes: str) -> None:
+    environment = os.environ | {"NUMBA_CPU_FEATURES": features}
+    code = "from sg_core.kernels.simd import LANES; print(LANES)"
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == lanes
