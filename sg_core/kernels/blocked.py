@@ -82,7 +82,7 @@ def add_blocked(
 ) -> None:  # fmt: skip
     """`add_outer`, bit for bit, for many rows and columns. room: BLOCKED_ROOM numbers of this thread's."""
     apart()
-    whole = columns // PANEL * PANEL  # columns
+    whole = columns // PANEL * PANEL
     for i in range(0, terms, SUM_BLOCK):
         count = min(SUM_BLOCK, terms - i)
         for m in range(0, rows, _ROW_BLOCK):

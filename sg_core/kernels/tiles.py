@@ -55,7 +55,7 @@ def dot_tile(rows: int, columns: int, stored: Format, *, adjacent: bool = False)
 
     out[out0 + r*out_row + n*out_column] += dot(x[x0 + r*x_stride:][:k], w[w0 + n*w_stride:][:k])
     for r < rows, n < columns. All arrays are flat and float32; places of w count its stored numbers, whose scales
-    begin at s0 + n*s_stride. adjacent: out_column is 1, so that the columns of a row are stored at once.
+    begin at s0 + n*s_stride. adjacent: out_column is 1, and the 2 or 4 columns of a row are stored at once.
     """
     columns_kind = ir.VectorType(F32, columns)
     cells = [(r, n) for r in range(rows) for n in range(columns)]
