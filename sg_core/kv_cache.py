@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from sg_core.config import GPT2Config
+from sg_core.kernels.attention import key_stride
 from sg_core.memory import aligned
 
-_ALIGNMENT = 16  # positions: whole vectors
 _LEAST = 64
 
 
@@ -17,11 +17,7 @@ class KVCache:
     """
 
     def __init__(self, config: GPT2Config, capacity: int, count: int = 1) -> None:
-        if capacity:
-            capacity = -(-capacity // _ALIGNMENT) * _ALIGNMENT
-            if capacity % 1024 == 0:
-                capacity += _ALIGNMENT  # rows a power of two apart would share a few cache lines
-        self.capacity = capacity
+        self.capacity = capacity = key_stride(capacity) if capacity else 0
         self.count = count
         self._config = config
         heads, size = config.n_layer * config.n_head, config.head_size

@@ -215,7 +215,7 @@ def plain_attention(qkv: Array, heads: int) -> Array:
     return out
 
 
-@pytest.mark.parametrize(("T", "heads", "hs"), [(1, 1, 8), (30, 3, 20), (70, 2, 64)])
+@pytest.mark.parametrize(("T", "heads", "hs"), [(1, 1, 8), (30, 3, 20), (70, 2, 64), (253, 1, 8)])
 def test_attention_in_a_batch_and_against_the_cache_are_the_definition(T: int, heads: int, hs: int) -> None:
     C = heads * hs
     qkv = numbers(T, 3 * C)
@@ -224,7 +224,7 @@ def test_attention_in_a_batch_and_against_the_cache_are_the_definition(T: int, h
     room = np.full((1, attention.forward_scratch(hs, T)), np.nan, np.float32)  # what was there before must not count
     attention.attention_forward(out, qkv, 1, T, heads, room, np.float32(0), np.uint32(0), 0, 1)
     assert np.abs(out - expected).max() < TOLERANCE
-    capacity = attention.whole_vectors(T + 3)
+    capacity = attention.key_stride(T + 3)
     keys = np.full((heads, hs, capacity), np.nan, np.float32)
     values = np.full((heads, capacity, hs), np.nan, np.float32)
     cached = np.full((T, C), np.nan, np.float32)
