@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sg_core.config import GPT2Config
-from sg_core.kernels.attention import key_stride
+from sg_core.kernels.copying import row_stride
 from sg_core.memory import aligned
 
 _LEAST = 64
@@ -17,7 +17,7 @@ class KVCache:
     """
 
     def __init__(self, config: GPT2Config, capacity: int, count: int = 1) -> None:
-        self.capacity = capacity = key_stride(capacity) if capacity else 0
+        self.capacity = capacity = row_stride(capacity) if capacity else 0
         self.count = count
         self._config = config
         heads, size = config.n_layer * config.n_head, config.head_size

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from sg_core.kernels.copying import copy
+from sg_core.kernels.copying import copy, row_stride, stride_of, transpose
 from sg_core.kernels.dropout import drop_range
 from sg_core.kernels.elementary import softmax_row
 from sg_core.kernels.jit import kernel
@@ -21,7 +21,6 @@ from sg_core.kernels.simd import LANES, ONE, ZERO, apart
 from sg_core.kernels.team import share_start
 
 ROWS = 24  # query rows of one block: a multiple of the outer tile's height
-_LINE = 16  # float32 numbers of a cache line: whole vectors
 _ZERO = np.float32(0.0)
 
 
@@ -60,16 +59,6 @@ def scatter_keys_values(
 
 
 @kernel
-def _transpose(out: Any, out_stride: int, flat: Any, place: int, stride: int, rows: int, columns: int) -> None:
-    """out (columns, rows), flat, = the transpose of (rows, columns) at `place`; both with their strides."""
-    for r in range(rows):
-        row = flat[place + r * stride : place + r * stride + columns]
-        target = out[r:]
-        for c in range(columns):
-            target[c * out_stride] = row[c]
-
-
-@kernel
 def _causal_softmax(scores: Any, s_stride: int, first: int, rows: int, columns: int, scale: Any) -> None:
     """Row r, the query at position first + r, becomes probabilities of columns 0..first+r, zeros after."""
     apart()
@@ -83,19 +72,6 @@ def _causal_softmax(scores: Any, s_stride: int, first: int, rows: int, columns: 
 def _padded(columns: int) -> int:
     """`columns`, rounded up to whole vectors."""
     return (columns + LANES - 1) // LANES * LANES
-
-
-def key_stride(positions: int) -> int:
-    """Floats from one row of transposed keys to the next, with room for so many positions: whole cache lines.
-
-    A multiple of 1 KiB is avoided, or a head's rows would crowd each other out of the first cache: with 256 positions
-    attention took a third longer.
-    """
-    stride = (positions + _LINE - 1) // _LINE * _LINE
-    return stride + _LINE if stride % 256 == 0 else stride
-
-
-_stride = kernel(key_stride)
 
 
 @kernel
@@ -171,12 +147,12 @@ def attention_cached(
 
 def forward_scratch(head_size: int, T: int) -> int:
     """float32 numbers of a thread's scratch in `attention_forward`."""
-    return (ROWS + head_size) * key_stride(T)
+    return (ROWS + head_size) * row_stride(T)
 
 
 def backward_scratch(head_size: int, T: int) -> int:
     """float32 numbers of a thread's scratch in `attention_backward`."""
-    return (3 * ROWS + 2 * head_size) * key_stride(T)
+    return (3 * ROWS + 2 * head_size) * row_stride(T)
 
 
 @kernel
@@ -190,14 +166,14 @@ def attention_forward(
     """
     C = out.shape[1]
     head_size = C // heads
-    C3, width = 3 * C, _stride(T)
+    C3, width = 3 * C, stride_of(T)
     scale = np.float32(1.0 / np.sqrt(np.float64(head_size)))
     flat_out, flat_qkv = out.reshape(-1), qkv.reshape(-1)
     scores, keys = scratch[thread, : ROWS * width], scratch[thread, ROWS * width :]
     for unit in range(thread, batch * heads, threads):
         row, h = unit // heads * T, unit % heads
         q0 = row * C3 + h * head_size
-        _transpose(keys, width, flat_qkv, q0 + C, C3, T, head_size)
+        transpose(keys, width, flat_qkv, q0 + C, C3, T, head_size)
         for first in range(0, T, ROWS):
             attend(
                 flat_out, (row + first) * C + h * head_size, C, flat_qkv, q0 + first * C3, C3,
@@ -225,7 +201,7 @@ def attention_backward(
     """
     C = dout.shape[1]
     head_size = C // heads
-    C3, width = 3 * C, _stride(T)
+    C3, width = 3 * C, stride_of(T)
     scale = np.float32(1.0 / np.sqrt(np.float64(head_size)))
     flat_d, flat_qkv, flat_out = dqkv.reshape(-1), qkv.reshape(-1), dout.reshape(-1)
     area = scratch[thread]
@@ -235,8 +211,8 @@ def attention_backward(
     for unit in range(thread, batch * heads, threads):
         row, h = unit // heads * T, unit % heads
         q0 = row * C3 + h * head_size
-        _transpose(keys, width, flat_qkv, q0 + C, C3, T, head_size)
-        _transpose(values, width, flat_qkv, q0 + 2 * C, C3, T, head_size)
+        transpose(keys, width, flat_qkv, q0 + C, C3, T, head_size)
+        transpose(values, width, flat_qkv, q0 + 2 * C, C3, T, head_size)
         for t in range(T):
             for part in range(3):
                 start = q0 + t * C3 + part * C

@@ -150,9 +150,10 @@ def _dots(stored: Format) -> Any:
 dots_bfloat16, dots_int8, dots_int4 = (_dots(stored) for stored in _REDUCED)
 
 
-def _outer_band(rows_at_once: int, vectors: int) -> Any:
-    """Outer products over a band of columns, `width` at a time: tiles of several rows, then single rows."""
-    several = outer_tile(rows_at_once, vectors)
+def outer_band(vectors: int, *, ahead: bool = False) -> Any:
+    """Outer products over a band of columns, `width` at a time: tiles of several rows, then of two and of one."""
+    several = outer_tile(OUTER_ROWS, vectors, ahead=ahead)
+    pair = outer_tile(2, vectors)
     single = outer_tile(1, vectors)
     width = max(1, vectors * LANES)
 
@@ -162,21 +163,25 @@ def _outer_band(rows_at_once: int, vectors: int) -> Any:
         rows: int, n0: int, n1: int, terms: int,
     ) -> None:  # fmt: skip
         apart()
-        full = rows // rows_at_once * rows_at_once
+        full = rows // OUTER_ROWS * OUTER_ROWS
+        pairs = rows - (rows - full) % 2
         for n in range(n0, n1, width):
-            for m in range(0, full, rows_at_once):
+            for m in range(0, full, OUTER_ROWS):
                 am, place = a0 + m * a_row, out0 + m * out_stride + n
                 several(a, am, a_row, a_k, b, b0 + n, b_stride, terms, out, place, out_stride)
-            for m in range(full, rows):
+            for m in range(full, pairs, 2):
+                am, place = a0 + m * a_row, out0 + m * out_stride + n
+                pair(a, am, a_row, a_k, b, b0 + n, b_stride, terms, out, place, out_stride)
+            for m in range(pairs, rows):
                 am, place = a0 + m * a_row, out0 + m * out_stride + n
                 single(a, am, a_row, a_k, b, b0 + n, b_stride, terms, out, place, out_stride)
 
     return band
 
 
-_outer_panels = _outer_band(OUTER_ROWS, OUTER_VECTORS)
-_outer_vectors = _outer_band(OUTER_ROWS, 1)
-_outer_columns = _outer_band(OUTER_ROWS, 0)
+_outer_panels = outer_band(OUTER_VECTORS)
+_outer_vectors = outer_band(1)
+_outer_columns = outer_band(0)
 
 
 @kernel

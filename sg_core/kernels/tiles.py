@@ -42,7 +42,7 @@ from sg_core.kernels.simd import (
 DOT_ROWS, DOT_COLUMNS = (6, 4) if WIDE else (6, 2)
 OUTER_ROWS, OUTER_VECTORS = (6, 4) if WIDE else (6, 2)
 _AHEAD = 2048  # bytes: how far before its use a reduced weight is asked for (see `dot_tile`)
-_LINE = 16  # float32 numbers of a cache line
+LINE = 16  # float32 numbers of a cache line
 PANEL = OUTER_VECTORS * LANES  # columns of a full outer tile
 
 
@@ -258,7 +258,7 @@ def outer_tile(rows: int, vectors: int, *, ahead: bool = False) -> Any:
             if ahead:
                 for r in range(rows, 2 * rows):
                     row = at(builder, target, out0, out_stride, r)
-                    for n in range(0, columns * width, _LINE):
+                    for n in range(0, columns * width, LINE):
                         prefetch(builder, builder.gep(row, [i64(n)]))
             sums = loop(builder, i64(0), k, 1, [load(place) for place in places], body)
             for place, total in zip(places, sums, strict=True):

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from sg_core.kernels import attention, cross_entropy, dropout, elementary, gelu, layernorm, linear
 from sg_core.kernels.blocked import BLOCKED_ROOM, add_blocked
+from sg_core.kernels.copying import row_stride
 from sg_core.kernels.formats import BFLOAT16, FLOAT32, INT4, INT8
 from sg_core.kernels.products import PANEL_SIZE, add_outer
 from sg_core.kernels.ranking import likeliest
@@ -224,7 +225,7 @@ def test_attention_in_a_batch_and_against_the_cache_are_the_definition(T: int, h
     room = np.full((1, attention.forward_scratch(hs, T)), np.nan, np.float32)  # what was there before must not count
     attention.attention_forward(out, qkv, 1, T, heads, room, np.float32(0), np.uint32(0), 0, 1)
     assert np.abs(out - expected).max() < TOLERANCE
-    capacity = attention.key_stride(T + 3)
+    capacity = row_stride(T + 3)
     keys = np.full((heads, hs, capacity), np.nan, np.float32)
     values = np.full((heads, capacity, hs), np.nan, np.float32)
     cached = np.full((T, C), np.nan, np.float32)
