@@ -10,24 +10,24 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sg_core.config import GPT2Config
-    from sg_core.dataset import TextDataset
-    from sg_core.model import GPT2
-    from sg_core.optimizations import Optimizations
-    from sg_core.sampling import Sampling
-    from sg_core.settings import TrainingConfig
-    from sg_core.training import Trainer
+    from sg_core.gpt2 import GPT2
+    from sg_core.inference.sampling import Sampling
+    from sg_core.network.optimizations import Optimizations
+    from sg_core.training.dataset import TextDataset
+    from sg_core.training.settings import TrainingConfig
+    from sg_core.training.trainer import Trainer
 
 __all__ = ["GPT2", "GPT2Config", "Optimizations", "Sampling", "TextDataset", "Trainer", "TrainingConfig"]
 __version__ = "0.1.0"
 
 _MODULES = {
-    "GPT2": "model",
+    "GPT2": "gpt2",
     "GPT2Config": "config",
-    "Optimizations": "optimizations",
-    "Sampling": "sampling",
-    "TextDataset": "dataset",
-    "Trainer": "training",
-    "TrainingConfig": "settings",
+    "Optimizations": "network.optimizations",
+    "Sampling": "inference.sampling",
+    "TextDataset": "training.dataset",
+    "Trainer": "training.trainer",
+    "TrainingConfig": "training.settings",
 }
 
 

@@ -18,8 +18,7 @@ from textual.app import App, SystemCommand
 from textual.screen import Screen
 
 from sg_core import paths
-from sg_core.errors import SettingError
-from sg_core.messages import (
+from sg_core.engine.messages import (
     Command,
     ContextMoved,
     Done,
@@ -39,20 +38,22 @@ from sg_core.messages import (
     TrainingEnded,
     TrainingStarted,
 )
-from sg_tui import clipboard, preferences
+from sg_core.errors import SettingError
 from sg_tui.keys import ACTIONS, bindings
-from sg_tui.librarian import Librarian
-from sg_tui.preferences import Preferences
+from sg_tui.library import preferences
+from sg_tui.library.librarian import Librarian
+from sg_tui.library.preferences import Preferences
+from sg_tui.library.store import RunRecord
 from sg_tui.screens.help import HelpScreen
 from sg_tui.screens.mode import ModeScreen
 from sg_tui.screens.model_picker import ModelPicker
 from sg_tui.screens.write import WriteScreen
-from sg_tui.state import GenerationState
-from sg_tui.store import RunRecord
-from sg_tui.terminal_keys import restore_alt_keys
-from sg_tui.textsafe import safe_line
+from sg_tui.state.generation_state import GenerationState
+from sg_tui.state.training_state import TrainingState
+from sg_tui.terminal import clipboard
+from sg_tui.terminal.terminal_keys import restore_alt_keys
+from sg_tui.terminal.textsafe import safe_line
 from sg_tui.theme import DARK, LIGHT
-from sg_tui.training_state import TrainingState
 
 MOST_THREADS = 256
 UNSTOPPABLE = ("importing", "compiling", "loading", "converting", "downloading")  # nothing is to be saved then
@@ -65,7 +66,7 @@ UNSEEN_SECONDS = 0.25  # between flushes while the terminal has no focus
 
 
 class EngineLike(Protocol):
-    """What the app needs of sg_core.engine.Engine."""
+    """What the app needs of sg_core.engine.engine.Engine."""
 
     @property
     def events(self) -> deque[Event]: ...
@@ -150,7 +151,7 @@ class SgApp(App[None]):
 
     def _make_engine(self) -> None:
         try:
-            from sg_core.engine import Engine
+            from sg_core.engine.engine import Engine
 
             engine = Engine()
             engine.start()

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from sg_core import __version__
 from sg_core.errors import SettingError, SgError
-from sg_core.settings import PRECISIONS
+from sg_core.training.settings import PRECISIONS
 from sg_tui.commands import bench, complete, doctor, models, train
 from sg_tui.commands.options import (
     DEFAULT_MODEL,

@@ -11,8 +11,8 @@ from typing import Literal
 
 from textual.binding import Binding
 
-from sg_core.optimizations import Optimizations
-from sg_core.settings import PRECISIONS
+from sg_core.network.optimizations import Optimizations
+from sg_core.training.settings import PRECISIONS
 
 Scope = Literal["app", "write", "small", "prompt", "document", "form", "train", "chart", "bench"]
 

@@ -20,7 +20,8 @@ def sources_digest() -> str:
     """A digest of every kernel source: Numba itself does not notice changes in another file."""
     digest = hashlib.sha256(numba.__version__.encode())
     folder = Path(__file__).parent
-    for source in sorted([*folder.glob("*.py"), *(folder.parent / name for name in ("transformer.py", "backward.py"))]):
+    passes = (folder.parent / "network" / name for name in ("forward.py", "backward.py"))
+    for source in sorted([*folder.glob("*.py"), *passes]):
         digest.update(source.name.encode() + b"\0" + source.read_bytes())
     return digest.hexdigest()[:16]
 

@@ -7,7 +7,9 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from sg_core.benchmark import (
+from sg_core.config import GPT2Config
+from sg_core.errors import SettingError
+from sg_core.measure.benchmark import (
     TOKENS,
     TOKENS_OF_MANY,
     Benchmark,
@@ -17,17 +19,15 @@ from sg_core.benchmark import (
     later_ladder,
     original_ladder,
 )
-from sg_core.config import GPT2Config
-from sg_core.errors import SettingError
-from sg_core.optimizations import Optimizations
-from sg_core.settings import PRECISIONS, PRESETS
+from sg_core.network.optimizations import Optimizations
+from sg_core.training.settings import PRECISIONS, PRESETS
 from sg_tui.commands.interrupt import Interrupt
 from sg_tui.commands.options import DEFAULT_MODEL, add_json, add_threads, add_with, names, whole
 from sg_tui.commands.output import DONE, Output
 from sg_tui.figures import duration
 
 if TYPE_CHECKING:
-    from sg_core.model import GPT2
+    from sg_core.gpt2 import GPT2
 
 HELP = "measure ms/token on this machine"
 DESCRIPTION = """\
@@ -97,7 +97,7 @@ def run(args: argparse.Namespace, output: Output) -> int:
     precisions = precisions or [PRECISIONS[0]]
     benchmark = Benchmark(_model(args, output, precisions[0]))
     config = benchmark.model.config
-    from sg_core.quantize import check_precision
+    from sg_core.network.weights import check_precision
 
     for precision in precisions:
         check_precision(precision, config)  # said before anything is measured
@@ -126,14 +126,14 @@ def _tables(args: argparse.Namespace) -> list[tuple[str, tuple[Rung, ...]]]:
 
 def _model(args: argparse.Namespace, output: Output, precision: str) -> GPT2:
     output.progress("starting the engine")
-    from sg_core.model import GPT2
+    from sg_core.gpt2 import GPT2
 
     if args.random is None:
         name = args.model or DEFAULT_MODEL
         output.progress(f"loading {name}")
         return GPT2.from_pretrained(name, precision)
     from sg_core.memory import require_memory
-    from sg_core.settings import BITS
+    from sg_core.training.settings import BITS
 
     config = _SIZES[args.random]() if args.random in _SIZES else PRESETS[args.random].config
     name = f"{args.random} (random weights)"
@@ -161,7 +161,7 @@ class _Bench:
 
     def compile(self, precisions: list[str]) -> None:
         """Compile the kernels, and say how long that took."""
-        from sg_core.compilation import warm_up
+        from sg_core.measure.compilation import warm_up
 
         began = time.perf_counter()
         for precision in precisions:

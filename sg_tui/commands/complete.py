@@ -9,13 +9,13 @@ import time
 from typing import TYPE_CHECKING
 
 from sg_core.errors import DataError, SettingError
-from sg_core.optimizations import Optimizations
-from sg_core.sampling import Sampling
+from sg_core.inference.sampling import Sampling
+from sg_core.network.optimizations import Optimizations
 from sg_tui.commands.options import add_json, add_model, add_precision, add_threads, add_with, names, number, whole
 from sg_tui.commands.output import DONE, Output
 
 if TYPE_CHECKING:
-    from sg_core.session import Session
+    from sg_core.inference.session import Session
 
 HELP = "continue a text"
 DESCRIPTION = """\
@@ -151,8 +151,8 @@ def _prompt(given: str | None) -> str:
 def _session(args: argparse.Namespace, optimizations: Optimizations, output: Output) -> Session:
     """The model, loaded, with its kernels compiled."""
     output.progress("starting the engine")
-    from sg_core.compilation import warm_up
-    from sg_core.model import GPT2
+    from sg_core.gpt2 import GPT2
+    from sg_core.measure.compilation import warm_up
 
     output.progress(f"loading {args.model}")
     model = GPT2.from_pretrained(args.model, args.precision)

@@ -83,7 +83,7 @@ def _folder(kind: str) -> Callable[[], str]:
 
 
 def _models() -> str:
-    from sg_core.hub import installed
+    from sg_core.storage.hub import installed
 
     return ", ".join(model.name for model in installed()) or "none"
 
@@ -104,7 +104,7 @@ def _cores() -> str:
 
 def _threads() -> str:
     from sg_core.config import GPT2Config
-    from sg_core.session import default_threads
+    from sg_core.inference.session import default_threads
 
     large = default_threads(4 * GPT2Config.gpt2().parameter_count)
     return f"{large} for GPT-2, {default_threads(0)} for small models"
@@ -118,7 +118,7 @@ def _memory() -> str:
 
 
 def _kernels() -> str:
-    from sg_core.compilation import cache_description, compiled
+    from sg_core.measure.compilation import cache_description, compiled
 
     state = "compiled" if compiled() else "not compiled yet (the first start does it)"
     others = "compiled too" if compiled("int8") else "not yet (their first use does it)"

@@ -26,7 +26,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, output: Output) -> int:
     """List, fetch or look up."""
-    from sg_core import hub
+    from sg_core.storage import hub
 
     if args.action == "pull":
 
@@ -44,7 +44,7 @@ def run(args: argparse.Namespace, output: Output) -> int:
 
 
 def _list(output: Output) -> None:
-    from sg_core.hub import installed
+    from sg_core.storage.hub import installed
 
     models = installed()
     if not models:

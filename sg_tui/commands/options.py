@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from sg_core.settings import PRECISIONS
+from sg_core.training.settings import PRECISIONS
 
 DEFAULT_MODEL = "tinyshakespeare"
 MODEL_HELP = (

@@ -11,7 +11,7 @@ import time
 from collections.abc import Mapping
 from typing import Any, TextIO
 
-from sg_tui.textsafe import safe, safe_line
+from sg_tui.terminal.textsafe import safe, safe_line
 
 DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 _TERMINAL_PACE = 0.1  # seconds between two updates of a progress line

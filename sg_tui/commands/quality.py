@@ -7,24 +7,27 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from sg_core.errors import SettingError
-from sg_core.settings import PRECISIONS
+from sg_core.training.settings import PRECISIONS
 from sg_tui.commands.interrupt import Interrupt
 from sg_tui.commands.output import DONE, Output
 from sg_tui.figures import duration
 
 if TYPE_CHECKING:
-    from sg_core.model import GPT2
-    from sg_core.quality import Quality
+    from sg_core.gpt2 import GPT2
+    from sg_core.measure.quality import Quality
 
 _HEADER = "precision  perplexity  to f32      KL, nats/token  nats/char"
 
 
 def run_quality(args: argparse.Namespace, model: GPT2, precisions: list[str], output: Output) -> int:
     """Measure the precisions, all that fit the model when none is named, and print a row for each."""
-    from sg_core.compilation import warm_up
-    from sg_core.quality import measure_quality, validation_text
+    from sg_core.measure.compilation import warm_up
+    from sg_core.measure.quality import measure_quality, validation_text
+    from sg_core.network.weights import check_precision
 
     precisions = precisions or _fitting(model)
+    for precision in precisions:
+        check_precision(precision, model.config)  # before a text is fetched or read
     with Interrupt() as interrupt:
         text = validation_text(model, args.data, args.tokens, output.progress, interrupt)
         for precision in dict.fromkeys([PRECISIONS[0], *precisions]):
@@ -51,7 +54,7 @@ def run_quality(args: argparse.Namespace, model: GPT2, precisions: list[str], ou
 
 
 def _fitting(model: GPT2) -> list[str]:
-    from sg_core.quantize import check_precision
+    from sg_core.network.weights import check_precision
 
     fitting = []
     for precision in PRECISIONS:

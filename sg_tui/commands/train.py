@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from sg_core.config import GPT2Config
 from sg_core.errors import SettingError
-from sg_core.settings import PRESETS, TrainingConfig
+from sg_core.training.settings import PRESETS, TrainingConfig
 from sg_tui.commands.options import add_json, add_threads, number, whole
 from sg_tui.commands.output import Output
 
 if TYPE_CHECKING:
-    from sg_core.training import Trainer
+    from sg_core.training.trainer import Trainer
 
 HELP = "train a model on a text"
 DESCRIPTION = """\
@@ -92,7 +92,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, output: Output) -> int:
     """Train."""
-    from sg_core.runs import RunRequest, new_run_folder, prepare_training, write_request
+    from sg_core.training.preparation import RunRequest, new_run_folder, prepare_training, write_request
 
     sizes = _given(args, [field for field, _ in _SIZES.values()])
     training = _given(args, [field for field, _, _ in _TRAINING.values()])
@@ -118,7 +118,7 @@ def run(args: argparse.Namespace, output: Output) -> int:
     if args.resume is not None:
         _require_same(trainer, args, sizes, training)
 
-    from sg_core.compilation import warm_up
+    from sg_core.measure.compilation import warm_up
     from sg_tui.commands.training_loop import train
 
     warm_up(training=True, progress=output.compiling)
@@ -126,7 +126,7 @@ def run(args: argparse.Namespace, output: Output) -> int:
 
 
 def _folder_to_go_on_in(args: argparse.Namespace) -> Path:
-    from sg_core.manifest import MANIFEST
+    from sg_core.storage.manifest import MANIFEST
 
     if args.out is None and (Path(args.resume).expanduser() / MANIFEST).is_file():
         raise SettingError(f"{args.resume} is one checkpoint of a run; give --out DIR for the run that goes on from it")
@@ -181,7 +181,7 @@ def _fields(training: TrainingConfig) -> dict[str, Any]:
 
 
 def _is_same_data(trainer: Trainer, data: str) -> bool:
-    from sg_core.dataset import TextDataset, read_text
+    from sg_core.training.dataset import TextDataset, read_text
 
     if trainer.model.tokenizer is None:
         return False

@@ -9,9 +9,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sg_core.engine_outbox import Outbox
-from sg_core.engine_training import SAVE_ADVICE, TrainingRun
-from sg_core.messages import (
+from sg_core.engine.messages import (
     Calibrated,
     Evaluated,
     Event,
@@ -26,12 +24,14 @@ from sg_core.messages import (
     TrainingStarted,
     TrainStep,
 )
+from sg_core.engine.outbox import Outbox
+from sg_core.engine.training_run import SAVE_ADVICE, TrainingRun
 from sg_tui.commands.interrupt import Interrupt
 from sg_tui.commands.output import DONE, FAILED, INTERRUPTED, Output
 from sg_tui.figures import duration
 
 if TYPE_CHECKING:
-    from sg_core.training import Trainer
+    from sg_core.training.trainer import Trainer
 
 _LINE_SECONDS = 1.0  # between two lines for people
 

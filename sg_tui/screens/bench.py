@@ -9,11 +9,11 @@ from textual.content import Content
 from textual.widget import Widget
 from textual.widgets import Static
 
-from sg_core.messages import Bench, Event, Loaded
-from sg_tui.bench_state import COMBINATIONS, SORT_KEYS, BenchState
+from sg_core.engine.messages import Bench, Event, Loaded
 from sg_tui.keys import Scope, bindings
 from sg_tui.screens.mode import ModeScreen
-from sg_tui.textsafe import safe_line
+from sg_tui.state.bench_state import COMBINATIONS, SORT_KEYS, BenchState
+from sg_tui.terminal.textsafe import safe_line
 from sg_tui.widgets.bench_table import SORT_WORDS, BenchTable
 
 FEWEST_TOKENS, MOST_TOKENS = 8, 1024

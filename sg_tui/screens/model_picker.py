@@ -13,7 +13,7 @@ from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
 from sg_tui.screens.dialog import Dialog
-from sg_tui.textsafe import safe_line
+from sg_tui.terminal.textsafe import safe_line
 from sg_tui.widgets.line_input import LineInput
 
 SHIPPED = "tinyshakespeare"
@@ -48,7 +48,7 @@ class ModelPicker(Dialog[str]):
         from sg_core.errors import SgError
 
         try:
-            from sg_core.hub import installed
+            from sg_core.storage.hub import installed
 
             found = [(model.name, f"{model.size / 1e6:,.0f} MB") for model in installed()]
         except (SgError, OSError) as problem:

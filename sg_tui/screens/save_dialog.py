@@ -10,7 +10,7 @@ from textual import on
 from textual.widget import Widget
 
 from sg_tui.screens.dialog import Dialog
-from sg_tui.textsafe import safe_line
+from sg_tui.terminal.textsafe import safe_line
 from sg_tui.widgets.line_input import LineInput
 
 

@@ -11,9 +11,9 @@ from textual.widget import Widget
 from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
+from sg_tui.library.store import SavedText
 from sg_tui.screens.dialog import Dialog
-from sg_tui.store import SavedText
-from sg_tui.textsafe import safe_line
+from sg_tui.terminal.textsafe import safe_line
 from sg_tui.widgets.line_input import LineInput
 
 

@@ -13,7 +13,7 @@ from textual.widget import Widget
 from textual.widgets import Input
 
 from sg_core import paths
-from sg_core.messages import (
+from sg_core.engine.messages import (
     Event,
     Generate,
     PauseTraining,
@@ -25,11 +25,11 @@ from sg_core.messages import (
     TrainingEnded,
 )
 from sg_tui.keys import Scope, actions, bindings
-from sg_tui.run_records import RunKeeper
+from sg_tui.library.run_records import RunKeeper
 from sg_tui.screens.mode import ModeScreen
-from sg_tui.talk import Talk
-from sg_tui.training_run import Run
-from sg_tui.training_state import TrainingState
+from sg_tui.state.talk import Talk
+from sg_tui.state.training_run import Run
+from sg_tui.state.training_state import TrainingState
 from sg_tui.widgets.line_input import LineInput
 from sg_tui.widgets.loss_chart import LossChart, Plot
 from sg_tui.widgets.run_form import RunForm

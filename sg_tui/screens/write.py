@@ -13,15 +13,16 @@ from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
 from textual.widget import Widget
 
-from sg_core.messages import Done, Event, Failed, SetOptimizations, Token
-from sg_core.optimizations import Optimizations
+from sg_core.engine.messages import Done, Event, Failed, SetOptimizations, Token
+from sg_core.network.optimizations import Optimizations
 from sg_tui.keys import ROW_SWITCHES, Scope, bindings
-from sg_tui.manuscript import Manuscript
+from sg_tui.library.store import SavedText, Store
 from sg_tui.screens.mode import ModeScreen
 from sg_tui.screens.save_dialog import SaveDialog
 from sg_tui.screens.text_picker import TextPicker
-from sg_tui.store import SavedText, Store
-from sg_tui.textsafe import safe_line
+from sg_tui.state.manuscript import Manuscript
+from sg_tui.state.writing import Writing
+from sg_tui.terminal.textsafe import safe_line
 from sg_tui.widgets.candidates_panel import CandidatesPanel
 from sg_tui.widgets.cast_bar import CastBar
 from sg_tui.widgets.compact_panel import CompactPanel
@@ -32,7 +33,6 @@ from sg_tui.widgets.prompt import LONGEST_PASTE, Prompt
 from sg_tui.widgets.sampling_panel import SamplingPanel
 from sg_tui.widgets.speed_panel import SpeedPanel
 from sg_tui.widgets.text_view import TextView
-from sg_tui.writing import Writing
 
 FIGURES_SECONDS = 0.15  # between two drawings of figures that change with every token
 SLIM = 80  # columns below which the opened panel has one column

@@ -9,9 +9,9 @@ from textual.content import Content
 from textual.message import Message
 from textual.widgets import Static
 
-from sg_tui.bench_state import BenchState, Line, SortKey, pattern
 from sg_tui.figures import bar
-from sg_tui.textsafe import safe_line
+from sg_tui.state.bench_state import BenchState, Line, SortKey, pattern
+from sg_tui.terminal.textsafe import safe_line
 
 Column = tuple[str, int, SortKey | None]  # title, cells, what a click sorts by
 COLUMNS: tuple[Column, ...] = (

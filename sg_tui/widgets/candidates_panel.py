@@ -7,8 +7,8 @@ import math
 from textual.content import Content
 
 from sg_tui.figures import bar
-from sg_tui.manuscript import Piece
-from sg_tui.textsafe import safe_line
+from sg_tui.state.manuscript import Piece
+from sg_tui.terminal.textsafe import safe_line
 from sg_tui.widgets.panel import Panel, lines
 
 

@@ -8,8 +8,8 @@ from textual.containers import Horizontal
 from textual.message import Message
 from textual.widgets import Label
 
-from sg_tui.play import NAME_LENGTH, Cast, name
-from sg_tui.textsafe import safe_line
+from sg_tui.state.play import NAME_LENGTH, Cast, name
+from sg_tui.terminal.textsafe import safe_line
 from sg_tui.widgets.line_input import LineInput
 
 

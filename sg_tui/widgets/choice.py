@@ -10,7 +10,7 @@ from textual.content import Content
 from textual.message import Message
 from textual.widget import Widget
 
-from sg_tui.textsafe import safe_line
+from sg_tui.terminal.textsafe import safe_line
 
 
 class Choice(Widget):

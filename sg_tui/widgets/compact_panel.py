@@ -6,7 +6,7 @@ from textual import events
 from textual.content import Content
 from textual.message import Message
 
-from sg_tui.state import GenerationState
+from sg_tui.state.generation_state import GenerationState
 from sg_tui.widgets import precision_row
 from sg_tui.widgets.optimizations_panel import NAMES, OptimizationsPanel, switches_text
 from sg_tui.widgets.panel import Panel, lines

@@ -8,9 +8,9 @@ from textual import events
 from textual.content import Content
 from textual.widget import Widget
 
-from sg_core.messages import Phase
+from sg_core.engine.messages import Phase
 from sg_tui.figures import duration
-from sg_tui.textsafe import safe_line
+from sg_tui.terminal.textsafe import safe_line
 
 if TYPE_CHECKING:
     from sg_tui.app import SgApp

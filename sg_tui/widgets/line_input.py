@@ -5,7 +5,7 @@ from __future__ import annotations
 from textual import events
 from textual.widgets import Input
 
-from sg_tui.textsafe import safe_line
+from sg_tui.terminal.textsafe import safe_line
 
 LONGEST = 4096
 

@@ -17,8 +17,8 @@ from textual_plot.axis_formatter import AxisFormatter
 
 from sg_tui.figures import count, duration, number
 from sg_tui.keys import bindings
-from sg_tui.textsafe import safe_line
-from sg_tui.training_run import Run
+from sg_tui.state.training_run import Run
+from sg_tui.terminal.textsafe import safe_line
 from sg_tui.widgets.chart import (
     Floats,
     Window,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from textual.content import Content
 
 from sg_tui.figures import bar
-from sg_tui.state import GenerationState
-from sg_tui.textsafe import safe_line
+from sg_tui.state.generation_state import GenerationState
+from sg_tui.terminal.textsafe import safe_line
 from sg_tui.widgets.panel import Panel, lines
 from sg_tui.widgets.speed_panel import milliseconds
 

@@ -7,12 +7,12 @@ from textual.binding import Binding
 from textual.content import Content
 from textual.message import Message
 
-from sg_core.messages import Metrics
-from sg_core.optimizations import Optimizations
-from sg_core.settings import PRECISIONS
-from sg_tui.effects import Effects
+from sg_core.engine.messages import Metrics
+from sg_core.network.optimizations import Optimizations
+from sg_core.training.settings import PRECISIONS
 from sg_tui.keys import ROW_SWITCHES, SWITCH_LABELS
-from sg_tui.state import GenerationState
+from sg_tui.state.effects import Effects
+from sg_tui.state.generation_state import GenerationState
 from sg_tui.widgets import precision_row
 from sg_tui.widgets.panel import Panel, lines
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from textual.content import Content
 from textual.message import Message
 
-from sg_core.settings import PRECISIONS
-from sg_tui.state import GenerationState
+from sg_core.training.settings import PRECISIONS
+from sg_tui.state.generation_state import GenerationState
 
 
 class PrecisionAsked(Message):

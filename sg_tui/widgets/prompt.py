@@ -7,7 +7,7 @@ from textual.message import Message
 from textual.widgets import TextArea
 
 from sg_tui.keys import actions, bindings
-from sg_tui.textsafe import safe
+from sg_tui.terminal.textsafe import safe
 
 LONGEST_PASTE = 20_000  # characters: wrapping more on every key would be felt
 IN_ORDER = {key: action.id for action in actions("prompt") for key in action.keys if key not in ("up", "down")}

@@ -9,11 +9,10 @@ from textual.message import Message
 from textual.widgets import Button, Input, Label, Static
 
 from sg_core.config import GPT2Config
+from sg_core.engine.messages import Loaded, Train
 from sg_core.errors import SettingError
-from sg_core.messages import Loaded, Train
-from sg_core.settings import PRESETS
-from sg_tui.textsafe import safe_line
-from sg_tui.training_choice import (
+from sg_core.training.settings import PRESETS
+from sg_tui.state.training_choice import (
     FIELDS,
     FINE_TUNE,
     SOURCES,
@@ -23,6 +22,7 @@ from sg_tui.training_choice import (
     summary,
     texts,
 )
+from sg_tui.terminal.textsafe import safe_line
 from sg_tui.widgets.choice import Choice
 from sg_tui.widgets.line_input import LineInput
 

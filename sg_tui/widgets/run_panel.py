@@ -6,11 +6,11 @@ import math
 
 from textual.content import Content
 
-from sg_core.messages import Phase
+from sg_core.engine.messages import Phase
 from sg_tui.figures import duration, nats, number
-from sg_tui.textsafe import safe_line
-from sg_tui.training_run import Run
-from sg_tui.training_state import TrainingState
+from sg_tui.state.training_run import Run
+from sg_tui.state.training_state import TrainingState
+from sg_tui.terminal.textsafe import safe_line
 from sg_tui.widgets.loss_chart import NANOGPT, letter
 from sg_tui.widgets.panel import Panel, lines, meter
 

@@ -7,10 +7,10 @@ from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.widgets import Static
 
-from sg_tui.talk import Talk
-from sg_tui.textsafe import safe, safe_line
-from sg_tui.training_run import Run
-from sg_tui.training_state import TrainingState
+from sg_tui.state.talk import Talk
+from sg_tui.state.training_run import Run
+from sg_tui.state.training_state import TrainingState
+from sg_tui.terminal.textsafe import safe, safe_line
 
 
 class SampleView(VerticalScroll):

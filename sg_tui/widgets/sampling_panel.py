@@ -9,7 +9,7 @@ from textual.binding import Binding
 from textual.content import Content
 from textual.message import Message
 
-from sg_tui.state import GenerationState
+from sg_tui.state.generation_state import GenerationState
 from sg_tui.widgets.panel import Panel, lines
 
 CELL = 20  # columns of one setting: label, arrow, value, arrow

@@ -7,8 +7,8 @@ from statistics import median
 
 from textual.content import Content
 
-from sg_core.messages import Metrics
-from sg_tui.state import GenerationState
+from sg_core.engine.messages import Metrics
+from sg_tui.state.generation_state import GenerationState
 from sg_tui.widgets.panel import Panel, lines
 
 LEVELS = "▁▂▃▄▅▆▇█"

@@ -18,8 +18,8 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from sg_tui.keys import bindings
-from sg_tui.manuscript import Manuscript, Piece
-from sg_tui.textsafe import raw_index, safe
+from sg_tui.state.manuscript import Manuscript, Piece
+from sg_tui.terminal.textsafe import raw_index, safe
 from sg_tui.widgets.wrapping import WrappedText, width_of
 
 BITS = (1.0, 3.0, 6.0)  # surprise from which a token is tinted more

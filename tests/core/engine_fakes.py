@@ -11,16 +11,27 @@ from types import SimpleNamespace
 from typing import Any, TypeVar, cast
 
 from sg_core.config import GPT2Config
-from sg_core.engine import Engine
-from sg_core.engine_parts import Parts
+from sg_core.engine.engine import Engine
+from sg_core.engine.messages import (
+    Bench,
+    BenchRow,
+    Command,
+    Evaluated,
+    Event,
+    Sample,
+    Saved,
+    Train,
+    TrainingEnded,
+    TrainStep,
+)
+from sg_core.engine.parts import Parts
 from sg_core.errors import ModelFileError, SettingError
-from sg_core.generation import Token as EngineToken
-from sg_core.messages import Bench, BenchRow, Command, Evaluated, Event, Sample, Saved, Train, TrainingEnded, TrainStep
-from sg_core.optimizations import Optimizations
-from sg_core.quantize import check_precision
-from sg_core.sampling import Sampling
-from sg_core.settings import TrainingConfig
-from sg_core.training import Evaluation, StepResult
+from sg_core.inference.generation import Token as EngineToken
+from sg_core.inference.sampling import Sampling
+from sg_core.network.optimizations import Optimizations
+from sg_core.network.weights import check_precision
+from sg_core.training.settings import TrainingConfig
+from sg_core.training.trainer import Evaluation, StepResult
 
 E = TypeVar("E")
 PATIENCE = 20.0  # seconds until a test gives up

@@ -40,7 +40,7 @@ def test_a_folder_that_cannot_be_made_is_still_named(tmp_path: Path, monkeypatch
 
 
 def test_importing_makes_nothing(tmp_path: Path) -> None:
-    code = "import sg_core.paths, sg_core.dataset, sg_core.tokenizer, sg_core.download"
+    code = "import sg_core.paths, sg_core.training.dataset, sg_core.text.tokenizer, sg_core.storage.download"
     root = Path(paths.__file__).parents[1]
     subprocess.run([sys.executable, "-c", code], env={"SG_HOME": str(tmp_path / "home")}, cwd=root, check=True)
     assert not (tmp_path / "home").exists()

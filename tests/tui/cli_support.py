@@ -21,8 +21,8 @@ TEXT = "The lantern of the watch goes up the hill, and all the town is sleeping 
 
 def make_model(folder: Path, n_ctx: int = 48) -> Path:
     """A random model with a vocabulary of its own, in Hugging Face layout; its text never ends by itself."""
-    from sg_core.model import GPT2
-    from sg_core.vocabulary import learn_vocabulary
+    from sg_core.gpt2 import GPT2
+    from sg_core.text.vocabulary import learn_vocabulary
 
     tokenizer = learn_vocabulary(TEXT, 290)
     shape = GPT2Config(vocab_size=tokenizer.vocab_size, n_ctx=n_ctx, n_layer=2, n_head=2, n_embd=16)

@@ -1,4 +1,4 @@
-"""An engine without model, thread or clock, for tests of the app: the surface of `sg_core.engine.Engine`.
+"""An engine without model, thread or clock, for tests of the app: the surface of `sg_core.engine.engine.Engine`.
 
     engine = ScriptedEngine()                    # every command runs to its end inside submit()
     engine = ScriptedEngine(automatic=False)     # nothing moves until the test calls engine.advance(n)
@@ -21,7 +21,7 @@ from dataclasses import replace
 from typing import Literal
 
 from sg_core.config import GPT2Config
-from sg_core.messages import (
+from sg_core.engine.messages import (
     Bench,
     BenchRow,
     Command,
@@ -53,8 +53,8 @@ from sg_core.messages import (
     TrainingStarted,
     TrainStep,
 )
-from sg_core.optimizations import Optimizations
-from sg_core.settings import PRESETS
+from sg_core.network.optimizations import Optimizations
+from sg_core.training.settings import PRESETS
 from sg_tui.keys import ROW_SWITCHES
 
 REPLY = (

@@ -11,7 +11,7 @@ from stories import WIDE, screen_text, see, wait_until
 from textual.pilot import Pilot
 
 from sg_core.config import GPT2Config
-from sg_core.messages import (
+from sg_core.engine.messages import (
     Event,
     Train,
 )

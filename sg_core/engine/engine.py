@@ -1,0 +1,339 @@
+"""The engine thread: one long-lived daemon that owns model, session and trainer; commands in, events out.
+
+Importing this is cheap: NumPy, Numba and the model are imported on the thread, at the first command that needs them.
+
+While nothing runs the thread sleeps on its inbox. A generation writes tokens for a slice of time, then a training
+takes one step, and so on: the slice is as long as the last step, within bounds, so that each gets half of the time
+and neither waits long for the other. Commands are looked at between two tokens, between two steps, and between
+the parts of an evaluation, a sample or the preparation of a training.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+
+from sg_core.engine.generation import Generation
+from sg_core.engine.inbox import FOREVER, Inbox, Order
+from sg_core.engine.messages import (
+    Bench,
+    Command,
+    Done,
+    Event,
+    Generate,
+    Load,
+    Notice,
+    PauseTraining,
+    ResumeTraining,
+    SaveTraining,
+    SetOptimizations,
+    SetPace,
+    SetPrecision,
+    SetSampling,
+    SetThreads,
+    StopTraining,
+    Train,
+    TrainingEnded,
+)
+from sg_core.engine.models import Models
+from sg_core.engine.outbox import Outbox
+from sg_core.engine.parts import Parts, real_parts
+from sg_core.engine.training_run import TrainingRun
+from sg_core.errors import CheckpointError, SettingError, SgError, TrainingError
+from sg_core.storage.manifest import MANIFEST
+
+SHORTEST_SLICE, LONGEST_SLICE = 0.05, 1.0  # seconds of tokens between two training steps
+
+
+class Engine:
+    """`submit`, `stop`, `close` and `busy` may be used from any thread; `events` is drained with popleft by one."""
+
+    def __init__(self, parts: Callable[[], Parts] = real_parts) -> None:
+        self._inbox = Inbox()
+        self._outbox = Outbox()
+        self._models = Models(parts, self._outbox)
+        self._generation: Generation | None = None
+        self._training: TrainingRun | None = None
+        self._pause = 0.0  # seconds between two tokens that were asked for
+        self._due = 0.0  # when the next token may be written, in seconds of time.perf_counter
+        self._preparing = False  # a training is being prepared
+        self._preparation_stopped = False
+        self._postponed: list[Order] = []  # commands to the training that is being prepared
+        self._obeyed = 0  # commands dealt with
+        self._thread = threading.Thread(target=self._run, name="sg-engine", daemon=True)
+
+    # ------------------------------------------------------------ for other threads
+
+    @property
+    def events(self) -> deque[Event]:
+        """What happened, oldest first."""
+        return self._outbox.events
+
+    @property
+    def last_traceback(self) -> str:
+        """Of the last failure that nobody foresaw, "" before one."""
+        return self._outbox.last_traceback
+
+    @property
+    def busy(self) -> bool:
+        """True while a command waits or something runs; training that is paused does not count."""
+        training = self._training
+        return (
+            self._obeyed != self._inbox.count
+            or self._generation is not None
+            or (training is not None and training.active)
+        )
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def submit(self, command: Command) -> None:
+        """Give a command; what comes of it are events."""
+        self._inbox.put(command)
+
+    def stop(self) -> None:
+        """Stop what was asked for so far and is not a training: within one token the generation or benchmark ends.
+
+        A training that is still being prepared is stopped too; so is the loading of a model when another one is there.
+        """
+        self._inbox.stop()
+
+    def close(self, timeout: float = 1.0) -> None:
+        """End everything, waiting at most `timeout` seconds; the thread is a daemon and holds no process open.
+
+        A small training run saves its last steps, a bigger one keeps its last checkpoint: see TrainingRun.close.
+        """
+        self._inbox.close()
+        if self._thread.is_alive() and self._thread is not threading.current_thread():
+            self._thread.join(timeout)
+
+    # ------------------------------------------------------------ the thread
+
+    def _run(self) -> None:
+        while not self._inbox.closed:
+            self._turn()
+        self._end_generation()
+        if self._training is not None:
+            self._training.close()
+
+    def _turn(self) -> None:
+        """Obey what waits, then let generation and training each have their share."""
+        if self._training is not None and self._training.active:
+            self._obey_waiting()
+        else:
+            self._obey_waiting(FOREVER if self._generation is None else self._rest())
+        self._write()
+        self._train()
+        self._tell_state()
+
+    def _rest(self) -> float:
+        """Seconds until the next token is due."""
+        if self._pause == 0.0 or self._generation is None or self._generation.cancelled:
+            return 0.0
+        return max(0.0, self._due - time.perf_counter())
+
+    def _obey_waiting(self, wait: float = 0.0) -> None:
+        order = self._inbox.take(wait)
+        while order is not None and not self._inbox.closed:
+            if self._preparing and _needs_training(order.command):
+                self._postponed.append(order)
+            else:
+                try:
+                    self._obey(order)
+                except Exception as error:  # the thread outlives every failure of a command
+                    self._fail(error, order.command)
+                self._obeyed += 1
+            order = self._inbox.take(0.0)
+
+    def _fail(self, error: Exception, command: Command) -> None:
+        request = command.request if isinstance(command, Generate | Bench) else None
+        self._outbox.fail(error, type(command).__name__, request)
+
+    def _write(self) -> None:
+        """Tokens for a slice of time, as far as they are due; fewer when a command comes."""
+        generation = self._generation
+        if generation is None:
+            return
+        step = 0.0 if self._training is None else self._training.step_seconds
+        end = time.perf_counter() + min(max(step, SHORTEST_SLICE), LONGEST_SLICE)
+        try:
+            while self._rest() == 0.0:
+                if not generation.advance():
+                    self._generation = None
+                    return
+                now = time.perf_counter()
+                self._due = now + self._pause
+                if self._inbox.waiting() or now >= end:
+                    return
+        except Exception as error:  # of any kind: the generation is over, the thread goes on
+            self._outbox.fail(error, "Generate", generation.request)
+            self._generation = None
+
+    def _train(self) -> None:
+        """One step and what is due after it."""
+        run = self._training
+        if run is None or not run.active or self._inbox.closed:
+            return
+        try:
+            run.advance()
+        except Exception as error:  # of any kind: the training is over, the thread goes on
+            self._outbox.fail(error, "Train")
+            run.abandon()
+        if run.ended:
+            self._training = None
+            self._models.training_ended()
+
+    def _tell_state(self) -> None:
+        if self._generation is not None:
+            return
+        if self._training is not None:
+            self._training.tell_state()
+        else:
+            self._outbox.phase("idle")
+
+    def _interlude(self) -> bool:
+        """Between two parts of an evaluation or a sample: others have their turn. True to end it early."""
+        self._obey_waiting()
+        self._write()
+        run = self._training
+        if run is not None and self._inbox.closed:
+            run.stopping = True
+        return run is None or run.stopping
+
+    # ------------------------------------------------------------ commands
+
+    def _obey(self, order: Order) -> None:
+        match order.command:
+            case Load():
+                self._load(order, order.command)
+            case Generate():
+                self._generate(order, order.command)
+            case Bench():
+                self._bench(order, order.command)
+            case Train():
+                self._start_training(order, order.command)
+            case PauseTraining() | ResumeTraining() | StopTraining() | SaveTraining():
+                self._steer_training(order.command)
+            case SetOptimizations(optimizations=optimizations):
+                self._models.set_optimizations(optimizations)
+            case SetThreads(threads=threads):
+                self._models.set_threads(threads)
+            case SetPrecision(precision=precision):
+                if not self._inbox.holds(SetPrecision):
+                    self._models.set_precision(precision)
+            case SetPace(tokens_per_second=rate):
+                if not 0.0 <= rate < FOREVER:
+                    raise SettingError(f"tokens_per_second is {rate!r}; it must be a number from 0")
+                self._pause = 1.0 / rate if rate > 0.0 else 0.0
+                self._due = 0.0
+            case SetSampling(sampling=sampling):
+                if self._generation is not None:
+                    self._generation.session.sampling = sampling
+
+    def _load(self, order: Order, command: Load) -> None:
+        self._end_generation()
+        inbox, replaceable = self._inbox, self._models.session is not None
+
+        def cancelled() -> bool:
+            return inbox.closed or inbox.holds(Load) or (replaceable and inbox.stopped(order))
+
+        self._models.load(command, cancelled)
+
+    def _generate(self, order: Order, command: Generate) -> None:
+        self._end_generation()
+        if self._inbox.stopped(order):
+            self._outbox.emit(Done(command.request, "stopped", 0))
+            return
+        if command.from_training:
+            session, version = self._models.training_session()
+        else:
+            session, version = self._models.ready_session(), int
+        inbox = self._inbox
+
+        def cancelled() -> bool:
+            return inbox.closed or inbox.stopped(order) or inbox.holds(Generate, Load, Bench)
+
+        self._generation = Generation(order, command, session, self._outbox, cancelled, version)
+
+    def _end_generation(self) -> None:
+        if self._generation is not None:
+            self._generation.end("stopped")
+            self._generation = None
+
+    def _bench(self, order: Order, command: Bench) -> None:
+        self._end_generation()
+        if self._preparing or (self._training is not None and not self._training.paused):
+            raise SgError("pause the training first: it would disturb the measurement")
+        inbox = self._inbox
+
+        def cancelled() -> bool:
+            return inbox.closed or inbox.stopped(order) or inbox.holds(Generate, Load, Bench)
+
+        self._models.bench(command, cancelled)
+
+    def _start_training(self, order: Order, command: Train) -> None:
+        if self._preparing or self._training is not None:
+            raise TrainingError("a training is already running; stop it first")
+        self._preparing, self._preparation_stopped = True, False
+
+        def cancelled() -> bool:
+            self._obey_waiting()
+            self._write()
+            return self._preparation_stopped or self._inbox.closed or self._inbox.stopped(order)
+
+        try:
+            trainer = self._models.prepare(command, cancelled)
+            folder = None if trainer is None else self._run_folder(command)
+        except Exception as error:  # of any kind: it never began
+            self._outbox.fail(error, "Train")
+            self._outbox.emit(TrainingEnded(0, "failed"))
+            return
+        finally:
+            self._preparing = False
+            self._inbox.put_back(self._postponed)
+            self._postponed = []
+        if trainer is None:
+            self._outbox.emit(TrainingEnded(0, "stopped"))
+            return
+        self._training = TrainingRun(command, trainer, folder, self._outbox, self._interlude)
+        self._training.tell_start()
+
+    def _run_folder(self, command: Train) -> Path | None:
+        if command.out:
+            return Path(command.out).expanduser()
+        if command.resume:
+            folder = Path(command.resume).expanduser()
+            return folder.parent if (folder / MANIFEST).is_file() else folder
+        try:
+            return self._models.parts.new_run_folder(command.model or command.config)
+        except CheckpointError as error:
+            self._outbox.emit(Notice(f"{error}; the run is kept in memory only"))
+            return None
+
+    def _steer_training(self, command: PauseTraining | ResumeTraining | StopTraining | SaveTraining) -> None:
+        run = self._training
+        if run is None and self._preparing:
+            self._preparation_stopped = True
+            return
+        if run is None:
+            raise TrainingError("no training is running")
+        match command:
+            case PauseTraining():
+                run.pause()
+            case ResumeTraining():
+                run.resume()
+            case StopTraining():
+                run.stopping = True
+            case SaveTraining(folder=folder):
+                run.save_to(Path(folder).expanduser())
+
+
+def _needs_training(command: Command) -> bool:
+    """Whether a command makes no sense before the training has begun; its stop does."""
+    if isinstance(command, Generate):
+        return command.from_training
+    return isinstance(command, PauseTraining | ResumeTraining | SaveTraining)

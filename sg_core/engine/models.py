@@ -1,0 +1,234 @@
+"""The models of the engine thread: the loaded one, the one in training, and the settings that outlive both."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sg_core.engine.messages import Bench, Done, Load, Loaded, Notice, PrecisionSet, Train
+from sg_core.engine.outbox import Outbox
+from sg_core.engine.parts import Cancelled, Parts
+from sg_core.errors import ModelFileError, SettingError, SgError, TrainingError
+from sg_core.files import shown
+from sg_core.network.optimizations import Optimizations
+from sg_core.training.settings import PRECISIONS
+
+if TYPE_CHECKING:
+    from sg_core.config import GPT2Config
+    from sg_core.gpt2 import GPT2
+    from sg_core.inference.session import Session
+    from sg_core.training.trainer import Trainer
+
+
+class _StoppedError(SgError):
+    """Work was given up because someone asked for it."""
+
+
+@dataclass
+class _Trainee:
+    """The model in training, also after its end. version: a number that changes with the weights."""
+
+    model: GPT2
+    version: Callable[[], int]
+    session: Session | None = None
+
+
+class Models:
+    """Used by the engine thread alone. A model that can't be loaded leaves the one before in place."""
+
+    def __init__(self, parts: Callable[[], Parts], outbox: Outbox) -> None:
+        self.session: Session | None = None  # of the loaded model
+        self._make_parts = parts
+        self._parts: Parts | None = None
+        self._outbox = outbox
+        self._compiled: set[str] = set()  # what kernels are compiled for: training, f32, or the other precisions
+        self._trainee: _Trainee | None = None
+        self._optimizations = Optimizations()
+        self._threads: int | None = None
+        self._precision = PRECISIONS[0]
+
+    @property
+    def parts(self) -> Parts:
+        """The parts that compute, imported at their first use."""
+        if self._parts is None:
+            self._outbox.phase("importing")
+            self._parts = self._make_parts()
+        return self._parts
+
+    # ------------------------------------------------------------ the loaded model
+
+    def load(self, command: Load, cancelled: Cancelled) -> None:
+        """Load a model and tell it. Raises SgError when it was cancelled or can't be loaded."""
+        threads = self._threads if command.threads is None else command.threads
+        wanted = self._precision if command.precision is None else _known(command.precision)
+        try:
+            self._compile(_kernels_of(wanted), cancelled)
+            self._outbox.phase("loading", command.model)
+            model = self.parts.load(command.model)
+            _go_on(cancelled)
+        except _StoppedError:
+            raise ModelFileError(f"loading {shown(command.model)} was stopped") from None
+        session = self._new_session(model, wanted, threads)
+        if damaged := model.not_finite():
+            names = ", ".join(shown(name) for name in damaged[:5])
+            self._outbox.emit(Notice(f"{len(damaged)} tensors hold NaN or infinite numbers, first {names}"))
+        self.session, self._threads, self._precision = session, threads, wanted
+        self._outbox.emit(Loaded(command.model, model.config, session.precision, session.threads))
+
+    def ready_session(self) -> Session:
+        """The session of the loaded model. Raises ModelFileError when there is none."""
+        if self.session is None:
+            raise ModelFileError("no model is loaded; load one first")
+        return self.session
+
+    def _new_session(self, model: GPT2, precision: str, threads: int | None) -> Session:
+        """A session in this precision, or, told by a Notice, in f32 where it does not fit the model."""
+        fitting = self._fitting(precision, model.config)
+        if fitting != PRECISIONS[0]:
+            self._outbox.phase("converting", fitting)
+        return model.session(self._optimizations, fitting, threads)
+
+    def _fitting(self, precision: str, config: GPT2Config) -> str:
+        try:
+            self.parts.check_precision(precision, config)
+        except SettingError as problem:
+            self._compile("f32", lambda: False)
+            self._outbox.emit(Notice(f"{problem}; f32 is used for this model"))
+            return PRECISIONS[0]
+        return precision
+
+    # ------------------------------------------------------------ settings
+
+    def set_optimizations(self, optimizations: Optimizations) -> None:
+        """From the next token on, of these and all later models."""
+        self._optimizations = optimizations
+        for session in self._sessions():
+            session.optimizations = optimizations
+
+    def set_threads(self, threads: int | None) -> None:
+        """From the next token on, of these and all later models. Raises SettingError."""
+        if threads is not None and (isinstance(threads, bool) or threads < 1):
+            raise SettingError(f"threads is {threads!r}; it must be a whole number from 1")
+        for session in self._sessions():
+            session.threads = threads or self.parts.default_threads(session.model)
+        self._threads = threads
+
+    def set_precision(self, precision: str) -> None:
+        """From the next token on, of these and all later models. Raises SettingError: nothing has changed then."""
+        _known(precision)
+        if self.session is not None:
+            self.parts.check_precision(precision, self.session.model.config)
+        sessions = self._sessions()
+        if sessions:
+            self._compile(_kernels_of(precision), lambda: False)
+        for session in reversed(sessions):  # the loaded one last: it is the one that is told
+            if precision != PRECISIONS[0]:
+                self._outbox.phase("converting", precision)
+            session.precision = self._fitting(precision, session.model.config)
+        self._precision = precision
+        self._outbox.emit(PrecisionSet(precision))
+
+    def _sessions(self) -> list[Session]:
+        trained = None if self._trainee is None else self._trainee.session
+        return [session for session in (self.session, trained) if session is not None]
+
+    # ------------------------------------------------------------ training
+
+    def prepare(self, command: Train, cancelled: Cancelled) -> Trainer | None:
+        """The trainer for a command, None once cancelled. Raises SgError."""
+        asked = False
+
+        def poll() -> bool:
+            nonlocal asked
+            asked = asked or cancelled()
+            return asked
+
+        def tell(what: str, done: int, total: int) -> None:
+            if what == "vocabulary":
+                self._outbox.phase("learning vocabulary", "", done, total)
+            else:
+                local = what == Path(command.data).name and what != "tinyshakespeare"
+                self._outbox.phase("loading" if local else "downloading", what, done, total)
+
+        try:
+            self._compile("training", poll)
+            self._outbox.phase("loading", command.resume or command.data)
+            trainer = self.parts.prepare(command, tell, poll, self._threads)
+            _go_on(poll)
+        except SgError:
+            if asked:
+                return None
+            raise
+        self._trainee = _Trainee(trainer.model, lambda: trainer.step_count)
+        return trainer
+
+    def training_session(self) -> tuple[Session, Callable[[], int]]:
+        """A session of the model in training, its cache empty, and the version of its weights. Raises TrainingError."""
+        trainee = self._trainee
+        if trainee is None:
+            raise TrainingError("no model is in training; start a training first")
+        if trainee.session is None:
+            self._compile(_kernels_of(self._precision), lambda: False)
+            trainee.session = self._new_session(trainee.model, self._precision, self._threads)
+        trainee.session.rewind(0)
+        trainee.session.precision = trainee.session.precision  # stored anew where the weights have changed
+        return trainee.session, trainee.version
+
+    def training_ended(self) -> None:
+        """Keep the trained model alone: gradients and moments go with the trainer."""
+        if self._trainee is not None:
+            last = self._trainee.version()
+            self._trainee.version = lambda: last
+
+    # ------------------------------------------------------------ benchmark
+
+    def bench(self, command: Bench, cancelled: Cancelled) -> None:
+        """Measure the loaded model, a row at a time, and tell the end. Raises SgError."""
+        session = self.ready_session()
+        tokens = 0
+
+        def tell(label: str, done: int, total: int) -> None:
+            self._outbox.phase("benchmarking", label, done, total)
+
+        for row in self.parts.measure(command, session, tell, cancelled):
+            self._outbox.emit(row)
+            tokens += row.tokens
+        self._outbox.emit(Done(command.request, "stopped" if cancelled() else "length", tokens))
+
+    # ------------------------------------------------------------ kernels
+
+    def _compile(self, kernels: str, cancelled: Cancelled) -> None:
+        """Compile what is not compiled yet; a stop is seen between two kernels.
+
+        kernels: "training" (with those of f32, which it samples with), or a precision as `_kernels_of` tells it.
+        """
+        warm_up = self.parts.warm_up
+        _go_on(cancelled)
+        if kernels in self._compiled:
+            return
+
+        def progress(what: str, done: int, total: int) -> None:
+            self._outbox.phase("compiling", what, done, total)
+            _go_on(cancelled)
+
+        training = kernels == "training"
+        warm_up(training, progress, PRECISIONS[0] if training else kernels)
+        self._compiled |= {kernels, PRECISIONS[0]} if training else {kernels}
+
+
+def _known(precision: str) -> str:
+    if precision not in PRECISIONS:
+        raise SettingError(f"precision is {precision!r}; choose from {', '.join(PRECISIONS)}")
+    return precision
+
+
+def _kernels_of(precision: str) -> str:
+    """The precision that stands for all those which the same kernels compute."""
+    return precision if precision == PRECISIONS[0] else PRECISIONS[1]
+
+
+def _go_on(cancelled: Cancelled) -> None:
+    if cancelled():
+        raise _StoppedError("stopped")

@@ -1,0 +1,116 @@
+"""What the engine thread needs of the rest of sg_core: imported there, so that importing the engine costs nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from sg_core.config import GPT2Config
+    from sg_core.engine.messages import Bench, BenchRow, Train
+    from sg_core.gpt2 import GPT2
+    from sg_core.inference.session import Session
+    from sg_core.training.trainer import Trainer
+
+Progress = Callable[[str, int, int], None]
+Cancelled = Callable[[], bool]
+
+
+class Prepare(Protocol):
+    """A trainer for a Train command."""
+
+    def __call__(self, command: Train, progress: Progress, cancelled: Cancelled, threads: int | None) -> Trainer: ...
+
+
+class Measure(Protocol):
+    """The rows of a benchmark of a session's model, as they are measured; fewer once cancelled."""
+
+    def __call__(
+        self, command: Bench, session: Session, progress: Progress, cancelled: Cancelled
+    ) -> Iterator[BenchRow]: ...
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The functions behind the commands."""
+
+    warm_up: Callable[[bool, Progress, str], None]  # (for training too, progress, precision): compiles the kernels
+    check_precision: Callable[[str, GPT2Config], None]  # raises SettingError
+    load: Callable[[str], GPT2]
+    prepare: Prepare
+    new_run_folder: Callable[[str], Path]
+    default_threads: Callable[[GPT2], int]
+    measure: Measure
+
+
+def real_parts() -> Parts:
+    """The parts that compute; imports NumPy and Numba."""
+    from sg_core.gpt2 import GPT2
+    from sg_core.inference.session import default_threads
+    from sg_core.measure.compilation import warm_up
+    from sg_core.network.weights import check_precision
+    from sg_core.training.preparation import new_run_folder
+
+    return Parts(
+        warm_up=warm_up,
+        check_precision=check_precision,
+        load=GPT2.from_pretrained,
+        prepare=_prepare,
+        new_run_folder=new_run_folder,
+        default_threads=lambda model: default_threads(4 * model.config.parameter_count),
+        measure=_measure,
+    )
+
+
+def _prepare(command: Train, progress: Progress, cancelled: Cancelled, threads: int | None) -> Trainer:
+    from sg_core.errors import SettingError
+    from sg_core.training.preparation import prepare_training
+    from sg_core.training.settings import PRESETS
+
+    preset = PRESETS.get(command.config)
+    if preset is None:
+        raise SettingError(f"config {command.config!r} is unknown; choose from {', '.join(PRESETS)}")
+    trainer = prepare_training(
+        data=command.data,
+        model=command.model,
+        config=preset.config,
+        training=command.training or preset.training,
+        resume=command.resume,
+        progress=progress,
+        cancelled=cancelled,
+        threads=threads,
+    )
+    if command.model is None and command.resume is None:
+        trainer.model.name = command.config
+    return trainer
+
+
+def _measure(command: Bench, session: Session, progress: Progress, cancelled: Cancelled) -> Iterator[BenchRow]:
+    from sg_core.engine.messages import BenchRow
+    from sg_core.measure.benchmark import every_combination, later_ladder, time_tokens
+
+    rungs = every_combination() if command.every_combination else later_ladder()
+    tokens = min(command.tokens, session.context_size)
+    for done, rung in enumerate(rungs):
+        progress(rung.label, done, len(rungs))
+        timing = time_tokens(
+            session.model,
+            rung.optimizations,
+            tokens,
+            precision=session.precision,
+            threads=session.threads,
+            cancelled=cancelled,
+        )
+        if timing is None:
+            return
+        yield BenchRow(
+            command.request,
+            rung.label,
+            rung.optimizations,
+            timing.ms_per_token,
+            timing.minimum,
+            timing.maximum,
+            timing.tokens,
+        )

@@ -1,0 +1,295 @@
+"""One training run of the engine thread: a step a call, and what is due after it."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sg_core.engine.messages import (
+    Calibrated,
+    Evaluated,
+    Exported,
+    Notice,
+    Sample,
+    Saved,
+    Train,
+    TrainingEnded,
+    TrainingStarted,
+    TrainStep,
+)
+from sg_core.engine.outbox import Outbox, readable
+from sg_core.errors import SgError, TrainingError
+from sg_core.inference.sampling import Sampling
+
+if TYPE_CHECKING:
+    from sg_core.training.trainer import StepResult, Trainer
+
+SAMPLE_TOKENS = 120
+SAMPLE_TEMPERATURE = 0.8
+SAVE_ADVICE = "training is paused, its state is in memory"
+SMALL_RUN = 5_000_000  # parameters: a checkpoint of 60 MB, written while a person waits for the program to end
+
+
+class TrainingRun:
+    """A trainer with its folder. Ends with exactly one TrainingEnded.
+
+    interlude: called between the parts of an evaluation and the tokens of a sample, so that others have their turn;
+    True ends that evaluation or sample early.
+
+    When a save fails the run pauses with its state in memory: it goes on, unsaved, after a resume; a save to another
+    folder settles it; a stop that can't save pauses too, and only a second stop gives up what was not saved.
+    """
+
+    def __init__(
+        self,
+        command: Train,
+        trainer: Trainer,
+        folder: Path | None,
+        outbox: Outbox,
+        interlude: Callable[[], bool],
+        export_dtype: str = "F32",
+        calibrate: bool = False,
+    ) -> None:
+        self.trainer = trainer
+        self.folder = folder
+        self.paused = False
+        self.ended = False
+        self.stopping = False  # a stop was asked for
+        self.step_seconds = 0.0  # of the last step
+        self._save_to: Path | None = None  # a save that was asked for
+        self._saved_step = trainer.step_count if command.resume and not command.out else -1
+        self._reason = ""  # why it ends, once it does
+        self._stop_failed = False  # a stop could not save
+        self._command = command
+        self._outbox = outbox
+        self._interlude = interlude
+        self._export_dtype = export_dtype
+        self._wants_calibration = calibrate
+        # what is due after a step is done again after a resume: a kill may have come in between
+        self._follow_up = bool(command.resume) and trainer.step_count > 0 and self._something_due
+
+    @property
+    def active(self) -> bool:
+        """Whether `advance` has something to do."""
+        return not self.paused or self._follow_up or self.stopping or self._save_to is not None
+
+    def tell_start(self) -> None:
+        """The run's facts."""
+        trainer = self.trainer
+        self._outbox.emit(
+            TrainingStarted(
+                model=trainer.model.name,
+                config=trainer.model.config,
+                training=trainer.config,
+                data=trainer.dataset.name,
+                train_tokens=len(trainer.dataset.train_ids),
+                validation_tokens=len(trainer.dataset.validation_ids),
+                first_step=trainer.step_count,
+                out=None if self.folder is None else str(self.folder),
+            )
+        )
+        for problem in trainer.passed_over:
+            self._outbox.emit(Notice(f"an older checkpoint was taken: {problem}"))
+        self.tell_state()
+
+    def tell_state(self) -> None:
+        """The phase: paused, or training and how far."""
+        if self.paused:
+            self._outbox.phase("paused")
+        else:
+            self._outbox.phase("training", "", self.trainer.step_count, self.trainer.config.steps)
+
+    # ------------------------------------------------------------ what is asked of it
+
+    def pause(self) -> None:
+        """Wait, with the state in memory."""
+        self.paused = True
+        self.tell_state()
+
+    def resume(self) -> None:
+        """Go on after a pause."""
+        self.paused = self._stop_failed = False
+        self.tell_state()
+
+    def save_to(self, folder: Path) -> None:
+        """Save into another folder, now and from here on."""
+        self._save_to, self._stop_failed = folder, False
+
+    def close(self) -> None:
+        """The program ends: save what is new if the run is small; a bigger one has its last checkpoint."""
+        small = self.trainer.model.config.parameter_count <= SMALL_RUN
+        if not self.ended and small and self._unsaved:
+            self._save()
+
+    # ------------------------------------------------------------ the work
+
+    def advance(self) -> None:
+        """Do what was asked for, or one step, or what is due after it; the step is told before.
+
+        A TrainingError ends the run with its last good state saved; any other failure of the trainer is raised.
+        """
+        try:
+            if self._save_to is not None:
+                self._move()
+            elif self.stopping:
+                self._stop()
+            elif self._follow_up:
+                self._after_step()
+            elif self._reason or self.trainer.finished:
+                self._end(self._reason or "finished")
+            else:
+                self._step()
+        except TrainingError as error:
+            self._outbox.fail(error, "Train")
+            self._end("failed")
+
+    def abandon(self) -> None:
+        """End without saving, after a failure that may have left the state half changed."""
+        self.ended = True
+        self._outbox.emit(TrainingEnded(self.trainer.step_count, "failed"))
+
+    def _step(self) -> None:
+        began = time.perf_counter()
+        result = self.trainer.step()
+        self.step_seconds = time.perf_counter() - began
+        self._tell_step(result)
+        self._follow_up = self._something_due
+
+    @property
+    def _something_due(self) -> bool:
+        """Whether the step that was just done asks for more."""
+        training = self.trainer.config
+        intervals = (training.save_every, training.evaluate_every, self._command.sample_every)
+        return self.trainer.finished or any(_due(self.trainer.step_count, every) for every in intervals)
+
+    def _after_step(self) -> None:
+        """Save, evaluate, sample and end, as far as it is due."""
+        self._follow_up = False
+        step, training, last = self.trainer.step_count, self.trainer.config, self.trainer.finished
+        saved = not (last or _due(step, training.save_every)) or self._save()
+        if _due(step, training.evaluate_every) or (last and training.evaluate_every):
+            self._evaluate()
+        if _due(step, self._command.sample_every) and not self.stopping:
+            self._sample(step)
+        if last and saved and not self.stopping:
+            self._end("finished")
+        elif last:
+            self._reason = "finished"
+
+    def _tell_step(self, result: StepResult) -> None:
+        loss = math.nan if result.skipped else result.loss
+        self._outbox.emit(TrainStep(result.step, loss, result.lr, result.grad_norm, result.tokens_per_second))
+        if result.skipped:
+            self._outbox.emit(Notice(f"step {result.step} was skipped: its loss or gradient was not finite"))
+
+    def _evaluate(self) -> None:
+        self._outbox.phase("evaluating")
+        evaluation = self.trainer.evaluate(cancelled=self._interlude)
+        if self.stopping:
+            return
+        self._outbox.emit(Evaluated(evaluation.step, evaluation.val_loss, evaluation.val_loss_per_char))
+        if self._saved_step == evaluation.step and evaluation.val_loss == self.trainer.best_val_loss:
+            self._saved_step = -1  # saved before it was known to be the best: once more, marked as such
+            self._save()
+        self.tell_state()
+
+    def _sample(self, step: int) -> None:
+        """A text by the weights as they are; its seed is the step."""
+        session = self.trainer.model.session()
+        sampling = Sampling(temperature=SAMPLE_TEMPERATURE, seed=step)
+        text = ""
+        try:
+            for token in session.generate(
+                self._command.sample_prompt, SAMPLE_TOKENS, sampling, cancelled=self._interlude
+            ):
+                text += token.text
+        except SgError as error:
+            self._outbox.emit(Notice(f"no sample at step {step}: {readable(error)}"))
+            return
+        if not self.stopping:
+            self._outbox.emit(Sample(step, text))
+
+    # ------------------------------------------------------------ saving and ending
+
+    @property
+    def _unsaved(self) -> bool:
+        return self.folder is not None and self._saved_step != self.trainer.step_count
+
+    def _save(self) -> bool:
+        """Save what is new; False, and a pause, when it can't be written."""
+        if self.folder is None or not self._unsaved:
+            return True
+        self._outbox.phase("saving")
+        try:
+            checkpoint = self.trainer.save(self.folder)
+        except Exception as error:  # whatever it is, the state in memory outlives it
+            self._outbox.fail(error, "Train", advice=SAVE_ADVICE)
+            self.pause()
+            return False
+        self._saved_step = self.trainer.step_count
+        self._outbox.emit(Saved(self.trainer.step_count, str(checkpoint)))
+        self.tell_state()
+        return True
+
+    def _move(self) -> None:
+        """Save into the folder that was asked for; the earlier one stays the run's if that fails."""
+        before = (self.folder, self._saved_step)
+        self.folder, self._saved_step, self._save_to = self._save_to, -1, None
+        if not self._save():
+            self.folder, self._saved_step = before
+        elif self._reason:
+            self._end(self._reason)
+
+    def _stop(self) -> None:
+        self.stopping = False
+        if self._stop_failed and self._unsaved:
+            self._reason = "stopped"
+            self._outbox.emit(Notice(f"the last steps, up to {self.trainer.step_count}, were not saved"))
+            self._tell_end()
+        else:
+            self._stop_failed = True
+            self._end("finished" if self.trainer.finished else "stopped")
+
+    def _end(self, reason: str) -> None:
+        """Save and end; when the save fails the run waits instead, for another folder or a second stop."""
+        self._reason = reason
+        if self._save():
+            self._tell_end()
+
+    def _export(self) -> None:
+        """Put the model, as any program of the field reads it, beside the checkpoints."""
+        if self.folder is None or self._unsaved:
+            return
+        folder = self.folder / "model"
+        try:
+            with self._calibrated() if self._wants_calibration else nullcontext():
+                self.trainer.model.save_pretrained(folder, self._export_dtype)
+        except Exception as error:  # the checkpoint holds everything
+            self._outbox.emit(Notice(f"the model was not exported: {readable(error)}"))
+        else:
+            self._outbox.emit(Exported(self.trainer.step_count, str(folder)))
+
+    def _calibrated(self) -> AbstractContextManager[None]:
+        """Within, the weights are calibrated; they stay as they are when the search is stopped."""
+        from sg_core.training.calibration import calibrate, final_norm_scaled
+
+        self._outbox.phase("calibrating")
+        found = calibrate(self.trainer, cancelled=self._interlude)
+        if found is None:
+            self._outbox.emit(Notice("calibrating was stopped: the exported model is the trained one as it is"))
+            return nullcontext()
+        self._outbox.emit(Calibrated(self.trainer.step_count, found.scale, found.before, found.after))
+        return final_norm_scaled(self.trainer.model.parameters, found.scale)
+
+    def _tell_end(self) -> None:
+        self._export()
+        self.ended = True
+        self._outbox.emit(TrainingEnded(self.trainer.step_count, self._reason))
+
+
+def _due(step: int, every: int) -> bool:
+    return every > 0 and step % every == 0

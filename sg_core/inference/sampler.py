@@ -1,0 +1,63 @@
+"""From logits to the next token."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+from sg_core.inference.sampling import Sampling
+from sg_core.kernels.drawing import BINS, COLDEST, LANES, draw
+from sg_core.network.parameters import FloatArray
+
+
+class Room:
+    """Memory for choosing among `size` tokens."""
+
+    __slots__ = ("arrays",)
+
+    def __init__(self, size: int) -> None:
+        self.arrays = (
+            np.empty((3, size), np.float32),
+            np.empty((2, size), np.uint16),
+            np.empty(size, np.int32),
+            np.empty((2, BINS + 1, 2 * LANES), np.float64),
+        )
+
+
+def uniform(seed: int, place: int) -> float:
+    """A number in [0, 1) that depends on the seed and the place in the text alone (SplitMix64, Steele et al. 2014)."""
+    mask = (1 << 64) - 1
+    z = (seed * 0xD1342543DE82EF95 + (place + 1) * 0x9E3779B97F4A7C15) & mask
+    z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & mask
+    z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & mask
+    return float(((z ^ (z >> 31)) >> 11) / (1 << 53))
+
+
+def penalized(logits: FloatArray, seen: npt.NDArray[np.int64], penalty: float) -> FloatArray:
+    """A copy of logits (V,) where tokens already seen are less likely (Keskar et al. 2019, CTRL)."""
+    result = logits.copy()
+    values = result[seen]
+    result[seen] = np.where(values > 0, values / penalty, values * penalty)
+    return result
+
+
+def choose(
+    logits: FloatArray, seen: npt.NDArray[np.int64], sampling: Sampling, place: int, room: Room | None = None
+) -> int:
+    """The id of the next token. logits (V,) finite or -inf, with at least one finite; seen: ids in the text so far;
+    place: how many tokens it has; room: of at least V tokens, used again and again.
+
+    Temperature, then top-k, top-p and min-p, each on what the one before left; the likeliest token always stays. The
+    draw walks what is left, likeliest first (ties: lowest id first), to the share of its weight that `uniform` gives.
+    """
+    if sampling.repetition_penalty != 1.0 and len(seen):
+        logits = penalized(logits, seen, sampling.repetition_penalty)
+    if sampling.temperature == 0.0 or sampling.top_k == 1:
+        return int(np.argmax(logits))
+    temperature = max(float(sampling.temperature), COLDEST)
+    depth = -temperature * math.log(sampling.min_p) if sampling.min_p > 0.0 else math.inf
+    number = uniform(sampling.seed, place)
+    room = Room(len(logits)) if room is None else room
+    return int(draw(logits, *room.arrays, temperature, sampling.top_k, float(sampling.top_p), depth, number))

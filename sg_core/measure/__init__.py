@@ -1,0 +1,1 @@
+"""What it costs: time, memory, and the quality of a precision."""

@@ -1,0 +1,265 @@
+"""Measuring decoding: the original's ladder of optimizations, all their combinations, and the bound of the machine.
+
+A row is one greedy run from a prompt of one token. Its figure, `ms_per_token`, is the median of the times of the
+run's own tokens, choosing the token included; compiling and a few warm-up tokens come before and are not counted.
+With lookup tokens come in bursts, most of them free: the figure is then the mean.
+With a switch off a token costs more the longer the text is, so the median is the cost near the middle of the run,
+and `minimum` and `maximum` are mostly its two ends; `mean` is the time of the whole run by its tokens.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sg_core.errors import SettingError
+from sg_core.network.optimizations import Optimizations
+
+if TYPE_CHECKING:
+    from sg_core.gpt2 import GPT2
+    from sg_core.kernels.bandwidth import ReadBandwidth
+
+TOKENS = 200  # of a row, unless the context is shorter
+TOKENS_OF_MANY = 32  # of a row of all combinations, which are many and mostly slow
+_WARM_UP_TOKENS = 3
+_RATE_SECONDS = 0.5  # a read rate that old is measured again: on shared machines it halves and doubles in moments
+
+
+@dataclass(frozen=True, slots=True)
+class Rung:
+    """A set of optimizations to be measured, and what it is called."""
+
+    label: str
+    optimizations: Optimizations
+
+
+def original_ladder() -> tuple[Rung, ...]:
+    """The five rows of StaticGrad's first table: none, then KV cache, linear and residual together, then the rest.
+
+    Layer norms and unembedding, which it did not tell apart yet, ran for every position.
+    """
+    none = Optimizations.none()
+    base = ("kv_cache", "linear", "residual")
+    steps = ((), base, (*base, "gelu_table"), (*base, "gelu"), (*base, "gelu", "gelu_table"))
+    return tuple(Rung(_numbers(none.with_(*names)) or "none", none.with_(*names)) for names in steps)
+
+
+def later_ladder() -> tuple[Rung, ...]:
+    """The eight rows of StaticGrad's later table: none, then one optimization more in each row, the GELU table last."""
+    order = ("kv_cache", "linear", "gelu", "residual", "layernorm", "unembedding", "gelu_table")
+    rungs = [Rung("no optimization", Optimizations.none())]
+    for name in order:
+        rungs.append(Rung(f"+ {name}", rungs[-1].optimizations.with_(name)))
+    return tuple(rungs)
+
+
+def every_combination() -> tuple[Rung, ...]:
+    """All 128, from none to all, counting in binary with switch 1 as the highest digit."""
+    combinations = (Optimizations(*switches) for switches in product((False, True), repeat=7))
+    return tuple(Rung(_numbers(one) or "none", one) for one in combinations)
+
+
+def _numbers(optimizations: Optimizations) -> str:
+    names = Optimizations.names()
+    return " ".join(str(number) for number, name in enumerate(names, 1) if getattr(optimizations, name))
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """One run. ms: the time of each token, in order."""
+
+    optimizations: Optimizations
+    precision: str
+    threads: int
+    ms: tuple[float, ...]
+
+    @property
+    def tokens(self) -> int:
+        """How many were measured."""
+        return len(self.ms)
+
+    @property
+    def ms_per_token(self) -> float:
+        """The median; with lookup the mean."""
+        return self.mean if self.optimizations.lookup else statistics.median(self.ms)
+
+    @property
+    def mean(self) -> float:
+        """The whole run by its tokens, in ms."""
+        return statistics.fmean(self.ms)
+
+    @property
+    def minimum(self) -> float:
+        """The fastest token, in ms."""
+        return min(self.ms)
+
+    @property
+    def maximum(self) -> float:
+        """The slowest token, in ms."""
+        return max(self.ms)
+
+    @property
+    def tokens_per_second(self) -> float:
+        """At that pace."""
+        return 1000.0 / self.ms_per_token
+
+
+def time_tokens(
+    model: GPT2,
+    optimizations: Optimizations,
+    tokens: int | None = None,
+    *,
+    precision: str = "f32",
+    threads: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+    cancelled: Callable[[], bool] | None = None,
+) -> Timing | None:
+    """Measure `tokens` greedy tokens from a prompt of one; None when cancelled, which is asked before every token.
+
+    tokens None: TOKENS, or as many as the context takes. progress(done, total) is called after each.
+    Raises SettingError.
+    """
+    from sg_core.inference.sampling import Sampling
+
+    count = _token_count(model, tokens)
+    tokenizer = model.tokenizer
+    prompt = [0 if tokenizer is None or tokenizer.end_of_text is None else tokenizer.end_of_text]
+    # without a tokenizer no token ends the text early
+    session = model.without_tokenizer().session(optimizations, precision, threads)
+    greedy = Sampling(temperature=0.0)
+    for _ in session.generate(prompt, min(_WARM_UP_TOKENS, count), greedy, cancelled=cancelled):
+        pass
+    session.rewind(0)
+    ms: list[float] = []
+    for token in session.generate(prompt, count, greedy, cancelled=cancelled):
+        ms.append(token.ms)
+        if progress is not None:
+            progress(len(ms), count)
+    return Timing(optimizations, precision, session.threads, tuple(ms)) if len(ms) == count else None
+
+
+def _token_count(model: GPT2, tokens: int | None) -> int:
+    most = model.config.n_ctx
+    if tokens is None:
+        return min(TOKENS, most)
+    if isinstance(tokens, bool) or not isinstance(tokens, int) or not 1 <= tokens <= most:
+        raise SettingError(f"tokens is {tokens!r}; it must be a whole number from 1 to {most:,}, the model's context")
+    return tokens
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """A row: a run, beside what the machine could do at best.
+
+    weight_bytes: read for each token in the precision of the run; read_rate: the best bytes per second the machine
+    reads with as many threads; peak_bytes: the most memory the process held during the run.
+    """
+
+    model: str
+    timing: Timing
+    weight_bytes: int
+    read_rate: float
+    peak_bytes: int
+
+    @property
+    def gb_per_second(self) -> float:
+        """Weights read a second if each token reads them all, in 1e9 bytes."""
+        return self.weight_bytes / self.timing.ms_per_token * 1e-6
+
+    @property
+    def bound_ms(self) -> float:
+        """The least time of a token: its weights at the best read rate."""
+        return self.weight_bytes / self.read_rate * 1e3
+
+    @property
+    def ratio_to_bound(self) -> float:
+        """How many times the bound a token takes."""
+        return self.timing.ms_per_token / self.bound_ms
+
+
+class Benchmark:
+    """Measures rows on one model, and beside each row the read bandwidth with the row's number of threads."""
+
+    def __init__(self, model: GPT2) -> None:
+        self.model = model
+        self._bandwidths: dict[int, ReadBandwidth] = {}
+        self._measured_at: dict[int, float] = {}
+
+    def replace(self, load: Callable[[], GPT2]) -> None:
+        """Measure another model from now on; the one before is given up first."""
+        del self.model
+        self.model = load()
+
+    def measure(
+        self,
+        optimizations: Optimizations,
+        tokens: int | None = None,
+        *,
+        precision: str = "f32",
+        threads: int | None = None,
+        progress: Callable[[int, int], None] | None = None,
+        cancelled: Callable[[], bool] | None = None,
+    ) -> Measurement | None:
+        """As `time_tokens`, with the bound and the peak memory."""
+        from sg_core.inference.session import default_threads
+        from sg_core.network.weights import bytes_read
+
+        readers = threads or default_threads(4 * self.model.config.parameter_count)
+        peaks = [0]
+
+        def between_tokens(done: int, total: int) -> None:
+            if progress is not None:
+                progress(done, total)
+            if time.monotonic() - self._measured_at[readers] > _RATE_SECONDS:
+                peaks.append(peak_memory())  # before the bandwidth takes memory of its own
+                self._read_rate(readers)
+                restart_peak_memory()
+
+        self._read_rate(readers)
+        restart_peak_memory()
+        timing = time_tokens(
+            self.model, optimizations, tokens,
+            precision=precision, threads=threads, progress=between_tokens, cancelled=cancelled,
+        )  # fmt: skip
+        if timing is None:
+            return None
+        peaks.append(peak_memory())
+        weights = bytes_read(self.model.config, precision)
+        return Measurement(self.model.name, timing, weights, self._read_rate(readers), max(peaks))
+
+    def _read_rate(self, threads: int) -> float:
+        """The best bytes per second so far; measured again when the last time is a while ago."""
+        from sg_core.kernels.bandwidth import ReadBandwidth
+
+        now = time.monotonic()
+        if threads not in self._bandwidths or now - self._measured_at[threads] > _RATE_SECONDS:
+            self._bandwidths.setdefault(threads, ReadBandwidth(threads)).measure()
+            self._measured_at[threads] = now
+        return self._bandwidths[threads].bytes_per_second
+
+
+def peak_memory() -> int:
+    """The most bytes the process has held, on Linux since `restart_peak_memory`; 0 where no one tells."""
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        for line in Path("/proc/self/status").read_text("utf-8").splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    try:
+        import resource
+    except ImportError:
+        return 0
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def restart_peak_memory() -> None:
+    """Let `peak_memory` count from now on, where the system can (Linux)."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5", "ascii")

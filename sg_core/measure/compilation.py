@@ -1,0 +1,133 @@
+"""Compiling the kernels ahead of their first use, with progress, and telling whether that has been done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from sg_core.training.settings import PRECISIONS
+
+Progress = Callable[[str, int, int], None]
+
+
+def compiled(precision: str = PRECISIONS[0]) -> bool:
+    """Whether the kernels of generation in a precision are compiled, in memory or in the cache folder.
+
+    f32 has a forward pass of its own; the other precisions share one.
+    """
+    from sg_core.kernels.drawing import draw
+    from sg_core.kernels.ranking import likeliest
+    from sg_core.network.forward import forward
+
+    stored_bytes = precision != PRECISIONS[0]
+    passes = (signature for signature in _signatures(forward) if _reads_bytes(signature) == stored_bytes)
+    return any(True for _ in passes) and bool(_signatures(likeliest)) and bool(_signatures(draw))
+
+
+def cache_description() -> str:
+    """Where compiled kernels are kept, in words."""
+    from sg_core.kernels import jit
+
+    if jit.CACHE_FOLDER is None:
+        return "in memory only: no folder for compiled kernels can be written"
+    return jit.CACHE_FOLDER
+
+
+def warm_up(training: bool = False, progress: Progress | None = None, precision: str = PRECISIONS[0]) -> None:
+    """Compile, or load from the cache, the kernels of generation in a precision and, if asked, of training.
+
+    progress is called with (what, done, total), also once at the end.
+    """
+    steps: list[tuple[str, Callable[[], None]]] = [("sampling", _warm_sampling)]
+    if precision == PRECISIONS[0]:
+        steps += [("forward pass", _warm_forward)]
+    else:
+        steps += [("forward pass for stored weights", _warm_stored)]
+    if training:
+        steps += [("loss", _warm_loss), ("backward pass", _warm_backward), ("optimizer", _warm_optimizer)]
+    for done, (name, step) in enumerate(steps):
+        if progress is not None:
+            progress(name, done, len(steps))
+        step()
+    if progress is not None:
+        progress("", len(steps), len(steps))
+
+
+def _signatures(function: Any) -> list[Any]:
+    """Types of the arguments for which a function is compiled, in memory or in Numba's cache folder."""
+    in_memory = list(function.signatures)
+    try:
+        return in_memory + [key[0] for key in function._cache._cache_file._load_index()]
+    except (AttributeError, OSError):  # not cached at all, or another Numba that keeps its index elsewhere
+        return in_memory
+
+
+def _reads_bytes(signature: Any) -> bool:
+    """Whether a forward pass reads stored weights, not float32."""
+    return any(str(getattr(kind, "dtype", "")) == "uint8" for kind in signature)
+
+
+def _tiny() -> Any:
+    from sg_core.config import GPT2Config
+    from sg_core.gpt2 import GPT2
+
+    return GPT2.random(GPT2Config(vocab_size=8, n_ctx=8, n_layer=1, n_head=1, n_embd=8))
+
+
+def _warm_sampling() -> None:
+    import numpy as np
+
+    from sg_core.inference.sampler import choose
+    from sg_core.inference.sampling import Sampling
+    from sg_core.kernels.ranking import likeliest
+
+    logits = np.zeros(2, np.float32)
+    likeliest(np.zeros(1, np.int64), np.zeros(1), logits, np.empty_like(logits))
+    choose(logits, np.empty(0, np.int64), Sampling(), 0)
+
+
+def _warm_forward() -> None:
+    _write(PRECISIONS[0])
+
+
+def _warm_stored() -> None:
+    _write("bf16")
+
+
+def _write(precision: str) -> None:
+    for _ in _tiny().session(precision=precision, threads=1).generate([0, 1], max_tokens=1):
+        pass
+
+
+def _batch() -> tuple[Any, Any, Any]:
+    import numpy as np
+
+    from sg_core.kernels.team import Team
+    from sg_core.network.batch_pass import BatchPass
+
+    model = _tiny()
+    return model, BatchPass(model.parameters, 1, 2, Team(1)), np.zeros((1, 2), np.int32)
+
+
+def _warm_loss() -> None:
+    _, batch, ids = _batch()
+    batch.losses(ids, ids)
+
+
+def _warm_backward() -> None:
+    from sg_core.network.parameters import Parameters
+
+    model, batch, ids = _batch()
+    batch.loss_and_gradients(ids, ids, Parameters(model.config))
+
+
+def _warm_optimizer() -> None:
+    from sg_core.kernels.team import Team
+    from sg_core.network.parameters import Parameters
+    from sg_core.training.optimizer import AdamW
+    from sg_core.training.settings import TrainingConfig
+
+    model = _tiny()
+    gradients = Parameters(model.config)
+    optimizer = AdamW(model.parameters, TrainingConfig(), Team(1))
+    optimizer.update(gradients, 0.0, optimizer.norm(gradients))

@@ -1,0 +1,1 @@
+"""The mathematics of GPT-2: parameters, forward and backward passes, what is kept between them."""

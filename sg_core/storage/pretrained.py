@@ -1,0 +1,298 @@
+"""Model folders in Hugging Face layout: config.json, model.safetensors (or shards of it), tokenizer files."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from io import BufferedReader
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sg_core.config import GPT2Config
+from sg_core.errors import ModelFileError, SettingError
+from sg_core.files import make_folder, open_regular, read_json_object, replacing, shown
+from sg_core.memory import require_memory
+from sg_core.network.parameters import PREFIX, layout
+from sg_core.storage.safetensors_file import READABLE, StoredTensor, read_header, read_tensor, write_file
+from sg_core.text.tokenizer import Tokenizer
+from sg_core.training.settings import BITS
+
+FloatArray = npt.NDArray[np.float32]
+
+CONFIG = "config.json"
+WEIGHTS = "model.safetensors"
+INDEX = "model.safetensors.index.json"
+LARGEST_CONFIG = 1 << 20
+LARGEST_INDEX = 16 << 20
+
+# config.json's names for the sizes, GPT-2's own first; without any, transformers takes GPT-2 small's value
+_SIZES = {
+    "vocab_size": ("vocab_size",),
+    "n_ctx": ("n_positions", "n_ctx", "max_position_embeddings"),
+    "n_layer": ("n_layer", "num_hidden_layers"),
+    "n_head": ("n_head", "num_attention_heads"),
+    "n_embd": ("n_embd", "hidden_size"),
+}
+# fields that change the computation, with the values under which it is the one built here
+_REQUIRED: dict[str, tuple[Any, ...]] = {
+    "activation_function": ("gelu_new", "gelu_pytorch_tanh"),
+    "scale_attn_weights": (True,),
+    "scale_attn_by_inverse_layer_idx": (False, None),
+    "add_cross_attention": (False, None),
+    "tie_word_embeddings": (True, None),
+    "quantization_config": (None,),
+}
+# causal masks that old checkpoints store beside the weights
+_BUFFER = re.compile(r"h\.\d+\.attn\.(masked_)?bias")
+_HEAD = "lm_head.weight"
+_UNSAFE = (".bin", ".pt", ".pth", ".ckpt", ".npz", ".npy", ".h5", ".msgpack", ".pkl")
+
+
+def read_config(folder: Path, precision: str = "f32") -> GPT2Config:
+    """The sizes in a folder's config.json.
+
+    Raises ModelFileError for another architecture, for a field that asks for another computation, and for
+    sizes that are absurd or, with weights in this precision, beyond the memory of this machine.
+    """
+    path = Path(folder) / CONFIG
+    where = shown(path)
+    content = read_json_object(path, LARGEST_CONFIG, ModelFileError)
+    if content.get("model_type") != "gpt2":
+        kind = shown(content.get("model_type"))[:60]
+        raise ModelFileError(f"{where} describes a model of the type {kind!r}; only gpt2 can be used")
+    for field, allowed in _REQUIRED.items():
+        value = content.get(field, allowed[0])
+        if not any(value is choice or (value == choice and isinstance(value, str)) for choice in allowed):
+            wanted = " or ".join(json.dumps(choice) for choice in allowed if choice is not None) or "null"
+            raise ModelFileError(f"{where}: {field} is {shown(value)[:60]}; only {wanted} is supported")
+    values = {field: _first(content, names) for field, names in _SIZES.items()}
+    values["layer_norm_epsilon"] = content.get("layer_norm_epsilon")
+    try:
+        config = GPT2Config(**{field: value for field, value in values.items() if value is not None})
+    except (SettingError, TypeError) as problem:
+        raise ModelFileError(f"{where}: {problem}") from problem
+    inner = content.get("n_inner")
+    if inner is not None and inner != 4 * config.n_embd:
+        raise ModelFileError(
+            f"{where}: n_inner is {shown(inner)[:60]}; only null or 4 * n_embd = {4 * config.n_embd} is supported"
+        )
+    size = config.parameter_count * BITS.get(precision, 32) // 8
+    require_memory(size, f"the model of {where}", ModelFileError)
+    return config
+
+
+def _first(content: Mapping[str, Any], names: tuple[str, ...]) -> Any:
+    return next((content[name] for name in names if content.get(name) is not None), None)
+
+
+def tensor_shapes(config: GPT2Config) -> dict[str, tuple[int, ...]]:
+    """The canonical name ("transformer.h.0.ln_1.weight") and Hugging Face shape of every tensor, in order."""
+    tensors = layout(config).tensors
+    return {tensor.name: tensor.shape[::-1] if tensor.transposed else tensor.shape for tensor in tensors}
+
+
+def read_weights(folder: Path, config: GPT2Config) -> Iterator[tuple[str, FloatArray]]:
+    """Canonical name and float32 array, in Hugging Face's shape, of every tensor, one at a time.
+
+    Everything but the numbers themselves is checked before the first tensor comes. Raises ModelFileError.
+    """
+    with ExitStack() as stack:
+        found = _Weights(Path(folder), stack)
+        names = found.match(tensor_shapes(config))
+        for canonical, name in names.items():
+            yield canonical, found.read(name)
+
+
+def check_weights(folder: Path, config: GPT2Config) -> None:
+    """Everything about a folder's weights but the numbers themselves. Raises ModelFileError."""
+    with ExitStack() as stack:
+        _Weights(Path(folder), stack).match(tensor_shapes(config))
+
+
+class _Weights:
+    """The tensors of one or several open safetensors files."""
+
+    def __init__(self, folder: Path, stack: ExitStack) -> None:
+        self._folder = folder
+        self._tensors: dict[str, tuple[BufferedReader, str, StoredTensor]] = {}
+        listed = _weight_files(folder)
+        for name, expected in listed.items():
+            path = folder / name
+            where = shown(path)
+            file = stack.enter_context(open_regular(path, ModelFileError))
+            header = read_header(file, where)
+            for tensor in expected:
+                if tensor not in header:
+                    raise ModelFileError(f"{where} lacks {shown(tensor)!r}, which {INDEX} places there")
+            for tensor in header:
+                if tensor in self._tensors:
+                    raise ModelFileError(f"{where}: tensor {shown(tensor)!r} is in another shard too")
+                self._tensors[tensor] = (file, where, header[tensor])
+
+    def read(self, name: str) -> FloatArray:
+        file, where, tensor = self._tensors[name]
+        return read_tensor(file, tensor, where)
+
+    def match(self, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, str]:
+        """Canonical name -> the file's own name, for exactly these shapes."""
+        found: dict[str, str] = {}
+        unexpected: list[str] = []
+        for name in self._tensors:
+            short = name.removeprefix(PREFIX)
+            canonical = PREFIX + short
+            if canonical in found:
+                raise ModelFileError(f"{shown(self._folder)} has {shown(short)!r} with and without {PREFIX!r}")
+            if canonical in shapes:
+                found[canonical] = name
+            elif name != _HEAD and not _BUFFER.fullmatch(short):
+                unexpected.append(name)
+        wte = f"{PREFIX}wte.weight"
+        if _HEAD in self._tensors:
+            found.setdefault(wte, _HEAD)  # tied tensors may be stored under either name
+        missing = [name for name in shapes if name not in found]
+        if missing or unexpected:
+            lists = (_list("missing", missing), _list("unexpected", unexpected))
+            raise ModelFileError(
+                f"{shown(self._folder)} does not hold the weights that its config.json describes: "
+                + "; ".join(filter(None, lists))
+            )
+        for canonical, name in found.items():
+            self._check(name, shapes[canonical])
+        if _HEAD in self._tensors and found[wte] != _HEAD:
+            self._check(_HEAD, shapes[wte])
+            self._check_tied(found[wte])
+        return found
+
+    def _check(self, name: str, shape: tuple[int, ...]) -> None:
+        _, where, tensor = self._tensors[name]
+        if tensor.dtype not in READABLE:
+            raise ModelFileError(
+                f"{where}: tensor {shown(name)!r} has the dtype {tensor.dtype}; {', '.join(READABLE)} can be read"
+            )
+        if tensor.shape != shape:
+            raise ModelFileError(
+                f"{where}: tensor {shown(name)!r} has the shape {list(tensor.shape)}; "
+                f"config.json asks for {list(shape)}"
+            )
+
+    def _check_tied(self, wte: str) -> None:
+        if not np.array_equal(self.read(wte).view(np.uint32), self.read(_HEAD).view(np.uint32)):
+            raise ModelFileError(
+                f"{shown(self._folder)}: lm_head.weight differs from wte.weight; only models that share "
+                "them, as GPT-2 does, can be used"
+            )
+
+
+def _list(kind: str, names: list[str]) -> str:
+    if not names:
+        return ""
+    first = ", ".join(shown(name)[:100] for name in names[:5])
+    return f"{len(names)} {kind} ({first}{', ...' if len(names) > 5 else ''})"
+
+
+def _weight_files(folder: Path) -> dict[str, list[str]]:
+    """The weight files of a folder, each with the tensors that the shard index places there."""
+    if (folder / WEIGHTS).exists() or (folder / WEIGHTS).is_symlink():
+        return {WEIGHTS: []}
+    if not (folder / INDEX).exists():
+        raise ModelFileError(_no_weights(folder))
+    files = _read_index(folder)
+    for name in files:
+        if not (folder / name).exists():
+            raise ModelFileError(f"{shown(folder)} lacks the shard {name}; fetch the model again")
+    return files
+
+
+def shard_names(folder: Path) -> list[str]:
+    """The files that the shard index of a folder names, none of them outside the folder. Raises ModelFileError."""
+    return sorted(_read_index(folder))
+
+
+def _read_index(folder: Path) -> dict[str, list[str]]:
+    where = shown(folder / INDEX)
+    weight_map = read_json_object(folder / INDEX, LARGEST_INDEX, ModelFileError).get("weight_map")
+    if not isinstance(weight_map, dict) or not weight_map:
+        raise ModelFileError(f"{where} has no weight_map")
+    files: dict[str, list[str]] = {}
+    for tensor, name in weight_map.items():
+        if not isinstance(name, str) or not re.fullmatch(r"[\w.-]+\.safetensors", name, re.ASCII):
+            raise ModelFileError(
+                f"{where} places {shown(tensor)!r} in {shown(name)[:100]!r}; a .safetensors file of the same "
+                "folder is needed"
+            )
+        files.setdefault(name, []).append(tensor)
+    return files
+
+
+def _no_weights(folder: Path) -> str:
+    try:
+        unsafe = sorted(path.name for path in folder.iterdir() if path.suffix in _UNSAFE)
+    except OSError:
+        unsafe = []
+    if not unsafe:
+        return f"{shown(folder)} has no {WEIGHTS}"
+    return (
+        f"{shown(folder)} has no {WEIGHTS} but {shown(unsafe[0])}, a kind of file that can run code and is "
+        "never opened here; convert it where you trust it, with transformers: "
+        "AutoModelForCausalLM.from_pretrained(FOLDER).save_pretrained(FOLDER)"
+    )
+
+
+def write_model(
+    folder: Path,
+    config: GPT2Config,
+    parameters: Mapping[str, FloatArray],
+    tokenizer: Tokenizer | None,
+    dtype: str = "F32",
+) -> None:
+    """Writes a folder that transformers.AutoModelForCausalLM loads: configuration, tokenizer, weights.
+
+    parameters: canonical name -> array in Hugging Face's shape. dtype: F32, F16 or BF16, in which they are
+    stored. Files appear whole or not at all, the weights last. Raises SettingError or ModelFileError.
+    """
+    shapes = tensor_shapes(config)
+    for name, shape in shapes.items():
+        if name not in parameters or parameters[name].shape != shape:
+            raise SettingError(f"parameters lack {name} of shape {list(shape)}")
+    if dtype not in _TORCH_NAMES:
+        raise SettingError(f"dtype is {dtype!r}; choose from {', '.join(_TORCH_NAMES)}")
+    folder = Path(folder)
+    make_folder(folder, ModelFileError)
+    with replacing(folder / CONFIG, ModelFileError) as file:
+        file.write((json.dumps(_config_json(config, tokenizer, dtype), indent=2) + "\n").encode("utf-8"))
+    if tokenizer is not None:
+        tokenizer.save(folder)
+    write_file(folder / WEIGHTS, {name: parameters[name] for name in shapes}, dtype)
+
+
+_TORCH_NAMES = {"F32": "float32", "F16": "float16", "BF16": "bfloat16"}
+
+
+def _config_json(config: GPT2Config, tokenizer: Tokenizer | None, dtype: str) -> dict[str, Any]:
+    end = None if tokenizer is None else tokenizer.end_of_text
+    return {
+        "architectures": ["GPT2LMHeadModel"],
+        "model_type": "gpt2",
+        "vocab_size": config.vocab_size,
+        "n_positions": config.n_ctx,
+        "n_ctx": config.n_ctx,
+        "n_embd": config.n_embd,
+        "n_layer": config.n_layer,
+        "n_head": config.n_head,
+        "n_inner": None,
+        "activation_function": "gelu_new",
+        "layer_norm_epsilon": config.layer_norm_epsilon,
+        "scale_attn_weights": True,
+        "scale_attn_by_inverse_layer_idx": False,
+        "reorder_and_upcast_attn": False,
+        "tie_word_embeddings": True,
+        "initializer_range": 0.02,
+        "bos_token_id": end,
+        "eos_token_id": end,
+        "torch_dtype": _TORCH_NAMES[dtype],
+    }

@@ -1,0 +1,1 @@
+"""Training: data, optimizer, steps, and runs that can be resumed."""

@@ -1,0 +1,69 @@
+"""AdamW over a whole model, its learning-rate schedule, and clipping by the global norm."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from sg_core.kernels.adamw import NORM_BLOCK, adamw, block_squares
+from sg_core.kernels.jit import entry
+from sg_core.kernels.team import Team, barrier
+from sg_core.network.parameters import Parameters
+from sg_core.training.settings import TrainingConfig
+
+
+def learning_rate(step: int, config: TrainingConfig) -> float:
+    """Rate of a step, counted from 0: linear warm-up, then half a cosine down to the final fraction of the peak."""
+    peak, lowest = config.learning_rate, config.learning_rate * config.final_lr_fraction
+    if step < config.warmup_steps:
+        return peak * (step + 1) / config.warmup_steps
+    progress = min(1.0, (step - config.warmup_steps) / max(1, config.steps - config.warmup_steps))
+    return lowest + 0.5 * (peak - lowest) * (1.0 + math.cos(math.pi * progress))
+
+
+@entry
+def _squares(thread: int, threads: int, cells: Any, sums: Any, values: Any) -> None:
+    block_squares(sums, values, thread, threads)
+    barrier(cells, threads)
+
+
+@entry
+def _update(
+    thread: int, threads: int, cells: Any, parameters: Any, gradients: Any, first: Any, second: Any, decayed: int,
+    rate: float, beta1: float, beta2: float, epsilon: float, decay: float, step: int, scale: float,
+) -> None:  # fmt: skip
+    adamw(
+        parameters, gradients, first, second, decayed, rate, beta1, beta2, epsilon, decay, step, scale, thread, threads
+    )
+    barrier(cells, threads)
+
+
+class AdamW:
+    """The moments of AdamW for `parameters`, and its update."""
+
+    def __init__(self, parameters: Parameters, config: TrainingConfig, team: Team) -> None:
+        self.first = Parameters(parameters.config)
+        self.second = Parameters(parameters.config)
+        self.updates = 0
+        self._parameters = parameters
+        self._config = config
+        self._team = team
+        self._sums = np.empty(-(-parameters.arena.size // NORM_BLOCK), np.float64)
+
+    def norm(self, gradients: Parameters) -> float:
+        """Euclidean norm of all gradients together."""
+        self._team.run(_squares, self._sums, gradients.arena)
+        return math.sqrt(float(self._sums.sum()))
+
+    def update(self, gradients: Parameters, rate: float, norm: float) -> None:
+        """One step along the gradients, clipped to `clip_norm`; the gradients are zero afterwards."""
+        config = self._config
+        self.updates += 1
+        scale = config.clip_norm / norm if 0 < config.clip_norm < norm else 1.0
+        self._team.run(
+            _update, self._parameters.arena, gradients.arena, self.first.arena, self.second.arena,
+            self._parameters.layout.decayed, rate, config.beta1, config.beta2, config.adam_epsilon,
+            config.weight_decay, self.updates, scale,
+        )  # fmt: skip

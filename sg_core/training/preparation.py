@@ -1,0 +1,175 @@
+"""From what a person asks for (a text, a model or its sizes, settings) to a Trainer, and the folder of its run."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sg_core import paths
+from sg_core.config import GPT2Config
+from sg_core.errors import CheckpointError, DataError, SettingError, TrainingError
+from sg_core.files import make_folder, read_json_object, reason, replacing, shown
+from sg_core.training.settings import TrainingConfig
+
+if TYPE_CHECKING:
+    from sg_core.gpt2 import GPT2
+    from sg_core.training.trainer import Trainer
+
+Progress = Callable[[str, int, int], None]
+REQUEST = "run.json"
+_REQUEST_FORMAT = 1
+_LARGEST_REQUEST = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class RunRequest:
+    """What a run was asked to be, as for `prepare_training`."""
+
+    data: str
+    model: str | None
+    config: GPT2Config | None
+    training: TrainingConfig
+
+
+def prepare_training(
+    *,
+    data: str,
+    model: str | None,
+    config: GPT2Config | None,
+    training: TrainingConfig,
+    resume: str | None = None,
+    progress: Progress | None = None,
+    cancelled: Callable[[], bool] | None = None,
+    threads: int | None = None,
+) -> Trainer:
+    """A trainer that is ready for its first (or, after a resume, its next) step.
+
+    data: as for dataset.read_text. model: a model to fine-tune, with its own vocabulary; None for a new one of
+    `config`, whose vocabulary of `config.vocab_size` entries is learned from the training part of the text (a short
+    text gives fewer). resume: folder of an earlier run; everything but `threads` then comes from its newest
+    checkpoint, or from its request (`write_request`) when it had none yet.
+    progress: called with (what, done, total). cancelled: asked now and then; True raises DataError.
+
+    Raises SettingError, DataError, DownloadError, ModelFileError, CheckpointError or TrainingError.
+    """
+    from sg_core.gpt2 import GPT2
+    from sg_core.training.trainer import Trainer
+
+    if resume is not None:
+        folder = Path(resume).expanduser()
+        request = _request_without_checkpoint(folder)
+        if request is None:
+            return Trainer.resume(folder, threads=threads)
+        data, model, config, training = request.data, request.model, request.config, request.training
+
+    from sg_core.training.dataset import TextDataset, read_text, split_text
+
+    if model is None:
+        shape = config or GPT2Config()
+        _require_context(training.context, shape)
+        source = read_text(data, progress, cancelled)
+        start = _new_model(split_text(source.text)[0], shape, training.seed, progress, cancelled)
+    else:
+        start = GPT2.from_pretrained(model)
+        _require_context(training.context, start.config)
+        source = read_text(data, progress, cancelled)
+    if start.tokenizer is None:
+        raise TrainingError(f"{shown(start.name)} has no tokenizer files, so it can't be trained on a text")
+    dataset = TextDataset.from_text(source.name, source.text, start.tokenizer)
+    dataset.require(training.context)
+    return Trainer(start, dataset, training, threads=threads)
+
+
+def _require_context(context: int, config: GPT2Config) -> None:
+    if context > config.n_ctx:
+        raise SettingError(f"context is {context}; the model's own context is {config.n_ctx}, the most it can be")
+
+
+def _new_model(
+    text: str,
+    config: GPT2Config,
+    seed: int,
+    progress: Progress | None,
+    cancelled: Callable[[], bool] | None,
+) -> GPT2:
+    """A random model whose vocabulary is learned from `text`."""
+    from sg_core.gpt2 import GPT2
+    from sg_core.text.vocabulary import learn_vocabulary
+
+    def learned(done: int, total: int) -> None:
+        if cancelled is not None and cancelled():
+            raise DataError("learning the vocabulary was stopped")
+        if progress is not None:
+            progress("vocabulary", done, total)
+
+    tokenizer = learn_vocabulary(text, config.vocab_size, learned)
+    model = GPT2.random(
+        replace(config, vocab_size=tokenizer.vocab_size), seed=seed, tokenizer=tokenizer, name="new model"
+    )
+    model.parameters.initialize_small(seed)
+    return model
+
+
+def write_request(folder: Path, request: RunRequest) -> None:
+    """Put a run's request into its folder, so that a run that is killed before its first checkpoint can be resumed.
+
+    Raises CheckpointError when it can't be written, or when the folder holds checkpoints of an earlier run.
+    """
+    from sg_core.storage.manifest import checkpoint_folders
+
+    if checkpoint_folders(folder):
+        raise CheckpointError(
+            f"{shown(folder)} already holds a run; go on with it (--resume), or choose another folder for the new one"
+        )
+    make_folder(folder, CheckpointError)
+    local = {"data": _absolute(request.data), "model": request.model and _absolute(request.model)}
+    text = json.dumps({"format": _REQUEST_FORMAT, **asdict(request), **local}, indent=1)
+    with replacing(folder / REQUEST, CheckpointError) as file:
+        file.write(f"{text}\n".encode())
+
+
+def _absolute(name: str) -> str:
+    """A path that means the same from every folder; anything else, the name of a text or model, stays."""
+    path = Path(name).expanduser()
+    return str(path.absolute()) if path.exists() else name
+
+
+def _request_without_checkpoint(folder: Path) -> RunRequest | None:
+    """The request of a run that was killed before it saved anything; None for any other folder."""
+    from sg_core.storage.manifest import checkpoint_folders
+
+    if checkpoint_folders(folder) or not (folder / REQUEST).is_file():
+        return None
+    found = read_json_object(folder / REQUEST, _LARGEST_REQUEST, CheckpointError)
+    if found.get("format") != _REQUEST_FORMAT:
+        raise CheckpointError(
+            f"{shown(folder / REQUEST)} has format {found.get('format')!r}; this version reads {_REQUEST_FORMAT}"
+        )
+    try:
+        config = None if found["config"] is None else GPT2Config(**found["config"])
+        return RunRequest(found["data"], found["model"], config, TrainingConfig(**found["training"]))
+    except (KeyError, TypeError, ValueError) as problem:
+        raise CheckpointError(f"{shown(folder / REQUEST)} can't be used: {problem}") from problem
+
+
+def new_run_folder(name: str) -> Path:
+    """A new, empty folder for a run, called by date and `name`, in the folder of runs. Raises CheckpointError."""
+    safe = re.sub(r"[^\w.-]+", "-", name).strip("-.")[:40] or "run"
+    stem = f"{datetime.now():%Y-%m-%d-%H%M%S}-{safe}"
+    for number in range(1, 1000):
+        folder = paths.runs_dir() / (stem if number == 1 else f"{stem}-{number}")
+        try:
+            folder.mkdir(mode=0o700)
+        except FileExistsError:
+            continue
+        except OSError as problem:
+            raise CheckpointError(
+                f"the folder {shown(folder)} can't be made: {reason(problem)}; name another place for the run"
+            ) from problem
+        return folder
+    raise CheckpointError(f"{shown(paths.runs_dir())} already holds a thousand runs called {shown(stem)}")

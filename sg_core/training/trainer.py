@@ -1,0 +1,237 @@
+"""Training: steps, validation, and checkpoints from which a run goes on bit for bit."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sg_core.config import GPT2Config
+from sg_core.errors import CheckpointError, DataError, SettingError, TrainingError
+from sg_core.gpt2 import GPT2
+from sg_core.kernels.team import Team, physical_cores
+from sg_core.network.batch_pass import BatchPass
+from sg_core.network.parameters import Parameters
+from sg_core.storage.checkpoint import load_checkpoint, save_checkpoint, sweep
+from sg_core.text.tokenizer import Tokenizer
+from sg_core.training.dataset import TextDataset
+from sg_core.training.optimizer import AdamW, learning_rate
+from sg_core.training.settings import TrainingConfig
+
+_MOST_SKIPPED = 5  # steps in a row with a loss or gradient that is not finite
+_VALIDATION_BATCH = 16  # windows a pass
+
+
+@dataclass(frozen=True, slots=True)
+class StepResult:
+    """One optimizer step. step counts from 1; loss: mean nats per token; skipped: the gradient was not finite."""
+
+    step: int
+    loss: float
+    lr: float
+    grad_norm: float
+    tokens_per_second: float
+    skipped: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """Loss on the validation text: nats per token, and per character (comparable between vocabularies)."""
+
+    step: int
+    val_loss: float
+    val_loss_per_char: float
+
+
+class Trainer:
+    """Trains `model` on `dataset`. Every number depends on the data, the settings and the step alone."""
+
+    def __init__(self, model: GPT2, dataset: TextDataset, config: TrainingConfig, threads: int | None = None) -> None:
+        if config.context > model.config.n_ctx:
+            raise SettingError(
+                f"context is {config.context}; the model's own context, {model.config.n_ctx}, is the most"
+            )
+        dataset.require(config.context)
+        highest = int(max(dataset.train_ids.max(), dataset.validation_ids.max()))
+        if highest >= model.config.vocab_size:
+            raise DataError(
+                f"the text has token {highest}; the model's vocabulary ends at {model.config.vocab_size - 1}"
+            )
+        model.require_finite()
+        self.model = model
+        self.dataset = dataset
+        self.config = config
+        self.step_count = 0
+        self.best_val_loss = math.inf
+        self.skipped = 0
+        self.passed_over: tuple[str, ...] = ()  # why newer checkpoints of the resumed run were not taken
+        self._best_step = -1
+        self._skipped_in_a_row = 0
+        self._team = Team(threads or physical_cores())
+        self._gradients = Parameters(model.config)
+        self._optimizer = AdamW(model.parameters, config, self._team)
+        self._batch_pass = BatchPass(model.parameters, config.batch_size, config.context, self._team)
+        self._validation_passes: dict[tuple[int, int], BatchPass] = {}
+
+    @property
+    def finished(self) -> bool:
+        """Whether all steps of the run are done."""
+        return self.step_count >= self.config.steps
+
+    def step(self) -> StepResult:
+        """One optimizer step. Raises TrainingError after several steps in a row without a finite gradient."""
+        began = time.perf_counter()
+        config = self.config
+        loss = 0.0
+        for part in range(config.accumulation):
+            index = self.step_count * config.accumulation + part
+            inputs, targets = self.dataset.batch(index, config.batch_size, config.context, config.seed)
+            key = _dropout_key(config.seed, index)
+            share = 1.0 / config.accumulation
+            loss += share * self._batch_pass.loss_and_gradients(
+                inputs, targets, self._gradients, config.dropout, key, share
+            )
+        norm = self._optimizer.norm(self._gradients)
+        rate = learning_rate(self.step_count, config)
+        usable = math.isfinite(loss) and math.isfinite(norm)
+        if usable:
+            self._optimizer.update(self._gradients, rate, norm)
+            self.model.version += 1
+            self._skipped_in_a_row = 0
+        else:
+            self._gradients.arena.fill(0.0)
+            self.skipped += 1
+            self._skipped_in_a_row += 1
+        self.step_count += 1
+        if self._skipped_in_a_row >= _MOST_SKIPPED:
+            raise TrainingError(
+                f"the loss was not finite in {_MOST_SKIPPED} steps in a row, up to step {self.step_count}; "
+                "the weights are those of the last good step: try a lower learning rate"
+            )
+        tokens = config.accumulation * config.batch_size * config.context
+        return StepResult(self.step_count, loss, rate, norm, tokens / (time.perf_counter() - began), not usable)
+
+    def evaluate(self, cancelled: Callable[[], bool] | None = None) -> Evaluation:
+        """Loss on all validation tokens, in windows of the context without overlap. nan when cancelled."""
+        total = self.validation_nats(cancelled)
+        count = len(self.dataset.validation_ids) - 1
+        result = Evaluation(self.step_count, total / count, total / self.dataset.validation_chars)
+        if result.val_loss < self.best_val_loss:
+            self.best_val_loss = result.val_loss
+            self._best_step = self.step_count
+        return result
+
+    def validation_nats(self, cancelled: Callable[[], bool] | None = None) -> float:
+        """Total nats of the validation tokens, in windows of the context without overlap. nan when cancelled."""
+        windows = self.dataset.validation_windows(self.config.context)
+        total = 0.0
+        for first in range(0, len(windows), _VALIDATION_BATCH):
+            group = windows[first : first + _VALIDATION_BATCH]
+            if cancelled is not None and cancelled():
+                return math.nan
+            for length in sorted({len(inputs) for inputs, _ in group}, reverse=True):
+                same = [window for window in group if len(window[0]) == length]
+                inputs = np.ascontiguousarray([window[0] for window in same], np.int32)
+                targets = np.ascontiguousarray([window[1] for window in same], np.int32)
+                total += float(self._validation_pass(inputs.shape).losses(inputs, targets).sum())
+        return total
+
+    def _validation_pass(self, shape: tuple[int, ...]) -> BatchPass:
+        B, T = shape
+        if (B, T) not in self._validation_passes:
+            self._validation_passes[B, T] = BatchPass(self.model.parameters, B, T, self._team)
+        return self._validation_passes[B, T]
+
+    def save(self, folder: Path) -> Path:
+        """Write a checkpoint of everything into the run `folder`; returns the checkpoint's own folder.
+
+        Raises CheckpointError when it can't be written; what was there stays.
+        """
+        arrays = {
+            "parameters": self.model.parameters.arena,
+            "first_moment": self._optimizer.first.arena,
+            "second_moment": self._optimizer.second.arena,
+            "train_ids": self.dataset.train_ids,
+            "validation_ids": self.dataset.validation_ids,
+        }
+        info = {
+            "model": dataclasses.asdict(self.model.config),
+            "name": self.model.name,
+            "training": dataclasses.asdict(self.config),
+            "data": {
+                "name": self.dataset.name,
+                "train_chars": self.dataset.train_chars,
+                "validation_chars": self.dataset.validation_chars,
+                "fingerprint": self.dataset.fingerprint,
+            },
+            "updates": self._optimizer.updates,
+            "skipped": self.skipped,
+            "skipped_in_a_row": self._skipped_in_a_row,
+            "best_val_loss": self.best_val_loss if math.isfinite(self.best_val_loss) else None,
+            "best_step": self._best_step,
+        }
+        tokenizer = self.model.tokenizer
+        extra = tokenizer.save if tokenizer is not None else None
+        best = self._best_step == self.step_count
+        return save_checkpoint(folder, self.step_count, arrays, info, extra=extra, best=best)
+
+    @classmethod
+    def resume(cls, folder: Path | str, dataset: TextDataset | None = None, threads: int | None = None) -> Trainer:
+        """The trainer as it was at the newest good checkpoint of a run; the next steps equal those of the whole run.
+
+        The checkpoint holds the data as well; a `dataset` given all the same must be equal to it.
+        Raises CheckpointError.
+        """
+        sweep(Path(folder))
+        checkpoint = load_checkpoint(Path(folder))
+        info, arrays = checkpoint.info, checkpoint.arrays
+        try:
+            config = GPT2Config(**info["model"])
+            training = TrainingConfig(**info["training"])
+            data = info["data"]
+            saved = TextDataset(
+                data["name"],
+                arrays["train_ids"],
+                arrays["validation_ids"],
+                data["train_chars"],
+                data["validation_chars"],
+            )
+            if dataset is not None and dataset.fingerprint != data["fingerprint"]:
+                raise CheckpointError(
+                    f"the run in {folder} was trained on {data['name']} ({len(saved.train_ids):,} tokens), not on "
+                    f"{dataset.name} ({len(dataset.train_ids):,} tokens) as it is now"
+                )
+            tokenizer = Tokenizer.from_folder(checkpoint.folder) if _has_tokenizer(checkpoint.folder) else None
+            model = GPT2(config, Parameters(config, arrays["parameters"]), tokenizer, info["name"])
+            trainer = cls(model, dataset or saved, training, threads)
+            trainer._restore(checkpoint.step, info, arrays)
+            trainer.passed_over = checkpoint.passed_over
+        except (KeyError, TypeError, ValueError) as problem:
+            raise CheckpointError(f"the checkpoint {checkpoint.folder} can't be used: {problem}") from problem
+        return trainer
+
+    def _restore(self, step: int, info: dict[str, Any], arrays: dict[str, Any]) -> None:
+        self.step_count = step
+        self._optimizer.first.arena[:] = arrays["first_moment"]
+        self._optimizer.second.arena[:] = arrays["second_moment"]
+        self._optimizer.updates = info["updates"]
+        self.skipped = info["skipped"]
+        self._skipped_in_a_row = info["skipped_in_a_row"]
+        self.best_val_loss = math.inf if info["best_val_loss"] is None else info["best_val_loss"]
+        self._best_step = info["best_step"]
+
+
+def _has_tokenizer(folder: Path) -> bool:
+    return os.path.exists(folder / "vocab.json")
+
+
+def _dropout_key(seed: int, index: int) -> int:
+    """A 32-bit key for the masks of one batch."""
+    return int(np.random.SeedSequence([seed, index]).generate_state(1)[0])

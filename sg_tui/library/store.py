@@ -1,0 +1,268 @@
+"""Texts and training runs in SQLite. What can't be opened is kept aside, never overwritten.
+
+A `Store` belongs to one thread; `librarian.Librarian` gives the app one off the screen's thread.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import sqlite3
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sg_tui.state.manuscript import Author, Manuscript, Piece, Turn
+from sg_tui.terminal.textsafe import safe_line
+
+FORMAT = 1
+NAME = "library.sqlite3"
+ASIDE = "library-aside-"
+WAIT = 1.0  # seconds for another program to release the file
+
+_TABLES = """
+CREATE TABLE IF NOT EXISTS texts (
+    id TEXT PRIMARY KEY, title TEXT NOT NULL, model TEXT NOT NULL, mode TEXT NOT NULL,
+    created REAL NOT NULL, updated REAL NOT NULL, characters INTEGER NOT NULL, turns BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS runs (
+    folder TEXT PRIMARY KEY, model TEXT NOT NULL, data TEXT NOT NULL, started REAL NOT NULL,
+    updated REAL NOT NULL, step INTEGER NOT NULL, val_loss REAL, state TEXT NOT NULL);
+"""
+_SAVE_TEXT = """
+INSERT INTO texts VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET
+    title = excluded.title, model = excluded.model, mode = excluded.mode, updated = excluded.updated,
+    characters = excluded.characters, turns = excluded.turns
+"""
+_SAVE_RUN = """
+INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (folder) DO UPDATE SET
+    model = excluded.model, data = excluded.data, updated = excluded.updated, step = excluded.step,
+    val_loss = COALESCE(excluded.val_loss, val_loss), state = excluded.state
+"""
+_ADOPT = """
+INSERT OR REPLACE INTO {table} SELECT * FROM aside.{table} AS other WHERE NOT EXISTS
+    (SELECT 1 FROM {table} AS own WHERE own.{key} = other.{key} AND own.updated >= other.updated)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class SavedText:
+    """A text in the library, as it is listed. updated: seconds since 1970."""
+
+    id: str
+    title: str
+    model: str
+    mode: str
+    updated: float
+    characters: int
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """A training run, as it is listed. val_loss: the best, nats per token; None before an evaluation."""
+
+    folder: str
+    model: str
+    data: str
+    step: int
+    val_loss: float | None
+    state: str
+    updated: float = 0.0
+
+
+class _NewerFormatError(Exception):
+    """The library was written by a later version."""
+
+
+class Store:
+    """The library in `folder`. `notices` tells, a line each, what was not as it should be."""
+
+    def __init__(self, folder: Path) -> None:
+        self.notices: list[str] = []
+        self._folder = folder
+        self._path: Path | None = folder / NAME
+        self._db = self._open()
+
+    # ------------------------------------------------------------ texts
+
+    def save_text(self, id: str, manuscript: Manuscript, model: str, mode: str) -> None:
+        """Keep the text under its id; what was kept under it before is replaced. Raises sqlite3.Error."""
+        now, turns = time.time(), dump_turns(manuscript.turns)
+        title = safe_line(manuscript.title)
+        self._run(_SAVE_TEXT, (id, title, _plain(model), mode, now, now, len(manuscript.text), turns))
+
+    def texts(self, limit: int = 500) -> list[SavedText]:
+        """The texts, newest first. Raises sqlite3.Error."""
+        rows = self._run(
+            "SELECT id, title, model, mode, updated, characters FROM texts ORDER BY updated DESC LIMIT ?",
+            (limit,),
+        )
+        return [SavedText(*row) for row in rows]
+
+    def load_text(self, id: str) -> Manuscript | None:
+        """The text kept under this id; None if there is none, or if it can't be read. Raises sqlite3.Error."""
+        rows = self._run("SELECT turns FROM texts WHERE id = ?", (id,))
+        try:
+            return Manuscript(load_turns(rows[0][0])) if rows else None
+        except (ValueError, TypeError, KeyError, IndexError) as problem:
+            self.notices.append(f"a kept text can't be read, it stays in the library: {problem}")
+            return None
+
+    # ------------------------------------------------------------ runs
+
+    def save_run(self, run: RunRecord) -> None:
+        """Keep what is known of a training run, by its folder. Raises sqlite3.Error."""
+        now, where = time.time(), (_plain(run.folder), _plain(run.model), _plain(run.data))
+        self._run(_SAVE_RUN, (*where, now, now, run.step, run.val_loss, run.state))
+
+    def runs(self) -> list[RunRecord]:
+        """The training runs, newest first. Raises sqlite3.Error."""
+        rows = self._run("SELECT folder, model, data, step, val_loss, state, updated FROM runs ORDER BY updated DESC")
+        return [RunRecord(*row) for row in rows]
+
+    def close(self) -> None:
+        self._db.close()
+
+    # ------------------------------------------------------------ opening
+
+    def _open(self) -> sqlite3.Connection:
+        path = self._folder / NAME
+        try:
+            database = _connect(path)
+        except sqlite3.OperationalError as problem:
+            return self._open_elsewhere(problem)
+        except _NewerFormatError:
+            return self._open_elsewhere("it was written by a newer sg-tui")
+        except sqlite3.DatabaseError as problem:
+            return self._open_fresh(path, problem)
+        self._adopt(database)
+        return database
+
+    def _open_elsewhere(self, problem: object) -> sqlite3.Connection:
+        """A library of this session's own, which joins the first one when that can be opened again."""
+        path = self._folder / f"{ASIDE}{_stamp()}.sqlite3"
+        try:
+            # held for as long as this session lives, so that no other one takes it in and removes it
+            database = _connect(path, alone=True)
+        except sqlite3.Error as second:
+            self._path = None
+            self.notices.append(f"texts can't be kept on this machine ({second}); save what you want to keep")
+            return _connect(None)
+        self._path = path
+        self.notices.append(f"the library can't be used now ({problem}); texts go to {path.name} and join it later")
+        return database
+
+    def _open_fresh(self, path: Path, problem: object) -> sqlite3.Connection:
+        """The damaged library stays beside a new one."""
+        kept = path.with_name(f"library-damaged-{_stamp()}.sqlite3")
+        try:
+            for ending in ("", "-wal", "-shm"):
+                if (source := path.with_name(path.name + ending)).exists():
+                    source.rename(kept.with_name(kept.name + ending))
+            database = _connect(path)
+        except (OSError, sqlite3.Error) as second:
+            return self._open_elsewhere(second)
+        self.notices.append(f"the library was damaged ({problem}); it is kept as {kept.name}, and a new one was begun")
+        return database
+
+    def _adopt(self, database: sqlite3.Connection) -> None:
+        """Take in what earlier sessions had to keep aside."""
+        for path in sorted(self._folder.glob(f"{ASIDE}*.sqlite3")):
+            try:
+                _connect(path).close()
+                database.execute("ATTACH ? AS aside", (str(path),))
+                try:
+                    database.execute(_ADOPT.format(table="texts", key="id"))
+                    database.execute(_ADOPT.format(table="runs", key="folder"))
+                finally:
+                    database.execute("DETACH aside")
+                path.unlink()
+            except (OSError, sqlite3.Error, _NewerFormatError):
+                continue  # in use by another session, or not ours: it stays where it is
+
+    def _run(self, command: str, values: tuple[object, ...] = ()) -> list[tuple[Any, ...]]:
+        """Damage found while working: the library is set aside, and the next call uses a new one."""
+        try:
+            return self._db.execute(command, values).fetchall()
+        except sqlite3.OperationalError:
+            raise
+        except sqlite3.DatabaseError as problem:
+            if self._path is not None:
+                self._db.close()
+                self._db = self._open_fresh(self._path, problem)
+            raise
+
+
+def _connect(path: Path | None, alone: bool = False) -> sqlite3.Connection:
+    """Open and check a library; None: one in memory; `alone` keeps everyone else out.
+
+    Raises sqlite3.Error, _NewerFormatError.
+    """
+    database = sqlite3.connect(path or ":memory:", timeout=WAIT, isolation_level=None, check_same_thread=False)
+    try:
+        database.execute(f"PRAGMA locking_mode = {'EXCLUSIVE' if alone else 'NORMAL'}")
+        database.execute("PRAGMA journal_mode = WAL")
+        database.execute("PRAGMA synchronous = NORMAL")
+        check = database.execute("PRAGMA quick_check(1)").fetchone()[0]
+        if check != "ok":
+            raise sqlite3.DatabaseError(" ".join(str(check).split()))
+        (version,) = database.execute("PRAGMA user_version").fetchone()
+        if version > FORMAT:
+            raise _NewerFormatError
+        if version < FORMAT:
+            database.executescript(f"{_TABLES} PRAGMA user_version = {FORMAT};")
+    except BaseException:
+        database.close()
+        raise
+    return database
+
+
+def dump_turns(turns: list[Turn]) -> bytes:
+    """Turns as JSON, ASCII only, so that any character survives."""
+    data = [
+        {
+            "typed": turn.typed,
+            "seed": turn.seed,
+            "given": [[piece.author, piece.text] for piece in turn.given],
+            "written": [[piece.text, piece.id, _number(piece.logprob), piece.top] for piece in turn.written],
+        }
+        for turn in turns
+    ]
+    return json.dumps(data, separators=(",", ":")).encode("ascii")
+
+
+def load_turns(data: bytes) -> list[Turn]:
+    """The inverse of `dump_turns`. Raises ValueError, TypeError, KeyError or IndexError for anything else."""
+    return [_turn(one) for one in json.loads(data)]
+
+
+def _turn(data: dict[str, Any]) -> Turn:
+    given = [Piece(str(text), _author(author)) for author, text in data["given"]]
+    written = [
+        Piece(
+            str(text),
+            "model",
+            int(id),
+            math.nan if logprob is None else float(logprob),
+            tuple((int(other), float(value), str(shown)) for other, value, shown in top),
+        )
+        for text, id, logprob, top in data["written"]
+    ]
+    return Turn(given, written, str(data["typed"]), int(data["seed"]))
+
+
+def _author(name: object) -> Author:
+    return "cue" if name == "cue" else "model" if name == "model" else "person"
+
+
+def _number(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _plain(text: str) -> str:
+    """Text that SQLite can hold: lone surrogates replaced."""
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def _stamp() -> str:
+    return time.strftime("%Y%m%d-%H%M%S") + f"-{time.monotonic_ns() % 1_000_000:06}"

@@ -1,0 +1,114 @@
+"""What is known of the benchmark, fed by the engine's events: its rows and what each saves. No widgets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from sg_core.engine.messages import Bench, BenchRow, Done, Event, Failed, Loaded, Phase
+from sg_core.network.optimizations import Optimizations
+from sg_tui.keys import ROW_SWITCHES
+
+SortKey = Literal["order", "ms", "switches"]
+SORT_KEYS: tuple[SortKey, ...] = ("order", "ms", "switches")
+COMBINATIONS = 2 ** len(ROW_SWITCHES)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A measured row with what it means beside the others. Factors are times faster, NaN-free."""
+
+    row: BenchRow
+    order: int
+    step: float  # against the row before it
+    total: float  # against the first row
+    share: float  # ms per token as a share of the slowest row's
+
+
+class BenchState:
+    """The last benchmark: what was measured on what, and its rows so far."""
+
+    def __init__(self) -> None:
+        self.command: Bench | None = None
+        self.measured: Loaded | None = None  # the model the rows belong to
+        self.rows: list[BenchRow] = []
+        self.running = False
+        self.reason = ""  # why it ended
+        self.failure = ""
+        self.phase = Phase("idle")
+        self.version = 0
+
+    def asked(self, command: Bench, loaded: Loaded | None) -> None:
+        """`command` is about to be submitted, to be measured on `loaded`."""
+        self.command, self.measured = command, loaded
+        self.rows, self.running, self.reason, self.failure = [], True, "", ""
+        self.phase = Phase("starting")
+        self.version += 1
+
+    def take(self, event: Event) -> bool:
+        """Take what belongs to the running benchmark; False when nothing changed."""
+        if not self.running or self.command is None:
+            return False
+        match event:
+            case BenchRow(request=request) if request == self.command.request:
+                self.rows.append(event)
+            case Done(request=request, reason=reason) if request == self.command.request:
+                self.running, self.reason = False, reason
+            case Failed(request=request, message=message) if request == self.command.request:
+                self.running, self.failure = False, message
+            case Phase():
+                self.phase = event
+            case _:
+                return False
+        self.version += 1
+        return True
+
+    @property
+    def is_ladder(self) -> bool:
+        """Each row has one switch more than the row before it."""
+        return self.command is None or not self.command.every_combination
+
+    @property
+    def expected(self) -> int:
+        """How many rows there will be at the most."""
+        if self.command is None:
+            return 0
+        return len(ROW_SWITCHES) + 1 if self.is_ladder else COMBINATIONS
+
+    def lines(self, sort: SortKey = "order") -> list[Line]:
+        """The rows with their factors, sorted: as measured, by ms per token, or by how many switches are on."""
+        if not self.rows:
+            return []
+        first, slowest = self.rows[0].ms_per_token, max(row.ms_per_token for row in self.rows)
+        lines = [
+            Line(
+                row,
+                order,
+                _times(self.rows[max(0, order - 1)].ms_per_token, row.ms_per_token),
+                _times(first, row.ms_per_token),
+                row.ms_per_token / slowest if slowest > 0 else 0.0,
+            )
+            for order, row in enumerate(self.rows)
+        ]
+        keys: dict[SortKey, Callable[[Line], tuple[float, float]]] = {
+            "order": lambda line: (line.order, 0.0),
+            "ms": lambda line: (line.row.ms_per_token, line.order),
+            "switches": lambda line: (-len(switched_on(line.row.optimizations)), line.row.ms_per_token),
+        }
+        return sorted(lines, key=keys[sort])
+
+
+def switched_on(optimizations: Optimizations) -> tuple[int, ...]:
+    """The numbers of the switches that are on."""
+    return tuple(number for number, name in enumerate(ROW_SWITCHES, 1) if getattr(optimizations, name))
+
+
+def pattern(optimizations: Optimizations) -> str:
+    """The switches as seven places: the number where one is on, a dot where it is off."""
+    on = switched_on(optimizations)
+    return "".join(str(number) if number in on else "·" for number in range(1, len(ROW_SWITCHES) + 1))
+
+
+def _times(before: float, after: float) -> float:
+    return before / after if before > 0 and after > 0 else 1.0

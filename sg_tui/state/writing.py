@@ -1,0 +1,35 @@
+"""One text being written: by completion or as a play, under an id of its own."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass, field
+
+from sg_core.engine.messages import Generate
+from sg_core.inference.sampling import Sampling
+from sg_tui.state.manuscript import Manuscript
+from sg_tui.state.play import Cast, completion, speech
+
+
+@dataclass(slots=True)
+class Writing:
+    """chat: what is typed is spoken by `cast.person`, and `cast.model` answers; else it goes on the text."""
+
+    chat: bool = False
+    cast: Cast = field(default_factory=Cast)
+    manuscript: Manuscript = field(default_factory=Manuscript)
+    id: str = field(default_factory=lambda: uuid.uuid4().hex)
+
+    @property
+    def mode(self) -> str:
+        """As it is kept: "complete" or "chat"."""
+        return "chat" if self.chat else "complete"
+
+    def begin(self, typed: str, seed: int) -> None:
+        """Put what was typed on the text; the model's turn follows."""
+        given = speech(self.manuscript, typed, self.cast) if self.chat else completion(typed)
+        self.manuscript.begin(given, typed, seed)
+
+    def command(self, request: int, max_tokens: int, sampling: Sampling) -> Generate:
+        """What the engine is asked: to continue the text as it stands."""
+        return Generate(request, self.manuscript.text, max_tokens, sampling, self.cast.stop if self.chat else ())

@@ -1,0 +1,1 @@
+"""What stands between any text and a terminal: safety, keys, the clipboard."""

@@ -1,0 +1,53 @@
+"""No test needs a network, and none sees more of this machine than it was told of.
+
+Sockets reach this machine alone; programs started by a test find a proxy that nobody runs. The real training text is
+hidden from the tests but for those that ask for `real_dataset`.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+FILE = "tinyshakespeare.txt"
+_FOUND = os.environ.pop("SG_DATASETS", None)
+_LOCAL = ("127.0.0.1", "::1", "localhost", "", None)
+
+for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+    os.environ[name] = os.environ[name.lower()] = "http://127.0.0.1:9"
+os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1,localhost,::1"
+
+
+def _only_this_machine(event: str, arguments: tuple[Any, ...]) -> None:
+    if event == "socket.connect":
+        host = arguments[1][0] if isinstance(arguments[1], tuple) else None  # a path is a local socket
+    elif event in ("socket.getaddrinfo", "socket.gethostbyname"):
+        host = arguments[0]
+    else:
+        return
+    if host not in _LOCAL:
+        raise OSError(f"a test asked for the network: {event} {host!r}")
+
+
+sys.addaudithook(_only_this_machine)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests of the real training text are marked `dataset`."""
+    for item in items:
+        if "real_dataset" in getattr(item, "fixturenames", ()):
+            item.add_marker("dataset")
+
+
+@pytest.fixture
+def real_dataset(monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The file of tinyshakespeare in the folder SG_DATASETS; where it is missing the test is skipped, and says so."""
+    path = Path(_FOUND or "", FILE)
+    if _FOUND is None or not path.is_file():
+        pytest.skip(f"{FILE} is not on this machine: name its folder in SG_DATASETS to run this test too")
+    monkeypatch.setenv("SG_DATASETS", _FOUND)
+    return path

@@ -1,0 +1,295 @@
+"""Every kernel against the plain definition in float64, and bitwise against itself on other threads and rows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sg_core.kernels import attention, cross_entropy, dropout, elementary, gelu, layernorm, linear
+from sg_core.kernels.blocked import BLOCKED_ROOM, add_blocked
+from sg_core.kernels.copying import row_stride
+from sg_core.kernels.formats import BFLOAT16, FLOAT32, INT4, INT8
+from sg_core.kernels.products import PANEL_SIZE, add_outer
+from sg_core.kernels.ranking import likeliest
+from sg_core.kernels.simd import ZERO
+from sg_core.kernels.team import Team, barrier, physical_cores
+from sg_core.network.weights import PRECISIONS, shared_by, to_bfloat16, to_int4, to_int8
+
+Array = npt.NDArray[Any]
+# float32 has 24 bits: a sum of a few hundred terms of order one is good to a few 1e-6
+TOLERANCE = 2e-5
+
+
+def numbers(*shape: int, seed: int = 0) -> Array:
+    return np.random.default_rng(seed).standard_normal(shape, dtype=np.float32)
+
+
+def forward_rows(
+    out: Array, x: Array, weight: Array, bias: Array, start: int, stop: int, thread: int, threads: int,
+    precision: str = "f32",
+) -> None:  # fmt: skip
+    """linear_forward with a weight (N, K) in a precision."""
+    words, scales, share = weight.reshape(-1), np.zeros(1, np.float32), shared_by(weight.shape[1], precision)
+    if precision == "bf16":
+        words = to_bfloat16(words).view(np.uint8)
+    elif precision == "int8":
+        numbers, scales = to_int8(weight.reshape(-1, share))
+        words = numbers.reshape(-1).view(np.uint8)
+    elif precision == "int4":
+        words, scales = to_int4(weight.reshape(-1, share))
+    panel = np.full(PANEL_SIZE, np.nan, np.float32)
+    stored = {"f32": FLOAT32, "bf16": BFLOAT16, "int8": INT8, "int4": INT4}[precision]
+    linear.linear_forward(out, x, words, 0, stored, scales, share, panel, bias, start, stop, thread, threads)
+
+
+@pytest.mark.parametrize(("M", "N", "K"), [(1, 7, 5), (3, 4, 16), (5, 33, 1030), (61, 13, 64), (64, 20, 100)])
+def test_linear_forward_is_the_matrix_product(M: int, N: int, K: int) -> None:
+    x, weight, bias = numbers(M, K), numbers(N, K, seed=1), numbers(N, seed=2)
+    out = np.full((M, N), np.nan, np.float32)
+    forward_rows(out, x, weight, bias, 0, M, 0, 1)
+    expected = x.astype(np.float64) @ weight.T.astype(np.float64) + bias
+    assert np.abs(out - expected).max() < TOLERANCE * np.sqrt(K)
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("K", [192, 2080])
+def test_a_row_has_the_same_bits_alone_and_among_others_on_any_number_of_threads(K: int, precision: str) -> None:
+    M, N = 23, 150
+    x, weight, bias = numbers(M, K), numbers(N, K, seed=1), numbers(N, seed=2)
+    together, alone = np.empty((M, N), np.float32), np.empty((M, N), np.float32)
+    forward_rows(together, x, weight, bias, 0, M, 0, 1, precision)
+    for rows, threads in ((1, 1), (1, 7), (2, 2), (3, 2), (5, 3), (8, 1)):
+        alone[:] = np.nan
+        for m in range(0, M, rows):
+            for thread in range(threads):
+                forward_rows(alone, x, weight, bias, m, min(M, m + rows), thread, threads, precision)
+        assert np.array_equal(together, alone)
+
+
+@pytest.mark.parametrize(("precision", "worst"), [("bf16", 2**-8), ("int8", 0.5 / 127), ("int4", 0.5 / 7)])
+def test_a_stored_weight_is_off_by_at_most_half_a_step(precision: str, worst: float) -> None:
+    N, K = 40, 1600
+    weight = numbers(N, K, seed=1)
+    weight[3] = 0.0
+    x = np.eye(K, dtype=np.float32)
+    out = np.empty((K, N), np.float32)
+    forward_rows(out, x, weight, np.zeros(0, np.float32), 0, K, 0, 1, precision)
+    share = 1 if precision == "bf16" else shared_by(K, precision)
+    # half a step of what the group's largest number allows; int4 may choose a smaller step and clip the largest
+    largest = np.abs(weight.reshape(-1, share)).max(axis=1).repeat(share).reshape(N, K)
+    error = np.abs(out.T - weight)
+    assert (error <= (1.3 if precision == "int4" else 1.0) * worst * largest + 1e-7).mean() > (
+        0.95 if precision == "int4" else 0.999999
+    )
+    assert not out[:, 3].any()
+
+
+@pytest.mark.parametrize(("M", "N", "K"), [(1, 3, 2), (30, 17, 70), (300, 40, 130)])
+def test_linear_backward_are_the_transposed_products(M: int, N: int, K: int) -> None:
+    dy, x, weight = numbers(M, N), numbers(M, K, seed=1), numbers(N, K, seed=2)
+    dx, dweight, dbias = np.empty((M, K), np.float32), np.ones((N, K), np.float32), np.ones(N, np.float32)
+    room = np.empty(BLOCKED_ROOM, np.float32)
+    for thread in range(2):
+        linear.linear_backward_input(dx, dy, weight, M, room, thread, 2)
+        linear.linear_backward_weight(dweight, dbias, dy, x, M, room, thread, 2)
+    exact = dy.astype(np.float64)
+    assert np.abs(dx - exact @ weight).max() < TOLERANCE * np.sqrt(N)
+    assert np.abs(dweight - 1 - exact.T @ x).max() < TOLERANCE * np.sqrt(M)  # added to what was there
+    assert np.abs(dbias - 1 - exact.sum(0)).max() < TOLERANCE * np.sqrt(M)
+
+
+@pytest.mark.parametrize("rows", [2, 191, 389])  # leftover rows: pairs, one, both; one block and several
+@pytest.mark.parametrize("columns", [130, 1100])  # rows of b near and far
+@pytest.mark.parametrize("rows_are_neighbours", [False, True])  # a and its transpose
+def test_a_blocked_product_has_the_bits_of_the_plain_one(rows: int, columns: int, rows_are_neighbours: bool) -> None:
+    terms, stride = 300, 1030
+    a, b, out = numbers(terms * stride), numbers(terms, columns, seed=1), numbers(rows, columns, seed=2)
+    a_row, a_k = (1, stride) if rows_are_neighbours else (terms, 1)
+    plain, blocked = out.copy(), out.copy()
+    places = (ZERO, columns, a, ZERO, a_row, a_k, b.reshape(-1), ZERO, columns, rows, columns, terms)
+    add_outer(plain.reshape(-1), *places)
+    add_blocked(blocked.reshape(-1), *places, np.empty(BLOCKED_ROOM, np.float32))
+    assert (plain != out).all()
+    np.testing.assert_array_equal(blocked, plain)
+
+
+@given(st.lists(st.floats(-80, 80, width=32), min_size=1, max_size=70))
+@settings(max_examples=50, deadline=None)
+def test_exp_and_softmax_are_exact_to_float32(values: list[float]) -> None:
+    x = np.array(values, np.float32)
+    for value in x:
+        assert abs(float(elementary.exp(value)) / np.exp(float(value)) - 1) < 4e-7  # a few units in the last place
+    row = x.copy()
+    elementary.softmax_row(row, np.float32(0.5))
+    weights = np.exp(0.5 * (x.astype(np.float64) - x.max()))
+    assert np.abs(row - weights / weights.sum()).max() < 1e-6
+
+
+def test_nan_is_not_hidden_by_exp_or_gelu() -> None:
+    bad = np.array([[np.nan]], np.float32)
+    assert np.isnan(elementary.exp(np.float32(np.nan)))
+    for use_table in (False, True):
+        out = np.zeros((1, 1), np.float32)
+        gelu.gelu_forward(out, bad, gelu.gelu_table(), use_table, 0, 1, 0, 1)
+        assert np.isnan(out[0, 0])
+
+
+def exact_gelu(x: Array) -> Array:
+    wide = x.astype(np.float64)
+    result: Array = 0.5 * wide * (1 + np.tanh(np.sqrt(2 / np.pi) * (wide + 0.044715 * wide**3)))
+    return result
+
+
+@pytest.mark.parametrize(
+    ("use_table", "tolerance"),
+    [(False, 1e-6), (True, 2e-4)],  # the table: fp16 rounding of x near 1 (2^-12) times the slope, and of the entry
+)
+def test_gelu_is_the_tanh_form(use_table: bool, tolerance: float) -> None:
+    x = np.concatenate([np.linspace(-12, 12, 4999), [1e5, -1e5, 0.0, 7e4]]).astype(np.float32)[None, :]
+    out = np.empty_like(x)
+    gelu.gelu_forward(out, x, gelu.gelu_table(), use_table, 0, 1, 0, 1)
+    assert np.abs(out - exact_gelu(x)).max() < tolerance
+
+
+def test_gelu_backward_is_its_slope() -> None:
+    x = np.linspace(-6, 6, 501, dtype=np.float32)[None, :]
+    dy = np.ones_like(x)
+    gelu.gelu_backward(dy, x, 1, 0, 1)
+    h = 1e-4
+    slope = (exact_gelu(x.astype(np.float64) + h) - exact_gelu(x.astype(np.float64) - h)) / (2 * h)
+    assert np.abs(dy - slope).max() < 1e-5  # float32 and the finite difference
+
+
+def test_half_precision_conversion_equals_numpys_bit_for_bit() -> None:
+    x = np.linspace(-70000, 70000, 9999).astype(np.float32)
+    with np.errstate(over="ignore"):
+        table = np.arange(1 << 16, dtype=np.uint16)  # identity: shows which entry is read
+        out = np.empty((1, x.size), np.float32)
+        gelu.gelu_forward(out, x[None, :], table, True, 0, 1, 0, 1)
+        expected = np.maximum(x, 0) + x.astype(np.float16).astype(np.float32)
+    assert np.array_equal(out[0], expected)
+
+
+def test_layernorm_normalises_rows_and_its_gradient_matches_differences() -> None:
+    M, C = 4, 50
+    x, weight, bias, dy = numbers(M, C) * 3 + 5, numbers(C, seed=1), numbers(C, seed=2), numbers(M, C, seed=3)
+    epsilon = np.float32(1e-5)
+
+    def exact(x: Array, weight: Array) -> Array:
+        centred = x - x.mean(1, keepdims=True)
+        result: Array = centred / np.sqrt((centred**2).mean(1, keepdims=True) + 1e-5) * weight + bias
+        return result
+
+    out = np.empty((M, C), np.float32)
+    layernorm.layernorm_forward(out, x, weight, bias, epsilon, 0, M, 0, 1)
+    wide = x.astype(np.float64)
+    assert np.abs(out - exact(wide, weight)).max() < TOLERANCE
+    dx, statistics = np.zeros((M, C), np.float32), np.empty((M, 2), np.float32)
+    dweight, dbias = np.zeros(C, np.float32), np.zeros(C, np.float32)
+    layernorm.layernorm_backward_input(dx, dy, x, weight, statistics, epsilon, M, 0, 1)
+    layernorm.layernorm_backward_weight(dweight, dbias, dy, x, statistics, M, 0, 1)
+    step = 1e-5
+    for i in (0, 17, 49):
+        shifted = wide.copy()
+        shifted[:, i] += step
+        slope = ((exact(shifted, weight) - exact(wide, weight)) / step * dy).sum(1)
+        assert np.abs(dx[:, i] - slope).max() < 1e-4  # finite difference
+    assert np.abs(dbias - dy.sum(0)).max() < TOLERANCE
+    assert np.abs(dweight - (dy * exact(wide, np.ones(C)) - dy * bias).sum(0)).max() < 1e-4
+
+
+def plain_attention(qkv: Array, heads: int) -> Array:
+    T, C = qkv.shape[0], qkv.shape[1] // 3
+    hs = C // heads
+    out = np.empty((T, C))
+    for h in range(heads):
+        q, k, v = (qkv[:, part * C + h * hs :][:, :hs].astype(np.float64) for part in range(3))
+        scores = q @ k.T / np.sqrt(hs)
+        scores[np.triu_indices(T, 1)] = -np.inf
+        weights = np.exp(scores - scores.max(1, keepdims=True))
+        out[:, h * hs : (h + 1) * hs] = weights / weights.sum(1, keepdims=True) @ v
+    return out
+
+
+@pytest.mark.parametrize(("T", "heads", "hs"), [(1, 1, 8), (30, 3, 20), (70, 2, 64), (253, 1, 8)])
+def test_attention_in_a_batch_and_against_the_cache_are_the_definition(T: int, heads: int, hs: int) -> None:
+    C = heads * hs
+    qkv = numbers(T, 3 * C)
+    expected = plain_attention(qkv, heads)
+    out = np.full((T, C), np.nan, np.float32)
+    room = np.full((1, attention.forward_scratch(hs, T)), np.nan, np.float32)  # what was there before must not count
+    attention.attention_forward(out, qkv, 1, T, heads, room, np.float32(0), np.uint32(0), 0, 1)
+    assert np.abs(out - expected).max() < TOLERANCE
+    capacity = row_stride(T + 3)
+    keys = np.full((heads, hs, capacity), np.nan, np.float32)
+    values = np.full((heads, capacity, hs), np.nan, np.float32)
+    cached = np.full((T, C), np.nan, np.float32)
+    scratch = np.full((1, attention.ROWS * capacity), np.nan, np.float32)
+    for t in range(T):  # one position at a time, as decoding does
+        attention.scatter_keys_values(keys, values, qkv, 0, t, t + 1, heads, hs, 0, 1)
+        attention.attention_cached(cached, qkv, keys, values, 0, t, t + 1, scratch, 0, 1)
+    assert np.array_equal(cached, out)  # the same bits, whatever rows are computed together
+
+
+def test_dropout_drops_its_share_keeps_the_mean_and_repeats_its_mask() -> None:
+    x = np.ones((200, 500), np.float32)
+    dropout.dropout(x, np.float32(0.3), np.uint32(7), 200, 0, 1)
+    assert abs((x == 0).mean() - 0.3) < 0.01  # 100,000 draws: one standard deviation is 0.0015
+    assert abs(x.mean() - 1) < 0.01
+    shared = np.ones((200, 500), np.float32)
+    for thread in range(3):
+        dropout.dropout(shared, np.float32(0.3), np.uint32(7), 200, thread, 3)
+    assert np.array_equal(x, shared)
+    other = np.ones((200, 500), np.float32)
+    dropout.dropout(other, np.float32(0.3), np.uint32(8), 200, 0, 1)
+    assert not np.array_equal(x, other)
+
+
+def test_cross_entropy_and_its_gradient() -> None:
+    logits, targets = numbers(6, 41) * 4, np.array([0, 40, 3, 3, 7, 20], np.int32)
+    wide = logits.astype(np.float64)
+    total = np.log(np.exp(wide).sum(1, keepdims=True))
+    losses = np.empty(6)
+    cross_entropy.cross_entropy_forward(losses, logits.copy(), targets, 0, 6, 0, 1)  # it uses its logits up
+    assert np.abs(losses - (total[:, 0] - wide[np.arange(6), targets])).max() < 1e-6
+    expected = np.exp(wide - total)
+    expected[np.arange(6), targets] -= 1
+    cross_entropy.cross_entropy_backward(losses, logits, targets, np.float32(0.5), 0, 6, 0, 1)
+    assert np.abs(logits - 0.5 * expected).max() < 1e-6
+
+
+@given(st.lists(st.integers(-5, 5), min_size=3, max_size=60), st.integers(1, 3))
+@settings(max_examples=60, deadline=None)
+def test_the_likeliest_come_in_order_with_the_lowest_id_first(values: list[int], k: int) -> None:
+    logits = np.array(values, np.float32)
+    ids, logprobs = np.empty(k, np.int64), np.empty(k)
+    total = likeliest(ids, logprobs, logits, np.empty_like(logits))
+    assert ids.tolist() == sorted(range(len(values)), key=lambda i: (-values[i], i))[:k]
+    assert np.abs(logprobs - (logits[ids].astype(np.float64) - total)).max() < 1e-9
+    assert abs(total - np.log(np.exp(logits.astype(np.float64)).sum())) < 1e-5
+
+
+def test_a_team_runs_every_member_and_its_barrier_lets_none_ahead() -> None:
+    from sg_core.kernels.jit import kernel
+
+    @kernel
+    def rounds(thread: int, threads: int, cells: Any, seen: Any, wrong: Any) -> None:
+        for step in range(200):
+            seen[thread] = step
+            barrier(cells, threads)
+            for other in range(threads):
+                if seen[other] != step:
+                    wrong[0] += 1
+            barrier(cells, threads)
+
+    for threads in (1, 2, 5):  # more than this machine may have cores
+        seen, wrong = np.zeros(threads, np.int64), np.zeros(1, np.int64)
+        Team(threads).run(rounds, seen, wrong)
+        assert wrong[0] == 0
+        assert (seen == 199).all()
+    assert physical_cores() >= 1

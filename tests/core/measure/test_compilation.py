@@ -1,0 +1,56 @@
+"""Whether kernels are compiled is told without compiling them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sg_core.kernels.jit import CACHE_FOLDER
+from sg_core.measure.compilation import compiled, warm_up
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _kernels() -> None:
+    warm_up()
+    warm_up(precision="int8")
+
+
+def told_by_a_new_process(folder: str) -> str:
+    code = "from sg_core.measure.compilation import compiled; print(compiled(), compiled('bf16'), compiled('int4'))"
+    environment = {**os.environ, "NUMBA_CACHE_DIR": folder}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+def test_what_was_compiled_here_is_known() -> None:
+    assert compiled()
+    assert compiled("int4")
+
+
+@pytest.mark.skipif(CACHE_FOLDER is None, reason="compiled kernels live in memory only")
+def test_what_another_process_compiled_is_known() -> None:
+    assert told_by_a_new_process(str(CACHE_FOLDER)) == "True True True"
+
+
+def test_an_empty_cache_is_known(tmp_path: Path) -> None:
+    assert told_by_a_new_process(str(tmp_path)) == "False False False"
+
+
+def test_progress_names_every_step_and_ends() -> None:
+    told: list[tuple[str, int, int]] = []
+    warm_up(progress=lambda *step: told.append(step), precision="int8")
+    assert [done for _, done, _ in told] == [0, 1, 2]
+    assert {total for _, _, total in told} == {2}
+    assert all(name for name, _, _ in told[:-1])
+
+
+@pytest.mark.parametrize(("features", "lanes"), [("+avx2,+fma", "8"), ("+avx2,+fma,+avx512f", "16")])
+def test_vectors_are_as_wide_as_those_numba_compiles_for(features: str, lanes: str) -> None:
+    environment = os.environ | {"NUMBA_CPU_FEATURES": features}
+    code = "from sg_core.kernels.simd import LANES; print(LANES)"
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == lanes

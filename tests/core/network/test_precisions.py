@@ -1,0 +1,143 @@
+"""Precisions, prompt lookup, and several continuations at once."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sg_core import GPT2, GPT2Config, Optimizations, Sampling
+from sg_core.errors import SettingError
+from sg_core.inference.generation import Token
+from sg_core.network.weights import PRECISIONS
+from sg_core.text.vocabulary import learn_vocabulary
+
+PROMPT = [5, 17, 3, 250, 9]
+WARM = Sampling(temperature=0.9, top_p=0.98, seed=1)
+
+
+@pytest.fixture(scope="module")
+def model() -> GPT2:
+    text = "To be, or not to be, that is the question: whether 'tis nobler in the mind to suffer é 😀\n\n" * 30
+    config = GPT2Config(vocab_size=300, n_ctx=96, n_layer=2, n_head=2, n_embd=64)
+    model = GPT2.random(config, seed=1, tokenizer=learn_vocabulary(text, 290))
+    noise = np.random.default_rng(0).standard_normal(model.parameters.arena.size, dtype=np.float32)
+    model.parameters.arena[:] += 0.1 * noise  # so that every layer matters
+    return model
+
+
+@pytest.mark.parametrize("precision", ["f32", "int8"])
+@pytest.mark.parametrize("off", [(), ("kv_cache", "unembedding"), ("gelu", "layernorm", "residual")])
+@pytest.mark.parametrize("sampling", [Sampling(temperature=0.0), Sampling(temperature=0.7, seed=4)])
+def test_lookup_changes_no_token_and_its_drafts_come_true(
+    model: GPT2, sampling: Sampling, off: tuple[str, ...], precision: str
+) -> None:
+    prompt = PROMPT * 6
+    plain = list(model.session(precision=precision).generate(prompt, 50, sampling))
+    session = model.session(Optimizations().with_("lookup").without(*off), precision)
+    tokens = list(session.generate(prompt, 50, sampling))
+    assert [(token.id, token.logprob) for token in tokens] == [(token.id, token.logprob) for token in plain]
+    if sampling.temperature == 0.0:  # a small random model soon repeats itself
+        assert session.lookup.accepted > 10
+
+
+@given(st.lists(st.booleans(), min_size=40, max_size=40))
+@settings(max_examples=10, deadline=None)
+def test_lookup_and_precision_switched_between_two_tokens(model: GPT2, flips: list[bool]) -> None:
+    session, text = model.session(), []
+    greedy = Sampling(temperature=0.0)
+    for token, flip in zip(session.generate(PROMPT, 40, greedy), flips, strict=True):
+        text.append(token.id)
+        if flip:
+            session.optimizations = session.optimizations.toggled("lookup")
+    assert text == [token.id for token in model.session().generate(PROMPT, 40, greedy)]
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("stop", [(), ("a", "e")])
+def test_continuations_are_those_of_single_generations(model: GPT2, stop: tuple[str, ...], precision: str) -> None:
+    together: dict[int, list[Token]] = {number: [] for number in range(5)}
+    for number, token in model.session(precision=precision).generate_many(PROMPT, 5, 30, WARM, stop):
+        together[number].append(token)
+    for number, tokens in together.items():
+        alone = model.session(precision=precision).generate(PROMPT, 30, replace(WARM, seed=WARM.seed + number), stop)
+        assert [(t.id, t.text, t.logprob, t.top) for t in tokens] == [(t.id, t.text, t.logprob, t.top) for t in alone]
+
+
+def test_a_draft_beyond_all_room_is_refused_before_it_is_computed(model: GPT2) -> None:
+    session = model.session()
+    first = [token.id for token in session.generate(PROMPT, 5, WARM)]
+    session.reserve(90)
+    session.prefill(None, None)
+    assert session.decode(first + first).shape == (11, 300)
+    with pytest.raises(SettingError, match="no room"):
+        session.decode([1] * 90)
+    assert [token.id for token in session.generate(PROMPT, 5, WARM)] == first
+
+
+def test_continuations_that_do_not_fit_the_context_are_refused(model: GPT2) -> None:
+    with pytest.raises(SettingError, match="96"):
+        model.session().generate_many(PROMPT, 2, 96)
+    with pytest.raises(SettingError, match="from 1 to 64"):
+        model.session().generate_many(PROMPT, 0)
+
+
+def test_a_precision_is_switched_between_two_tokens_and_follows_the_weights(model: GPT2) -> None:
+    session, used = model.session(), []
+    for token, precision in zip(session.generate(PROMPT, 8, WARM), PRECISIONS * 2, strict=True):
+        used.append(token.logprob)
+        session.precision = precision
+    assert session.precision == "int4"
+    exact = [token.logprob for token in model.session().generate(PROMPT, 8, WARM)]
+    assert used[:2] == exact[:2]
+    assert used != exact
+    with pytest.raises(SettingError, match="f32, bf16, int8, int4"):
+        session.precision = "int2"
+
+
+@pytest.mark.parametrize("precision", ["bf16", "int8", "int4"])
+def test_a_model_loaded_in_one_precision_writes_the_same_and_holds_no_float32_matrices(
+    model: GPT2, precision: str, tmp_path: Path
+) -> None:
+    model.save_pretrained(tmp_path)
+    small = GPT2.from_pretrained(tmp_path, precision)
+    expected, weights = model.weights(precision), small.weights(precision)
+    assert np.array_equal(weights.words, expected.words)
+    assert np.array_equal(weights.scales, expected.scales)
+    whole = model.session(precision=precision).generate(PROMPT, 30, WARM)
+    assert [t.logprob for t in small.session().generate(PROMPT, 30, WARM)] == [t.logprob for t in whole]
+    matrices = 12 * 2 * 64**2
+    assert small.parameters.arena.size == model.config.parameter_count - matrices
+    for refused in (
+        lambda: small.session(precision="f32"),
+        lambda: small.logits([1, 2]),
+        lambda: small.loss_and_gradients([[1]], [[2]]),
+        lambda: small.save_pretrained(tmp_path / "again"),
+    ):
+        with pytest.raises(SettingError, match="load it in f32"):
+            refused()
+    assert not (tmp_path / "again").exists()
+
+
+def test_random_weights_are_the_same_in_one_precision_alone() -> None:
+    config = GPT2Config(vocab_size=97, n_ctx=32, n_layer=2, n_head=2, n_embd=36)
+    whole, small = GPT2.random(config, 3), GPT2.random(config, 3, precision="int8")
+    assert np.array_equal(small.weights("int8").words, whole.weights("int8").words)
+    assert all(np.array_equal(small.parameters[name], whole.parameters[name]) for name in small.parameters)
+    with pytest.raises(SettingError, match="not a multiple"):
+        GPT2.random(config, precision="int4")
+    with pytest.raises(SettingError, match="choose from"):
+        GPT2.random(config, precision="int2")
+
+
+def test_damaged_weights_are_named_when_loaded_in_one_precision(tmp_path: Path) -> None:
+    damaged = GPT2.random(GPT2Config(vocab_size=97, n_ctx=32, n_layer=2, n_head=2, n_embd=36))
+    damaged.parameters["h.1.mlp.c_fc.weight"][3, 4] = np.nan
+    damaged.parameters["ln_f.bias"][0] = np.inf
+    damaged.save_pretrained(tmp_path)
+    names = ["transformer.h.1.mlp.c_fc.weight", "transformer.ln_f.bias"]
+    assert GPT2.from_pretrained(tmp_path, "int8").not_finite() == GPT2.from_pretrained(tmp_path).not_finite() == names

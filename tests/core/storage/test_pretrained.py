@@ -1,0 +1,309 @@
+"""Model folders in Hugging Face layout: what is written is read again, what can't be used is refused by name."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import safetensors.numpy
+
+from sg_core import memory
+from sg_core.config import GPT2Config
+from sg_core.errors import ModelFileError, SettingError
+from sg_core.storage.pretrained import check_weights, read_config, read_weights, tensor_shapes, write_model
+from sg_core.text.tokenizer import Tokenizer
+from sg_core.text.vocabulary import learn_vocabulary
+
+CONFIG = GPT2Config(vocab_size=97, n_ctx=16, n_layer=2, n_head=2, n_embd=8)
+Arrays = dict[str, np.ndarray[Any, Any]]
+
+
+def weights(seed: int = 0) -> Arrays:
+    draw = np.random.default_rng(seed)
+    return {name: draw.standard_normal(shape).astype(np.float32) for name, shape in tensor_shapes(CONFIG).items()}
+
+
+def save(folder: Path, arrays: Arrays, name: str = "model.safetensors") -> None:
+    safetensors.numpy.save_file({key: np.ascontiguousarray(value) for key, value in arrays.items()}, folder / name)
+
+
+def configure(folder: Path, **changes: Any) -> None:
+    content = json.loads((folder / "config.json").read_text()) | changes
+    (folder / "config.json").write_text(json.dumps(content))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A whole small model."""
+    write_model(tmp_path / "model", CONFIG, weights(), None)
+    return tmp_path / "model"
+
+
+def check(folder: Path) -> Arrays:
+    return dict(read_weights(folder, read_config(folder)))
+
+
+def test_what_is_written_is_read_again(folder: Path) -> None:
+    assert read_config(folder) == CONFIG
+    loaded = check(folder)
+    assert loaded.keys() == weights().keys()
+    for name, array in weights().items():
+        assert loaded[name].dtype == np.float32
+        np.testing.assert_array_equal(loaded[name], array)
+
+
+def test_names_and_shapes_are_those_of_hugging_face() -> None:
+    shapes = tensor_shapes(GPT2Config.gpt2())
+    assert len(shapes) == 148
+    assert shapes["transformer.wte.weight"] == (50257, 768)
+    assert shapes["transformer.wpe.weight"] == (1024, 768)
+    assert shapes["transformer.h.11.attn.c_attn.weight"] == (768, 2304)
+    assert shapes["transformer.h.0.mlp.c_fc.weight"] == (768, 3072)
+    assert shapes["transformer.h.0.mlp.c_proj.weight"] == (3072, 768)
+    assert shapes["transformer.ln_f.bias"] == (768,)
+
+
+@pytest.mark.parametrize(("dtype", "name"), [("F16", "float16"), ("BF16", "bfloat16")])
+def test_a_16_bit_folder_is_half_as_large_and_says_so(tmp_path: Path, dtype: str, name: str) -> None:
+    write_model(tmp_path, CONFIG, weights(), None, dtype)
+    assert json.loads((tmp_path / "config.json").read_text())["torch_dtype"] == name
+    for key, array in check(tmp_path).items():
+        np.testing.assert_allclose(array, weights()[key], rtol=2.0**-8, atol=1e-7)  # BF16 keeps 8 bits
+
+
+def test_the_tokenizer_is_written_beside_the_weights(tmp_path: Path) -> None:
+    tokenizer = learn_vocabulary("to be or not to be " * 9, 264)
+    config = GPT2Config(vocab_size=264, n_ctx=16, n_layer=1, n_head=1, n_embd=4)
+    arrays = {name: np.zeros(shape, np.float32) for name, shape in tensor_shapes(config).items()}
+    write_model(tmp_path, config, arrays, tokenizer)
+    assert Tokenizer.from_folder(tmp_path).encode("to be") == tokenizer.encode("to be")
+    content = json.loads((tmp_path / "config.json").read_text())
+    assert content["eos_token_id"] == tokenizer.end_of_text
+    assert content["architectures"] == ["GPT2LMHeadModel"]
+
+
+def test_parameters_that_do_not_fit_are_not_written(tmp_path: Path) -> None:
+    arrays = weights()
+    arrays["transformer.ln_f.bias"] = arrays["transformer.ln_f.bias"][:-1]
+    with pytest.raises(SettingError, match=r"parameters lack transformer.ln_f.bias of shape \[8\]"):
+        write_model(tmp_path / "new", CONFIG, arrays, None)
+    with pytest.raises(SettingError, match="dtype is 'F8'"):
+        write_model(tmp_path / "new", CONFIG, weights(), None, "F8")
+    assert not (tmp_path / "new").exists()
+
+
+def test_other_sources_name_and_store_tensors_differently(folder: Path) -> None:
+    arrays = {name.removeprefix("transformer."): array for name, array in weights().items()}
+    arrays["ln_f.bias"] = arrays["ln_f.bias"].astype(np.float64)
+    arrays["h.0.attn.bias"] = np.tril(np.ones((1, 1, 16, 16), bool))
+    arrays["h.1.attn.bias"] = np.tril(np.ones((1, 1, 16, 16), np.uint8))
+    arrays["h.1.attn.masked_bias"] = np.array(-1e4, np.float32)
+    arrays["lm_head.weight"] = arrays["wte.weight"]
+    save(folder, arrays)
+    loaded = check(folder)
+    for name, array in weights().items():
+        np.testing.assert_array_equal(loaded[name], array)
+
+
+def test_a_tied_embedding_may_be_stored_as_the_head_alone(folder: Path) -> None:
+    arrays = weights()
+    arrays["lm_head.weight"] = arrays.pop("transformer.wte.weight")
+    save(folder, arrays)
+    np.testing.assert_array_equal(check(folder)["transformer.wte.weight"], weights()["transformer.wte.weight"])
+
+
+def test_an_untied_head_is_refused(folder: Path) -> None:
+    save(folder, weights() | {"lm_head.weight": weights(1)["transformer.wte.weight"]})
+    with pytest.raises(ModelFileError, match=r"lm_head.weight differs from wte.weight; only models that share"):
+        check(folder)
+
+
+def without(*names: str) -> Arrays:
+    return {name: array for name, array in weights().items() if not name.endswith(names)}
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        (without("ln_f.bias"), r"describes: 1 missing \(transformer.ln_f.bias\)$"),
+        (without("bias"), r"describes: 13 missing \(transformer.h.0.ln_1.bias, (transformer.[\w.]+, ){4}\.\.\.\)$"),
+        (weights() | {"score.weight": np.zeros(3)}, r"describes: 1 unexpected \(score.weight\)$"),
+        (without("ln_f.bias") | {"x": np.zeros(1)}, r"1 missing \(transformer.ln_f.bias\); 1 unexpected \(x\)$"),
+        (weights() | {"\x1b[31m\u202e": np.zeros(1)}, r"1 unexpected \(\\x1b\[31m\\u202e\)$"),
+        (weights() | {"ln_f.bias": np.zeros(8)}, r"has 'ln_f.bias' with and without 'transformer.'"),
+        (
+            weights() | {"transformer.h.0.attn.c_attn.weight": np.zeros((24, 8), np.float32)},
+            r"c_attn.weight' has the shape \[24, 8\]; config.json asks for \[8, 24\]",
+        ),
+        (
+            weights() | {"transformer.ln_f.bias": np.zeros(8, np.int32)},
+            r"ln_f.bias' has the dtype I32; F32, F16, BF16, F64 can be read",
+        ),
+    ],
+    ids=["one", "many", "unexpected", "both", "inert", "twice", "shape", "dtype"],
+)
+def test_weights_that_are_not_the_config_s_are_refused(folder: Path, arrays: Arrays, message: str) -> None:
+    save(folder, arrays)
+    with pytest.raises(ModelFileError, match=message):
+        next(read_weights(folder, CONFIG))
+    with pytest.raises(ModelFileError, match=message):
+        check_weights(folder, CONFIG)
+
+
+def shard(folder: Path, weight_map: dict[str, str] | None = None) -> None:
+    arrays = weights()
+    names = list(arrays)
+    parts = {"model-00001-of-00002.safetensors": names[:9], "model-00002-of-00002.safetensors": names[9:]}
+    for file, part in parts.items():
+        save(folder, {name: arrays[name] for name in part}, file)
+    (folder / "model.safetensors").unlink()
+    full = {name: file for file, part in parts.items() for name in part}
+    index = {"metadata": {}, "weight_map": full if weight_map is None else weight_map}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+
+
+def test_shards_are_read_as_one(folder: Path) -> None:
+    shard(folder)
+    for name, array in check(folder).items():
+        np.testing.assert_array_equal(array, weights()[name])
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["../model.safetensors", "/etc/passwd", "sub/model.safetensors", "..", "", "model.bin", 3, "a\nb.safetensors"],
+)
+def test_a_shard_outside_the_folder_is_refused(folder: Path, name: Any) -> None:
+    shard(folder, {"transformer.wte.weight": name})
+    with pytest.raises(ModelFileError, match=r"places .* in .*; a .safetensors file of the same folder is needed"):
+        check(folder)
+
+
+def test_broken_shards_are_named(folder: Path) -> None:
+    shard(folder, {"transformer.wte.weight": "model-00003-of-00003.safetensors"})
+    with pytest.raises(ModelFileError, match=r"lacks the shard model-00003-of-00003.safetensors"):
+        check(folder)
+    (folder / "model.safetensors.index.json").write_text("{}")
+    with pytest.raises(ModelFileError, match="has no weight_map"):
+        check(folder)
+    write_model(folder, CONFIG, weights(), None)
+    shard(folder)
+    save(folder, {"transformer.ln_f.bias": np.zeros(8, np.float32)}, "model-00002-of-00002.safetensors")
+    with pytest.raises(ModelFileError, match=r"00002.safetensors lacks .*'transformer\.[\w.]+', which"):
+        check(folder)
+    save(folder, weights(), "model-00002-of-00002.safetensors")
+    with pytest.raises(ModelFileError, match=r"00002.safetensors: tensor '[\w.]+' is in another shard too"):
+        check(folder)
+
+
+@pytest.mark.parametrize("name", ["pytorch_model.bin", "model.ckpt", "weights.npz", "tf_model.h5"])
+def test_files_that_can_run_code_are_never_opened(folder: Path, name: str) -> None:
+    (folder / "model.safetensors").rename(folder / name)
+    with pytest.raises(ModelFileError, match=rf"{name}, a kind of file that can run code.*save_pretrained"):
+        check(folder)
+
+
+def fifo(path: Path) -> None:
+    os.mkfifo(path)
+
+
+def loop(path: Path) -> None:
+    path.symlink_to(path)
+
+
+def device(path: Path) -> None:
+    path.symlink_to("/dev/zero")
+
+
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
+@pytest.mark.parametrize("make", [Path.mkdir, fifo, loop, device])
+def test_what_is_not_a_file_is_refused_at_once(folder: Path, name: str, make: Callable[[Path], None]) -> None:
+    (folder / name).unlink()
+    make(folder / name)
+    with pytest.raises(ModelFileError, match=r"is a folder; a file|not a regular file|too many levels of symbolic"):
+        check(folder)
+
+
+def test_a_missing_file_or_folder_is_named(folder: Path) -> None:
+    (folder / "model.safetensors").unlink()
+    with pytest.raises(ModelFileError, match=r"has no model.safetensors$"):
+        check(folder)
+    with pytest.raises(ModelFileError, match=r"config.json can't be read: no such file"):
+        check(folder / "nowhere")
+
+
+def test_aliases_and_defaults_of_config_json_are_transformers(folder: Path) -> None:
+    (folder / "config.json").write_text('{"model_type": "gpt2"}')
+    assert read_config(folder) == GPT2Config.gpt2()
+    aliases = {"hidden_size": 64, "num_attention_heads": 4, "num_hidden_layers": 3, "max_position_embeddings": 32}
+    configure(folder, **aliases, vocab_size=300, n_inner=256, layer_norm_epsilon=1e-6)
+    assert read_config(folder) == GPT2Config(300, 32, 3, 4, 64, 1e-6)
+    configure(folder, activation_function="gelu_pytorch_tanh", scale_attn_weights=True, reorder_and_upcast_attn=True)
+    read_config(folder)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"model_type": "llama"}, "describes a model of the type 'llama'; only gpt2 can be used"),
+        ({"model_type": None}, "describes a model of the type 'None'"),
+        ({"activation_function": "relu"}, 'activation_function is relu; only "gelu_new" or "gelu_pytorch_tanh" is'),
+        ({"scale_attn_by_inverse_layer_idx": True}, "scale_attn_by_inverse_layer_idx is True; only false is"),
+        ({"scale_attn_weights": False}, "scale_attn_weights is False; only true is supported"),
+        ({"tie_word_embeddings": False}, "tie_word_embeddings is False; only true is supported"),
+        ({"add_cross_attention": True}, "add_cross_attention is True; only false is supported"),
+        ({"quantization_config": {"bits": 4}}, r"quantization_config is \{'bits': 4\}; only null is supported"),
+        ({"n_inner": 33}, r"n_inner is 33; only null or 4 \* n_embd = 32 is supported"),
+        ({"n_embd": 9}, "n_embd is 9, which n_head = 2 does not divide"),
+        ({"n_layer": 0}, "n_layer is 0; it must be a whole number from 1"),
+        ({"n_layer": 10**30}, "n_layer is 1000000000000000000000000000000; it must be"),
+        ({"vocab_size": "97"}, "vocab_size is '97'; it must be"),
+        ({"vocab_size": 97.0}, "vocab_size is 97.0; it must be"),
+        ({"n_head": True}, "n_head is True; it must be"),
+        ({"layer_norm_epsilon": "x"}, "config.json: "),
+        ({"layer_norm_epsilon": 2}, "layer_norm_epsilon is 2; it must lie between 0 and 1"),
+    ],
+)
+def test_a_config_that_asks_for_something_else_is_refused(folder: Path, changes: dict[str, Any], message: str) -> None:
+    configure(folder, **changes)
+    with pytest.raises(ModelFileError, match=message) as caught:
+        read_config(folder)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "not valid JSON"),
+        ("[]", "holds a JSON list"),
+        ("{" * 99999, "not valid JSON"),
+        ("x" * 2_000_000, "has 2,000,000 bytes"),
+    ],
+)
+def test_a_broken_config_json_is_refused(folder: Path, text: str, message: str) -> None:
+    (folder / "config.json").write_text(text)
+    with pytest.raises(ModelFileError, match=message):
+        read_config(folder)
+
+
+def test_a_model_beyond_the_memory_is_refused_before_anything_is_taken(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configure(folder, vocab_size=1 << 24, n_embd=1 << 16, n_head=1 << 9, n_inner=None)
+    with pytest.raises(ModelFileError, match=r"the model of .*config.json needs [\d,.]+ GB of memory, of which"):
+        read_config(folder)
+    monkeypatch.setattr(memory, "available_memory", lambda: 4 * CONFIG.parameter_count - 1)
+    write_model(folder, CONFIG, weights(), None)
+    with pytest.raises(ModelFileError, match=r"needs 0.0 GB of memory, of which 0.0 GB are free"):
+        read_config(folder)
+    monkeypatch.setattr(memory, "available_memory", lambda: None)
+    assert read_config(folder) == CONFIG
+
+
+def test_this_machine_tells_its_memory() -> None:
+    available = memory.available_memory()
+    assert available is None or 1 << 20 < available < 1 << 50

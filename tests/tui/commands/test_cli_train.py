@@ -1,0 +1,201 @@
+"""`sg-tui train`."""
+
+from __future__ import annotations
+
+import json
+import signal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from cli_support import TEXT, exit_code, failure, make_model, records, start
+
+from sg_core.errors import CheckpointError
+from sg_core.gpt2 import GPT2
+from sg_core.training.trainer import Trainer
+from sg_tui.cli import main
+
+SIZES = ("--layers", "1", "--heads", "2", "--embd", "16", "--vocab-size", "280", "--context", "16", "--batch-size", "2")
+SCHEDULE = ("--steps", "6", "--warmup", "2", "--eval-every", "3", "--save-every", "3", "--sample-every", "3")
+
+
+@pytest.fixture(scope="module")
+def text(tmp_path_factory: pytest.TempPathFactory) -> str:
+    path = tmp_path_factory.mktemp("text") / "mist.txt"
+    path.write_text(TEXT)
+    return str(path)
+
+
+@pytest.fixture
+def train(text: str) -> tuple[str, ...]:
+    return ("train", "--data", text, *SIZES, *SCHEDULE)
+
+
+def by_kind(rows: list[dict[str, Any]], kind: str) -> dict[int, Any]:
+    return {row["step"]: row[kind] for row in rows if kind in row}
+
+
+def test_a_run_tells_steps_validations_samples_and_what_it_saved(
+    train: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    rows = records(capsys, *train, "--out", str(run))
+    steps = [row for row in rows if "loss" in row]
+    assert [row["step"] for row in steps] == [1, 2, 3, 4, 5, 6]
+    assert set(steps[0]) == {"step", "loss", "lr", "grad_norm", "tokens_per_second"}
+    assert [row["lr"] for row in steps[:2]] == pytest.approx([1e-3, 2e-3])
+    assert list(by_kind(rows, "val_loss")) == [3, 6]
+    assert all(isinstance(sample, str) and sample for sample in by_kind(rows, "sample").values())
+    saved = [row["saved"] for row in rows if "saved" in row]
+    assert saved == [str(run / "step-00000003"), str(run / "step-00000006"), str(run / "model")]
+    assert all(Path(folder).is_dir() for folder in saved)
+
+    assert main(["complete", "The", "--model", str(run / "model"), "--max-tokens", "5"]) == 0
+    assert capsys.readouterr().out
+
+
+def test_the_exported_model_is_calibrated_if_asked(
+    train: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = records(capsys, *train, "--out", str(tmp_path / "run"), "--calibrate")
+    [found] = [row for row in rows if "calibrated" in row]
+    assert found["val_loss_per_char"] <= found["before"]
+    exported = GPT2.from_pretrained(tmp_path / "run" / "model").parameters["ln_f.weight"]
+    trained = Trainer.resume(tmp_path / "run").model.parameters["ln_f.weight"]
+    assert np.allclose(exported, trained * np.float32(found["calibrated"]), rtol=1e-6, atol=0)
+
+
+def test_a_run_for_people(train: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*train, "--out", str(tmp_path / "run"), "--export-dtype", "F16"]) == 0
+    out, err = capsys.readouterr()
+    assert "step 6/6  loss " in out
+    assert "step 3: validation " in out
+    assert f"step 6: saved {tmp_path / 'run' / 'model'}" in out
+    assert f"sg-tui train --resume {tmp_path / 'run'}" in err
+    assert (tmp_path / "run" / "model" / "model.safetensors").stat().st_size < 2.6 * 10_000
+
+
+def test_without_out_the_run_gets_a_folder_of_its_own(
+    train: tuple[str, ...], home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for _ in range(2):
+        records(capsys, *train)
+    runs = list((home / "data" / "runs").iterdir())
+    assert len(runs) == 2
+    assert all(run.name.endswith("tiny") or run.name.endswith("tiny-2") for run in runs)
+
+
+def test_ctrl_c_saves_and_resume_goes_on_bit_for_bit(
+    train: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    longer = [*train, "--steps", "400", "--eval-every", "0", "--save-every", "0", "--sample-every", "0"]
+    whole = by_kind(records(capsys, *longer, "--out", str(tmp_path / "whole")), "loss")
+    run = tmp_path / "run"
+    process = start(*longer, "--out", str(run), "--json")
+    assert process.stdout is not None
+    head = process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    rest, err = process.communicate(timeout=120)
+    assert process.returncode == 130, err
+    assert b"Traceback" not in err
+    before = [json.loads(line) for line in (head + rest).splitlines()]
+    assert before[-1]["saved"] == str(run / "model")
+    last = before[-1]["step"]
+    assert 0 < last < 400
+    after = records(capsys, "train", "--resume", str(run), "--sample-every", "0")
+    assert min(by_kind(after, "loss")) == last + 1
+    assert by_kind(before, "loss") | by_kind(after, "loss") == whole
+
+
+def test_a_run_without_a_checkpoint_begins_again(
+    train: tuple[str, ...],
+    text: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    whole = records(capsys, *train, "--out", str(tmp_path / "whole"))
+    run = tmp_path / "run"
+
+    def killed(**arguments: Any) -> Trainer:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("sg_core.training.preparation.prepare_training", killed)
+        patch.chdir(Path(text).parent)  # a path is kept as it was meant
+        assert main([*train, "--data", Path(text).name, "--out", str(run)]) == 130
+    capsys.readouterr()
+    rows = records(capsys, "train", "--resume", str(run), "--sample-every", "3")
+    assert by_kind(rows, "loss") == by_kind(whole, "loss")
+    assert by_kind(rows, "val_loss") == by_kind(whole, "val_loss")
+
+
+def test_a_resumed_run_keeps_its_data_and_settings(
+    train: tuple[str, ...], text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = str(tmp_path / "run")
+    records(capsys, *train, "--out", run)
+    assert [row for row in records(capsys, *train, "--resume", run) if "loss" in row] == []  # said again: no difference
+    other = tmp_path / "other.txt"
+    other.write_text(TEXT[::-1])
+    asked = ("--steps", "9", "--embd", "32", "--lr", "0.002", "--data", str(other))
+    said = failure(capsys, 2, "train", "--resume", run, *asked)
+    assert "steps 6, not 9; n_embd 16, not 32; its text mist.txt, not" in said
+    assert "learning_rate" not in said
+
+
+def test_a_folder_that_holds_a_run_is_not_overwritten(
+    train: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    records(capsys, *train, "--out", str(run))
+    assert "already holds a run" in failure(capsys, 1, *train, "--out", str(run))
+    assert "one checkpoint of a run" in failure(capsys, 2, "train", "--resume", str(run / "step-00000006"))
+
+
+def test_fine_tuning_keeps_the_models_vocabulary(text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model = make_model(tmp_path / "model")
+    rows = records(
+        capsys, "train", "--data", text, "--model", str(model), "--context", "16", "--batch-size", "2", *SCHEDULE,
+        "--out", str(tmp_path / "run"),
+    )  # fmt: skip
+    assert len(by_kind(rows, "loss")) == 6
+    assert (tmp_path / "run" / "model" / "vocab.json").read_bytes() == (model / "vocab.json").read_bytes()
+
+
+def test_a_save_that_fails_is_one_line(
+    train: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def save(self: Trainer, folder: Path) -> Path:
+        raise CheckpointError("the disk is full")
+
+    monkeypatch.setattr(Trainer, "save", save)
+    assert main([*train, "--out", str(tmp_path / "run"), "--json"]) == 1
+    out, err = capsys.readouterr()
+    assert by_kind([json.loads(line) for line in out.splitlines()], "loss").keys() == {1, 2, 3}
+    assert err.endswith("sg-tui train: the disk is full; --resume goes on from the last checkpoint\n")
+
+
+@pytest.mark.parametrize(
+    ("code", "options", "said"),
+    [
+        (1, ("--data", "/no/such/file"), "/no/such/file can't be read"),
+        (1, ("--resume", "/no/such/run"), "no run at /no/such/run"),
+        (2, ("--config", "huge"), "invalid choice: 'huge'"),
+        (2, ("--model", "x", "--config", "tiny"), "not allowed with"),
+        (2, ("--model", "x", "--layers", "3"), "keeps its sizes"),
+        (2, ("--lr", "-1"), "learning_rate is -1"),
+        (2, ("--dropout", "nan"), "dropout is nan"),
+        (2, ("--heads", "3", "--embd", "16"), "n_head = 3"),
+        (2, ("--vocab-size", "10"), "vocabulary size is 10"),
+    ],
+)
+def test_bad_input_is_one_line(
+    text: str, capsys: pytest.CaptureFixture[str], code: int, options: tuple[str, ...], said: str, tmp_path: Path
+) -> None:
+    given = () if "--data" in options or "--resume" in options else ("--data", text, "--out", str(tmp_path / "run"))
+    assert exit_code("train", *given, *options) == code
+    err = capsys.readouterr().err
+    assert said in err.splitlines()[-1]
+    assert "Traceback" not in err

@@ -1,0 +1,71 @@
+"""Settings are remembered; a file that can't be used is kept aside and the usual ones hold."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sg_core.inference.sampling import Sampling
+from sg_tui.library import preferences
+from sg_tui.library.preferences import Preferences
+from sg_tui.state.play import Cast
+
+
+def test_without_a_file_the_usual_settings_hold(tmp_path: Path) -> None:
+    assert preferences.read(tmp_path) == (Preferences(), "")
+
+
+def test_settings_come_back_as_they_were(tmp_path: Path) -> None:
+    kept = Preferences(
+        "chat", "light", 'C:\\models\\"mine"', 77, Cast("LADY É", "漢"), Sampling(0.0, 40, 0.5, 0.1, 1.2, 3), "int8"
+    )
+    preferences.write(tmp_path, kept)
+    assert preferences.read(tmp_path) == (kept, "")
+    assert [path.name for path in tmp_path.iterdir()] == ["settings.toml"]
+
+
+@given(st.text(st.characters(codec="utf-8"), max_size=20))
+def test_any_model_name_survives(name: str) -> None:
+    import tomllib
+
+    assert tomllib.loads(preferences._toml(Preferences(model=name)))["model"] == name
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"mode = ",
+        b"\xff\xfe",
+        b'mode = "sing"',
+        b"max_tokens = -3",
+        b'precision = "int2"',
+        b"[sampling]\ntemperature = 'hot'",
+        b"[sampling]\ntop_p = 1.5",
+        b"chat = 3",
+        b"[chat]\nperson = 7",
+    ],
+)
+def test_a_broken_file_is_kept_aside_and_that_is_said(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "settings.toml").write_bytes(content)
+    read, notice = preferences.read(tmp_path)
+    assert read == Preferences()
+    assert "settings-broken.toml" in notice
+    assert "\n" not in notice
+    assert (tmp_path / "settings-broken.toml").read_bytes() == content
+    assert preferences.read(tmp_path) == (Preferences(), "")
+
+
+def test_what_is_unknown_is_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "settings.toml").write_text("later = 1\n[sampling]\nnew = 2\nseed = 9\n")
+    read, notice = preferences.read(tmp_path)
+    assert notice == ""
+    assert read.sampling.seed == 9
+
+
+def test_a_place_that_can_not_be_written_leaves_no_trace(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError, match="file"):
+        preferences.write(tmp_path / "file" / "config", Preferences())

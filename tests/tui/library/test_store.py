@@ -1,0 +1,195 @@
+"""The library keeps every text, and what can't be opened is set aside, never lost."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sg_core.engine.messages import Token
+from sg_tui.library.librarian import Librarian
+from sg_tui.library.store import RunRecord, Store, dump_turns, load_turns
+from sg_tui.state.manuscript import Manuscript, Piece, Turn
+
+
+def text(words: str = "To be", answer: str = " or not") -> Manuscript:
+    manuscript = Manuscript()
+    manuscript.begin([Piece("ROMEO:\n", "cue"), Piece(words, "person")], words, seed=7)
+    manuscript.write(Token(1, 5, answer, -0.5, ((5, -0.5, answer), (6, -1.5, "!")), 1.0, {}))
+    return manuscript
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    store = Store(tmp_path)
+    yield store
+    store.close()
+
+
+def reopened(folder: Path) -> Store:
+    return Store(folder)
+
+
+def test_a_text_comes_back_as_it_was(store: Store, tmp_path: Path) -> None:
+    original = text()
+    store.save_text("a", original, "tinyshakespeare", "chat")
+    other = reopened(tmp_path)
+    assert not other.notices
+    loaded = other.load_text("a")
+    assert loaded is not None
+    assert loaded.turns == original.turns
+    assert loaded.text == "ROMEO:\nTo be or not"
+    (listed,) = other.texts()
+    assert (listed.title, listed.model, listed.mode, listed.characters) == (
+        "ROMEO: To be or not",
+        "tinyshakespeare",
+        "chat",
+        19,
+    )
+
+
+def test_saving_again_replaces_and_comes_first(store: Store) -> None:
+    store.save_text("a", text("one"), "m", "complete")
+    store.save_text("b", text("two"), "m", "complete")
+    store.save_text("a", text("three"), "m", "complete")
+    assert [(one.id, one.title) for one in store.texts()] == [
+        ("a", "ROMEO: three or not"),
+        ("b", "ROMEO: two or not"),
+    ]
+
+
+def test_a_text_that_is_not_there_is_none(store: Store) -> None:
+    assert store.load_text("nowhere") is None
+
+
+TEXTS = st.text(st.characters(), max_size=8)  # lone surrogates too
+
+
+@given(TEXTS, TEXTS, st.floats(-50, 0), st.integers(0, 1 << 62))
+def test_any_character_survives(given_: str, written: str, logprob: float, seed: int) -> None:
+    piece = Piece(written, "model", 3, logprob, ((3, logprob, written),))
+    turns = [Turn([Piece(given_, "person")], [piece], given_, seed)]
+    assert load_turns(dump_turns(turns)) == turns
+
+
+def test_a_run_keeps_its_best_loss(store: Store) -> None:
+    store.save_run(RunRecord("runs/a", "tiny", "tinyshakespeare", 10, 2.5, "running"))
+    store.save_run(RunRecord("runs/a", "tiny", "tinyshakespeare", 20, None, "ended"))
+    (run,) = store.runs()
+    assert (run.step, run.val_loss, run.state) == (20, 2.5, "ended")
+
+
+@pytest.mark.parametrize("damage", [b"", b"not a database at all" * 100])
+def test_a_damaged_library_is_kept_aside_and_a_new_one_begun(tmp_path: Path, damage: bytes) -> None:
+    (tmp_path / "library.sqlite3").write_bytes(damage)
+    store = Store(tmp_path)
+    store.save_text("a", text(), "m", "complete")
+    assert reopened(tmp_path).load_text("a") is not None
+    if damage:
+        assert "damaged" in store.notices[0]
+        (kept,) = tmp_path.glob("library-damaged-*.sqlite3")
+        assert kept.read_bytes() == damage
+        assert kept.name in store.notices[0]
+
+
+def test_damage_found_while_working_costs_one_attempt(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    for number in range(2500):  # more than the database keeps in memory
+        store.save_text(str(number), text("word " * 200), "m", "complete")
+    store.close()
+    path = tmp_path / "library.sqlite3"
+    store = Store(tmp_path)
+    data = bytearray(path.read_bytes())
+    data[4096:] = b"\xff" * (len(data) - 4096)
+    path.write_bytes(bytes(data))
+    with pytest.raises(sqlite3.DatabaseError):
+        store.load_text("1")
+    store.save_text("new", text(), "m", "complete")
+    assert [one.id for one in store.texts()] == ["new"]
+    assert list(tmp_path.glob("library-damaged-*.sqlite3"))
+
+
+def test_texts_written_while_the_library_was_locked_join_it_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sg_tui.library.store.WAIT", 0.01)
+    Store(tmp_path).close()
+    holder = sqlite3.connect(tmp_path / "library.sqlite3", isolation_level=None)
+    holder.execute("PRAGMA locking_mode = EXCLUSIVE")
+    holder.execute("BEGIN EXCLUSIVE")
+    store = Store(tmp_path)
+    assert "join it later" in store.notices[0]
+    store.save_text("a", text(), "m", "complete")
+    holder.execute("COMMIT")
+    holder.close()
+
+    while_in_use = reopened(tmp_path)  # the session that wrote it still lives: its file stays
+    assert list(tmp_path.glob("library-aside-*.sqlite3"))
+    while_in_use.close()
+    store.close()
+
+    later = reopened(tmp_path)
+    assert later.load_text("a") is not None
+    assert not list(tmp_path.glob("library-aside-*"))
+
+
+def test_a_library_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
+    database = sqlite3.connect(tmp_path / "library.sqlite3")
+    database.execute("PRAGMA user_version = 99")
+    database.close()
+    store = Store(tmp_path)
+    assert "newer" in store.notices[0]
+    store.save_text("a", text(), "m", "complete")
+    assert store.load_text("a") is not None
+    database = sqlite3.connect(tmp_path / "library.sqlite3")
+    assert database.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,)
+    database.close()
+
+
+def test_without_a_folder_to_write_texts_live_in_memory_and_that_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    store = Store(tmp_path / "file" / "folder")
+    assert "can't be kept" in store.notices[0]
+    store.save_text("a", text(), "m", "complete")
+    assert store.load_text("a") is not None
+
+
+def test_an_unreadable_text_is_told_and_the_others_stay(store: Store, tmp_path: Path) -> None:
+    store.save_text("a", text(), "m", "complete")
+    store.save_text("b", text(), "m", "complete")
+    database = sqlite3.connect(tmp_path / "library.sqlite3")
+    with database:
+        database.execute("UPDATE texts SET turns = ? WHERE id = 'a'", (b'[{"typed": 3}]',))
+    database.close()
+    assert store.load_text("a") is None
+    assert "can't be read" in store.notices[0]
+    assert store.load_text("b") is not None
+
+
+def test_the_librarian_does_what_it_is_asked_before_it_ends(tmp_path: Path) -> None:
+    librarian = Librarian(lambda: tmp_path)
+    for number in range(20):
+        librarian.ask(lambda store, number=number: store.save_text(str(number), text(), "m", "complete"))  # type: ignore[misc]
+    assert librarian.close(timeout=10)
+    assert len(reopened(tmp_path).texts()) == 20
+    assert not librarian.notices
+
+
+def test_a_failure_in_the_library_is_told_once_and_the_librarian_lives(tmp_path: Path) -> None:
+    librarian = Librarian(lambda: tmp_path)
+
+    def fail(store: Store) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    librarian.ask(fail)
+    librarian.ask(fail)
+    librarian.ask(lambda store: [][0])
+    librarian.ask(lambda store: store.save_text("a", text(), "m", "complete"))
+    assert librarian.close(timeout=10)
+    assert len(librarian.notices) == 2
+    assert "disk is full" in librarian.notices[0]
+    assert len(reopened(tmp_path).texts()) == 1

@@ -1,0 +1,287 @@
+"""Stories about the app itself: starting, choosing a model, views, help, palette, settings, leaving."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from scripted_engine import ScriptedEngine
+from stories import STANDARD, WIDE, screen_text, see, wait_until
+from textual.widgets import OptionList
+from write_stories import by_hand, opened, send
+
+from sg_core.engine.messages import Failed, Generate, Load, Notice, Phase, Train
+from sg_core.network.optimizations import Optimizations
+from sg_tui.app import SgApp
+from sg_tui.library.store import RunRecord, Store
+from sg_tui.screens.model_picker import ModelPicker
+from sg_tui.screens.write import WriteScreen
+from sg_tui.widgets.prompt import Prompt
+
+
+def test_opening_the_app_imports_no_number_cruncher() -> None:
+    code = (
+        "import sys, sg_tui.app, sg_tui.screens.write, sg_tui.screens.mode\n"
+        "heavy = {'numpy', 'numba', 'safetensors', 'huggingface_hub', 'tiktoken', 'textual_plot'} & set(sys.modules)\n"
+        "print(sorted(heavy))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+async def test_the_engine_starts_and_loads_the_model_asked_for_after_the_first_paint() -> None:
+    engine = ScriptedEngine()
+    app = SgApp(model="some/model", threads=3, engine=engine)
+    assert not engine.started
+    async with app.run_test(size=WIDE) as pilot:
+        await wait_until(pilot, lambda: app.generation.loaded)
+        assert engine.submitted[0] == Load("some/model", "f32", 3)
+        await see(pilot, "some/model 3.5M")
+        await see(pilot, "3 threads")
+    assert engine.closed
+
+
+async def test_what_the_engine_does_is_told_with_its_progress() -> None:
+    engine = by_hand()
+    app = SgApp(engine=engine)
+    async with app.run_test(size=STANDARD) as pilot:
+        await wait_until(pilot, lambda: engine.submitted)
+        engine.advance(3)
+        await see(pilot, "compiling 1/3 0:0")
+
+
+async def test_a_model_that_can_not_be_loaded_is_told_and_another_one_offered() -> None:
+    engine = by_hand()
+    engine.script(Load, [Phase("loading"), Failed("no folder [x] here; choose another model")])
+    app = SgApp(model="nowhere", engine=engine)
+    async with app.run_test() as pilot:
+        await wait_until(pilot, lambda: engine.submitted)
+        engine.run_until_idle()
+        await see(pilot, "no folder [x] here; choose another model")
+        assert isinstance(app.screen, ModelPicker)
+        await pilot.press("enter")
+        await wait_until(pilot, lambda: len(engine.submitted) == 2)
+        assert engine.submitted[1] == Load("tinyshakespeare", "f32", None)
+        engine.run_until_idle()
+        await see(pilot, "tinyshakespeare 3.5M")
+
+
+async def test_another_model_is_chosen_by_path() -> None:
+    engine = ScriptedEngine()
+    async with opened(engine) as (pilot, app, _):
+        await pilot.press("ctrl+l")
+        await see(pilot, "a folder, or a Hub id")
+        await pilot.press("shift+tab", *"/my/model", "enter")
+        await wait_until(pilot, lambda: app.model == "/my/model")
+        assert engine.submitted[-1] == Load("/my/model", "f32", None)
+
+
+async def test_installed_models_are_listed_and_a_click_chooses(home: Path) -> None:
+    engine = ScriptedEngine()
+    async with opened(engine) as (pilot, app, _):
+        await pilot.press("ctrl+l")
+        await wait_until(pilot, lambda: app.screen.query(OptionList), "the list")
+        await pilot.click(OptionList, offset=(3, 0))
+        await wait_until(pilot, lambda: isinstance(app.screen, WriteScreen))
+        assert engine.submitted[-1] == Load("tinyshakespeare", "f32", None)
+
+
+async def test_an_engine_that_can_not_be_made_leaves_the_app_alive(monkeypatch: pytest.MonkeyPatch) -> None:
+    import sg_core.engine.engine
+
+    def broken() -> None:
+        raise ImportError("no numba [here]")
+
+    monkeypatch.setattr(sg_core.engine.engine, "Engine", broken)
+    app = SgApp()
+    async with app.run_test() as pilot:
+        await see(pilot, "the engine can't start: no numba [here]")
+        await pilot.press("escape", "a")
+        await wait_until(pilot, lambda: app.screen.query_one(Prompt).text == "a")
+
+
+async def test_stopping_before_there_is_an_engine_takes_the_order_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(SgApp, "_make_engine", lambda self: None)
+    app = SgApp()
+    async with app.run_test() as pilot:
+        await wait_until(pilot, lambda: app.query(Prompt))
+        await pilot.press("a", "enter")
+        await wait_until(pilot, lambda: app.generation.running)
+        await pilot.press("escape")
+        await wait_until(pilot, lambda: not app.generation.running)
+        engine = ScriptedEngine()
+        app.engine = engine
+        await wait_until(pilot, lambda: app.generation.loaded)
+        assert [type(command) for command in engine.submitted] == [Load]
+
+
+async def test_stopping_while_kernels_compile_does_not_wait_for_them() -> None:
+    engine = by_hand()
+    app = SgApp(engine=engine)
+    async with app.run_test() as pilot:
+        await wait_until(pilot, lambda: engine.submitted)
+        engine.advance(2)
+        await see(pilot, "compiling")
+        await pilot.press(*"ab", "enter")
+        await wait_until(pilot, lambda: app.generation.running)
+        await pilot.press("escape")
+        await see(pilot, "stopped · Enter goes on")
+        assert engine.stops == 1
+        engine.run_until_idle()
+        await pilot.pause()
+        assert not app.generation.running
+        view = app.screen
+        assert isinstance(view, WriteScreen)
+        assert view.writing.manuscript.text == "ab"
+
+
+async def test_nothing_is_lost_while_another_view_is_seen() -> None:
+    engine = by_hand()
+    async with opened(engine) as (pilot, app, screen):
+        await send(pilot, "ROMEO: ")
+        engine.advance(5)
+        await pilot.press("f3")
+        await wait_until(pilot, lambda: app.current_mode == "train")
+        engine.run_until_idle()
+        await wait_until(pilot, lambda: not app.generation.running)
+        await pilot.press("f4")
+        await wait_until(pilot, lambda: app.current_mode == "bench")
+        await pilot.press("f2")
+        await see(pilot, "Then let me stay, and let the morning find me.")
+        assert app.screen is screen
+
+
+async def test_views_are_changed_by_mouse() -> None:
+    async with opened(ScriptedEngine()) as (pilot, app, _):
+        column = screen_text(app).splitlines()[0].index("Train")
+        await pilot.click("Header", offset=(column, 0))
+        await wait_until(pilot, lambda: app.current_mode == "train")
+
+
+async def test_the_footer_tells_the_keys_and_can_be_clicked() -> None:
+    async with opened(ScriptedEngine()) as (pilot, app, _):
+        footer = screen_text(app).splitlines()[-1]
+        assert "Enter go on" in footer
+        await pilot.click("ActionFooter", offset=(footer.index("F1") + 1, 0))
+        await see(pilot, "What every key does")
+        await pilot.press("escape", "escape")
+        await wait_until(pilot, lambda: "1-8 switches" in screen_text(app).splitlines()[-1])
+
+
+async def test_help_opens_and_closes_with_its_key() -> None:
+    async with opened(ScriptedEngine()) as (pilot, app, screen):
+        await pilot.press("f1")
+        await see(pilot, "Complete text and chat")
+        await pilot.press("f1")
+        await wait_until(pilot, lambda: app.screen is screen)
+
+
+async def test_the_palette_finds_an_action_and_does_it() -> None:
+    engine = ScriptedEngine()
+    async with opened(engine) as (pilot, app, screen):
+        await pilot.press("ctrl+p")
+        await wait_until(pilot, lambda: app.screen is not screen)
+        await pilot.press(*"gelu table")
+        await see(pilot, "Switch GELU table on or off")
+        await pilot.press("down", "enter")
+        await wait_until(pilot, lambda: app.generation.optimizations == Optimizations().without("gelu_table"))
+
+
+async def test_light_colours_are_remembered_with_the_other_settings() -> None:
+    async with opened(ScriptedEngine()) as (pilot, app, screen):
+        await pilot.press("f9", "f5")
+        assert app.theme == "sg-light"
+        app.set_sampling("seed", 42)
+        app.set_sampling("max_tokens", 9)
+    async with opened(ScriptedEngine()) as (pilot, app, screen):
+        assert app.theme == "sg-light"
+        assert screen.writing.chat
+        assert (app.generation.sampling.seed, app.generation.max_tokens) == (42, 9)
+        await see(pilot, "ROMEO speaks, JULIET answers")
+
+
+async def test_broken_settings_and_a_damaged_library_are_told_once_and_kept(home: Path) -> None:
+    for folder in ("config", "data"):
+        (home / folder).mkdir(parents=True)
+    (home / "config" / "settings.toml").write_text("nonsense")
+    (home / "data" / "library.sqlite3").write_bytes(b"garbage" * 1000)
+    async with opened(ScriptedEngine(replies=("b",))) as (pilot, _, screen):
+        await see(pilot, "settings.toml can't be used")
+        await see(pilot, "the library was damaged")
+        await send(pilot, "a")
+        await wait_until(pilot, lambda: screen.writing.manuscript.text == "ab")
+    assert (home / "config" / "settings-broken.toml").read_text() == "nonsense"
+    store = Store(home / "data")
+    assert [one.title for one in store.texts()] == ["ab"]
+    store.close()
+
+
+async def test_leaving_takes_no_time_and_keeps_what_was_written(home: Path) -> None:
+    engine = by_hand()
+    async with opened(engine) as (pilot, app, _):
+        await send(pilot, "ROMEO: ")
+        engine.advance(4)
+        await see(pilot, "What light is this")
+        begin = time.monotonic()
+        await pilot.press("ctrl+q")
+        await wait_until(pilot, lambda: not app.is_running or app._exit)
+    assert time.monotonic() - begin < 5  # generous: machines under test are busy
+    assert engine.closed
+    store = Store(home / "data")
+    assert [one.title for one in store.texts()] == ["ROMEO: What light is this"]
+    store.close()
+    assert not [one for one in threading.enumerate() if one.name == "sg-library" and one.is_alive()]
+
+
+async def test_a_training_run_is_noted_in_the_library(home: Path) -> None:
+    engine = by_hand()
+    async with opened(engine) as (pilot, app, _):
+        app.submit(Train(out="runs/x"))
+        engine.advance(30)
+        await wait_until(pilot, lambda: app.training.run is not None)
+    store = Store(home / "data")
+    (run,) = store.runs()
+    store.close()
+    assert isinstance(run, RunRecord)
+    assert (run.folder, run.data) == ("runs/x", "tinyshakespeare")
+
+
+async def test_a_flush_that_costs_much_makes_the_next_ones_come_later(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with opened(ScriptedEngine()) as (_, app, _):
+        now = 1e6
+        monkeypatch.setattr("sg_tui.app.time.perf_counter", lambda: now)
+        flushed: list[float] = []
+        monkeypatch.setattr(app, "flush_events", lambda: flushed.append(now))
+        app._tick()
+        now += 0.1
+        app._drawn(now - 0.1)  # 100 ms: none in the next 200
+        for _ in range(6):
+            now += 0.06
+            app._tick()
+        assert [round(one - 1e6, 2) for one in flushed] == [0.0, 0.34, 0.4, 0.46]
+
+
+async def test_a_notice_is_one_harmless_line() -> None:
+    engine = ScriptedEngine()
+    async with opened(engine) as (pilot, _, _):
+        engine.emit(Notice("kernels [cache] \x1b[2J"))
+        await see(pilot, "kernels [cache] ␛[2J")
+
+
+async def test_without_colours_everything_is_told_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    engine = by_hand()
+    async with opened(engine) as (pilot, _, _):
+        await send(pilot, "ROMEO: ")
+        await pilot.press("alt+3")
+        await see(pilot, "○ off")
+        await see(pilot, "● on")
+        assert [one for one in engine.submitted if isinstance(one, Generate)]

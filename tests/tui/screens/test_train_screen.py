@@ -1,0 +1,265 @@
+"""Stories about the Train view, against the scripted engine."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from train_story import CONFIG, train_view, training
+
+from sg_core.engine.messages import (
+    Failed,
+    PauseTraining,
+    Phase,
+    ResumeTraining,
+    Saved,
+    SaveTraining,
+    StopTraining,
+    Train,
+    TrainingEnded,
+    TrainingStarted,
+    TrainStep,
+)
+from sg_core.training.settings import TrainingConfig
+from sg_tui.screens.train import TrainScreen
+
+
+def test_the_app_opens_without_charts_or_numbers() -> None:
+    heavy = "('textual_plot', 'textual_hires_canvas', 'numpy', 'numba', 'sg_tui.screens.train')"
+    code = f"import sys, sg_tui.app; print([name for name in {heavy} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+# ------------------------------------------------------------------ starting
+
+
+async def test_one_key_starts_a_tiny_model_on_tinyshakespeare() -> None:
+    async with train_view() as story:
+        await story.see("Start training")
+        await story.press("enter")
+        await story.until(lambda: story.sent(Train))
+        [command] = story.sent(Train)
+        assert (command.data, command.model, command.config) == ("tinyshakespeare", None, "tiny")
+        assert command.training.steps == 2000
+        await story.advance(120)
+        await story.see("of 2,000")
+        await story.see("validation")
+        assert "◆" in story.text
+        assert "tokens/s" in story.text
+
+
+async def test_what_stands_in_the_boxes_is_what_is_trained() -> None:
+    async with train_view() as story:
+        for box, text in (("steps", "77"), ("batch_size", "3"), ("learning_rate", "5e-4"), ("seed", "11")):
+            story.screen.query_one(f"#{box}").focus()
+            await story.press("home", "ctrl+k")
+            await story.write(text)
+        await story.press("enter")
+        await story.until(lambda: story.sent(Train))
+        settings = story.sent(Train)[0].training
+        assert (settings.steps, settings.batch_size, settings.learning_rate, settings.seed) == (77, 3, 5e-4, 11)
+
+
+async def test_a_wrong_box_is_named_and_gets_the_focus() -> None:
+    async with train_view() as story:
+        story.screen.query_one("#batch_size").focus()
+        await story.press("home", "ctrl+k")
+        await story.write("many")
+        await story.press("enter")
+        await story.see("batch size is 'many'; it must be a whole number")
+        assert story.screen.focused is story.screen.query_one("#batch_size")
+        await story.press("home", "ctrl+k")
+        await story.write("0")
+        await story.press("enter")
+        await story.see("batch_size is 0; it must be a whole number from 1")
+        assert not story.sent(Train)
+
+
+async def test_a_file_and_fine_tuning_are_chosen_by_keys_alone() -> None:
+    async with train_view() as story:
+        story.screen.query_one("#source").focus()
+        await story.press("down", "down")
+        await story.see("path")
+        await story.write("/tmp/my text.txt")
+        story.screen.query_one("#model").focus()
+        await story.press("up")
+        await story.press("enter")
+        await story.until(lambda: story.sent(Train))
+        [command] = story.sent(Train)
+        assert (command.data, command.model) == ("/tmp/my text.txt", "tinyshakespeare")
+        assert command.training.context <= 256
+
+
+async def test_every_part_of_the_form_is_reached_by_tab() -> None:
+    async with train_view() as story:
+        reached = set()
+        for _ in range(12):
+            await story.press("tab")
+            focused = story.screen.focused
+            reached.add(focused.id if focused else None)
+        assert {"source", "model", "steps", "batch_size", "context", "learning_rate", "seed", "start"} <= reached
+
+
+async def test_no_network_offers_the_text_that_every_python_carries() -> None:
+    async with train_view() as story:
+        wrong = "tinyshakespeare is not here and can't be fetched: no network"
+        story.engine.script(Train, [Phase("downloading", "tinyshakespeare", 1, 9), Failed(wrong, command="Train")])
+        await story.press("enter")
+        await story.until(lambda: story.sent(Train))
+        await story.advance(1)
+        await story.see("downloading")
+        await story.advance(2)
+        await story.see(f"! {wrong}")
+        await story.see("Train on python-docs instead")
+        await story.press("enter")
+        await story.until(lambda: len(story.sent(Train)) == 2)
+        assert story.sent(Train)[1].data == "python-docs"
+
+
+async def test_a_run_that_ends_before_it_began_brings_the_form_back() -> None:
+    async with train_view() as story:
+        story.engine.script(Train, [Phase("vocabulary"), TrainingEnded(0, "failed"), Failed("the text is empty")])
+        await story.press("enter")
+        await story.until(lambda: story.sent(Train))
+        await story.advance(2)
+        await story.until(lambda: story.screen.forming)
+        await story.advance(2)
+        await story.see("! the text is empty")
+
+
+# ------------------------------------------------------------------ steering
+
+
+async def test_pause_and_go_on() -> None:
+    async with training() as story:
+        await story.press("p")
+        await story.until(lambda: story.sent(PauseTraining))
+        await story.see("‖ paused")
+        await story.press("p")
+        await story.until(lambda: story.sent(ResumeTraining))
+        await story.see("▶ training")
+
+
+async def test_stop_saves_and_the_run_can_go_on_with_its_curve() -> None:
+    async with training() as story:
+        await story.press("s")
+        await story.until(lambda: story.sent(StopTraining))
+        await story.see("■ stopped")
+        await story.see("step 30")
+        await story.press("p")
+        await story.until(lambda: len(story.sent(Train)) == 2)
+        assert story.sent(Train)[1].resume == "runs/scripted"
+        run = story.app.training.run
+        assert run is not None
+        facts = run.facts
+        await story.emit(
+            TrainingStarted("random", CONFIG, facts.training, facts.data, 1000, 100, 30, facts.out),
+            TrainStep(31, 3.0, 1e-3, 1.0, 100.0),
+        )
+        assert story.app.training.earlier == []
+        assert list(run.curve.steps) == [float(step) for step in range(1, 32)]
+
+
+async def test_stopping_what_is_saved_nowhere_asks_once() -> None:
+    async with train_view() as story:
+        story.engine.script(Train, [])
+        await story.press("enter")
+        await story.until(lambda: story.sent(Train))
+        started = TrainingStarted("random", CONFIG, TrainingConfig(steps=50), "python-docs", 1000, 100, 0, None)
+        await story.emit(started, TrainStep(1, 5.0, 1e-3, 1.0, 100.0))
+        await story.press("s")
+        await story.see("saved nowhere")
+        assert not story.sent(StopTraining)
+        await story.press("s")
+        await story.until(lambda: story.sent(StopTraining))
+
+
+async def test_a_failed_save_offers_another_folder() -> None:
+    async with training() as story:
+        await story.press("p")
+        await story.see("‖ paused")
+        await story.emit(Failed("runs/scripted: No space left on device", command="Train"))
+        await story.see("! runs/scripted: No space left")
+        await story.press("f")
+        await story.write("/elsewhere")
+        await story.press("enter")
+        await story.until(lambda: story.sent(SaveTraining))
+        assert story.sent(SaveTraining)[0].folder == "/elsewhere"
+        await story.until(lambda: "No space left" not in story.app.training.failure)
+
+
+async def test_what_came_while_another_view_was_shown_is_there() -> None:
+    async with training() as story:
+        await story.press("f2")
+        await story.until(lambda: not isinstance(story.app.screen, TrainScreen))
+        await story.advance(70)
+        await story.press("f3")
+        await story.see("100 of 2,000")
+        await story.see("A sample after 100 steps.")
+
+
+async def test_a_new_run_shows_the_earlier_one_beside_it() -> None:
+    async with training() as story:
+        await story.press("n")
+        await story.see("A run is under way")
+        await story.press("s")
+        await story.see("■ stopped")
+        await story.press("n")
+        await story.see("Go on with tiny on tinyshakespeare, step 30 of 2,000")
+        await story.press("enter")
+        await story.until(lambda: len(story.sent(Train)) == 2)
+        await story.advance(12)
+        await story.see("A tiny on tinyshakespeare")
+        await story.see("earlier runs")
+
+
+async def test_escape_in_the_form_goes_back_to_the_run() -> None:
+    async with training() as story:
+        await story.press("s")
+        await story.see("■ stopped")
+        await story.press("n")
+        await story.see("Start training")
+        await story.press("escape")
+        await story.see("■ stopped")
+
+
+# ------------------------------------------------------------------ later sessions
+
+
+async def test_the_next_session_offers_to_go_on_with_an_unfinished_run(home: Path) -> None:
+    folder = home / "data" / "runs" / "2025-01-01-tiny"
+    folder.mkdir(parents=True)
+    facts = TrainingStarted("tiny", CONFIG, TrainingConfig(steps=90), "python-docs", 1000, 100, 0, str(folder))
+    async with train_view() as story:
+        story.engine.script(Train, [facts, *(TrainStep(n, 6.0 - n / 9, 1e-3, 1.0, 9.0) for n in range(1, 31))])
+        await story.press("enter")
+        await story.until(lambda: story.sent(Train))
+        await story.advance(31)
+        await story.emit(Saved(30, str(folder / "step-30")), TrainingEnded(30, "stopped"))
+    async with train_view() as story:
+        await story.see("Go on with tiny on python-docs, step 30 of 90")
+        await story.press("tab", "enter")
+        await story.until(lambda: story.sent(Train))
+        assert story.sent(Train)[0].resume == str(folder)
+        await story.emit(replace(facts, first_step=30), TrainStep(31, 2.0, 1e-3, 1.0, 9.0))
+        await story.see("31 of 90")
+        run = story.app.training.run
+        assert run is not None
+        assert list(run.curve.steps) == [float(step) for step in range(1, 32)]
+
+
+async def test_runs_beside_this_one_can_be_hidden() -> None:
+    async with training() as story:
+        await story.press("s")
+        await story.see("■ stopped")
+        await story.press("n")
+        await story.press("enter")
+        await story.until(lambda: len(story.sent(Train)) == 2)
+        await story.advance(12)
+        await story.see("A tiny on tinyshakespeare")
+        await story.press("o", "o")
+        await story.see("no other run")
+        await story.until(lambda: "A tiny on tinyshakespeare" not in story.text.split("earlier runs")[0])
