@@ -1,4 +1,4 @@
-"""The shape of a GPT-2."""
+"""The shape of a GPT-2, and the variants of it that people publish."""
 
 from __future__ import annotations
 
@@ -6,12 +6,17 @@ from dataclasses import dataclass
 
 from sg_core.errors import SettingError
 
+ACTIVATIONS = ("gelu_new", "gelu", "quick_gelu", "relu")  # of the MLP; gelu_new, the tanh form, is GPT-2's own
+
 
 @dataclass(frozen=True, slots=True)
 class GPT2Config:
-    """Sizes of a GPT-2 (Radford et al. 2019). V = vocab_size, L = n_layer, NH = n_head, C = n_embd.
+    """Sizes of a GPT-2 (Radford et al. 2019), by Hugging Face's names. V = vocab_size, L = n_layer, NH = n_head,
+    C = n_embd.
 
-    Raises SettingError when a size is out of range.
+    n_inner: width of the MLP's hidden layer, None for 4·C. tie_word_embeddings: whether the token embedding is the
+    unembedding too. Scores of attention are divided by sqrt(C / NH) if scale_attn_weights, and by a layer's number,
+    from 1, if scale_attn_by_inverse_layer_idx. Raises SettingError when a size is out of range.
     """
 
     vocab_size: int = 50257
@@ -20,9 +25,16 @@ class GPT2Config:
     n_head: int = 12
     n_embd: int = 768
     layer_norm_epsilon: float = 1e-5
+    n_inner: int | None = None
+    activation_function: str = ACTIVATIONS[0]
+    tie_word_embeddings: bool = True
+    scale_attn_weights: bool = True
+    scale_attn_by_inverse_layer_idx: bool = False
 
     def __post_init__(self) -> None:
         limits = {"vocab_size": 1 << 24, "n_ctx": 1 << 20, "n_layer": 1024, "n_head": 1024, "n_embd": 1 << 16}
+        if self.n_inner is not None:
+            limits["n_inner"] = 1 << 18
         for name, largest in limits.items():
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= largest:
@@ -31,6 +43,10 @@ class GPT2Config:
             raise SettingError(f"n_embd is {self.n_embd}, which n_head = {self.n_head} does not divide")
         if not 0 < self.layer_norm_epsilon < 1:
             raise SettingError(f"layer_norm_epsilon is {self.layer_norm_epsilon!r}; it must lie between 0 and 1")
+        if self.activation_function not in ACTIVATIONS:
+            raise SettingError(
+                f"activation_function is {self.activation_function!r}; choose from {', '.join(ACTIVATIONS)}"
+            )
 
     @classmethod
     def gpt2(cls) -> GPT2Config:
@@ -58,8 +74,14 @@ class GPT2Config:
         return self.n_embd // self.n_head
 
     @property
+    def hidden_size(self) -> int:
+        """H, the width of the MLP's hidden layer."""
+        return self.n_inner or 4 * self.n_embd
+
+    @property
     def parameter_count(self) -> int:
-        """Number of float parameters; the unembedding shares the token embedding's."""
-        C = self.n_embd
-        block = 12 * C * C + 13 * C
-        return (self.vocab_size + self.n_ctx) * C + self.n_layer * block + 2 * C
+        """Number of float parameters; an unembedding that shares the token embedding's counts once."""
+        C, H = self.n_embd, self.hidden_size
+        block = 4 * C * C + 2 * C * H + 9 * C + H
+        embeddings = self.vocab_size * (1 if self.tie_word_embeddings else 2) + self.n_ctx
+        return embeddings * C + self.n_layer * block + 2 * C

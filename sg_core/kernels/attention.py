@@ -15,6 +15,7 @@ from sg_core.kernels.copying import copy, row_stride, stride_of, transpose
 from sg_core.kernels.dropout import drop_range
 from sg_core.kernels.elementary import softmax_row
 from sg_core.kernels.jit import kernel
+from sg_core.kernels.probe import keep_pattern, keep_scores
 from sg_core.kernels.products import add_outer
 from sg_core.kernels.reductions import row_dot
 from sg_core.kernels.simd import LANES, ONE, ZERO, apart
@@ -77,22 +78,26 @@ def _padded(columns: int) -> int:
 @kernel
 def _score(
     scores: Any, q: Any, q0: int, q_stride: int, keys: Any, k0: int, k_stride: int,
-    first: int, rows: int, columns: int, head_size: int, scale: Any,
+    first: int, rows: int, columns: int, head_size: int, scale: Any, window: Any, layer: int, unit: int,
 ) -> None:  # fmt: skip
     """The causal probabilities of a block of queries; `columns` is a number of whole vectors.
+
+    window, layer, unit: where they are kept, when someone looks (see `probe`); unit: sequence * heads + head.
 
     What stands in keys after the block's last position is read as well, and does not count.
     """
     scores[: rows * columns] = _ZERO
     add_outer(scores, ZERO, columns, q, q0, q_stride, ONE, keys, k0, k_stride, rows, columns, head_size)
+    keep_scores(window, layer, unit, scores, columns, first, rows, scale)
     _causal_softmax(scores, columns, first, rows, columns, scale)
+    keep_pattern(window, layer, unit, scores, columns, first, rows)
 
 
 @kernel
 def attend(
     out: Any, out0: int, out_stride: int, q: Any, q0: int, q_stride: int, keys: Any, k0: int, k_stride: int,
     values: Any, v0: int, v_stride: int, scores: Any, first: int, rows: int, head_size: int, scale: Any,
-    rate: Any, key: Any, counter: int,
+    rate: Any, key: Any, counter: int, window: Any, layer: int, unit: int,
 ) -> None:  # fmt: skip
     """One head's attention of `rows` queries at positions first..., over the keys up to each one's own position.
 
@@ -102,7 +107,9 @@ def attend(
     """
     apart()
     columns = _padded(first + rows)
-    _score(scores, q, q0, q_stride, keys, k0, k_stride, first, rows, columns, head_size, scale)
+    _score(
+        scores, q, q0, q_stride, keys, k0, k_stride, first, rows, columns, head_size, scale, window, layer, unit
+    )
     if rate > 0:
         drop_range(scores[: rows * columns], rate, key, counter)
     for r in range(rows):
@@ -120,6 +127,10 @@ def attention_cached(
     start: int,
     stop: int,
     scratch: Any,
+    scale: Any,
+    window: Any,
+    layer: int,
+    sequence: int,
     thread: int,
     threads: int,
 ) -> None:
@@ -127,11 +138,11 @@ def attention_cached(
 
     Row 0 of out and qkv is position `base`. keys (NH, hs, capacity), values (NH, capacity, hs), the capacity whole
     vectors.
-    scratch: (threads, ROWS * capacity). Blocks of rows and heads are dealt out in turn: later blocks see more keys.
+    scratch: (threads, ROWS * capacity). scale: of the scores. window, layer, sequence: see `probe`.
+    Blocks of rows and heads are dealt out in turn: later blocks see more keys.
     """
     heads, head_size, capacity = keys.shape
     C = heads * head_size
-    scale = np.float32(1.0 / np.sqrt(np.float64(head_size)))
     flat_out, flat_qkv, flat_keys, flat_values = out.reshape(-1), qkv.reshape(-1), keys.reshape(-1), values.reshape(-1)
     blocks = (stop - start + ROWS - 1) // ROWS
     for unit in range(thread, heads * blocks, threads):
@@ -142,6 +153,7 @@ def attention_cached(
             flat_out, row * C + h * head_size, C, flat_qkv, row * 3 * C + h * head_size, 3 * C,
             flat_keys, h * head_size * capacity, capacity, flat_values, h * capacity * head_size, head_size,
             scratch[thread], first, min(ROWS, stop - first), head_size, scale, _ZERO, np.uint32(0), ZERO,
+            window, layer, sequence * heads + h,
         )  # fmt: skip
 
 
@@ -157,17 +169,17 @@ def backward_scratch(head_size: int, T: int) -> int:
 
 @kernel
 def attention_forward(
-    out: Any, qkv: Any, batch: int, T: int, heads: int, scratch: Any, rate: Any, key: Any, thread: int, threads: int
-) -> None:
+    out: Any, qkv: Any, batch: int, T: int, heads: int, scratch: Any, scale: Any, rate: Any, key: Any,
+    window: Any, layer: int, thread: int, threads: int,
+) -> None:  # fmt: skip
     """Attention inside each of `batch` whole sequences of T rows: out (B*T, C) from qkv (B*T, 3C).
 
-    scratch: (threads, forward_scratch(hs, T)). rate > 0 drops probabilities. Each thread takes whole
-    (sequence, head) pairs.
+    scratch: (threads, forward_scratch(hs, T)). scale: of the scores. rate > 0 drops probabilities. window, layer: see
+    `probe`. Each thread takes whole (sequence, head) pairs.
     """
     C = out.shape[1]
     head_size = C // heads
     C3, width = 3 * C, stride_of(T)
-    scale = np.float32(1.0 / np.sqrt(np.float64(head_size)))
     flat_out, flat_qkv = out.reshape(-1), qkv.reshape(-1)
     scores, keys = scratch[thread, : ROWS * width], scratch[thread, ROWS * width :]
     for unit in range(thread, batch * heads, threads):
@@ -179,6 +191,7 @@ def attention_forward(
                 flat_out, (row + first) * C + h * head_size, C, flat_qkv, q0 + first * C3, C3,
                 keys, ZERO, width, flat_qkv, q0 + 2 * C, C3,
                 scores, first, min(ROWS, T - first), head_size, scale, rate, key, (unit * T + first) * width,
+                window, layer, unit,
             )  # fmt: skip
 
 
@@ -192,7 +205,7 @@ def _softmax_backward_row(dscores: Any, probabilities: Any, scale: Any) -> None:
 
 @kernel
 def attention_backward(
-    dqkv: Any, dout: Any, qkv: Any, batch: int, T: int, heads: int, scratch: Any, rate: Any, key: Any,
+    dqkv: Any, dout: Any, qkv: Any, batch: int, T: int, heads: int, scratch: Any, scale: Any, rate: Any, key: Any,
     thread: int, threads: int,
 ) -> None:  # fmt: skip
     """dqkv (B*T, 3C) from dout (B*T, C) and the forward pass's qkv (B*T, 3C); probabilities are computed again.
@@ -202,7 +215,6 @@ def attention_backward(
     C = dout.shape[1]
     head_size = C // heads
     C3, width = 3 * C, stride_of(T)
-    scale = np.float32(1.0 / np.sqrt(np.float64(head_size)))
     flat_d, flat_qkv, flat_out = dqkv.reshape(-1), qkv.reshape(-1), dout.reshape(-1)
     area = scratch[thread]
     block = ROWS * width
@@ -222,7 +234,9 @@ def attention_backward(
             seen = first + rows
             columns = _padded(seen)
             q_block, o_block = q0 + first * C3, (row + first) * C + h * head_size
-            _score(p, flat_qkv, q_block, C3, keys, ZERO, width, first, rows, columns, head_size, scale)
+            _score(
+                p, flat_qkv, q_block, C3, keys, ZERO, width, first, rows, columns, head_size, scale, None, ZERO, ZERO
+            )
             d[: rows * columns] = _ZERO
             add_outer(d, ZERO, columns, flat_out, o_block, C, ONE, values, ZERO, width, rows, columns, head_size)
             weights = p

@@ -23,6 +23,22 @@ def embedding_forward(out: Any, ids: Any, wte: Any, wpe: Any, position: int, thr
 
 
 @kernel
+def token_rows(out: Any, ids: Any, wte: Any, thread: int, threads: int) -> None:
+    """The first term of `embedding_forward` alone."""
+    B, T = ids.shape
+    for m in range(share_start(B * T, thread, threads), share_start(B * T, thread + 1, threads)):
+        out[m, :] = wte[ids[m // T, m % T]]
+
+
+@kernel
+def position_rows(out: Any, ids: Any, wpe: Any, position: int, thread: int, threads: int) -> None:
+    """The second term of `embedding_forward` alone."""
+    B, T = ids.shape
+    for m in range(share_start(B * T, thread, threads), share_start(B * T, thread + 1, threads)):
+        out[m, :] = wpe[position + m % T]
+
+
+@kernel
 def embedding_backward(dwte: Any, dwpe: Any, dy: Any, ids: Any, thread: int, threads: int) -> None:
     """dwte[ids] += dy and dwpe[t] += dy; each thread a range of columns, so that equal ids never collide."""
     B, T = ids.shape

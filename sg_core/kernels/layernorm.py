@@ -14,7 +14,7 @@ _ONE = np.float32(1.0)
 
 
 @kernel
-def _mean_and_scale(x: Any, epsilon: Any) -> Any:
+def mean_and_scale(x: Any, epsilon: Any) -> Any:
     """Mean and 1/sqrt(variance + eps) of a row (C,), in two passes: no cancellation."""
     C = np.float32(x.shape[0])
     mean = row_sum(x) / C
@@ -29,7 +29,7 @@ def layernorm_forward(
     rows = stop - start
     for m in range(start + share_start(rows, thread, threads), start + share_start(rows, thread + 1, threads)):
         row, target = x[m], out[m]
-        mean, scale = _mean_and_scale(row, epsilon)
+        mean, scale = mean_and_scale(row, epsilon)
         for i in range(row.shape[0]):
             target[i] = (row[i] - mean) * scale * weight[i] + bias[i]
 
@@ -50,7 +50,7 @@ def layernorm_backward_input(
 ) -> None:
     """dx (M, C) += gradient; statistics (M, 2) receives each row's mean and scale for the weights' gradients."""
     for m in range(share_start(rows, thread, threads), share_start(rows, thread + 1, threads)):
-        mean, scale = _mean_and_scale(x[m], epsilon)
+        mean, scale = mean_and_scale(x[m], epsilon)
         statistics[m, 0] = mean
         statistics[m, 1] = scale
         _backward_row(dx[m], dy[m], x[m], weight, mean, scale)

@@ -12,17 +12,16 @@ import numpy.typing as npt
 from sg_core.config import GPT2Config
 from sg_core.memory import aligned
 
-# Columns of `Activations.places`: what each operation of a block writes, and its width in units of C.
+# Columns of `Activations.places`: what each operation of a block writes.
 LN1, QKV, ATT, PROJ, RES1, LN2, FC, GELU, MLP, RES2 = range(10)
-_WIDTHS = (1, 3, 1, 1, 1, 1, 4, 4, 1, 1)
 
 
 class Activations:
     """A float32 arena with `rows` rows for each operation; `places` (L, 10), `embedding` and `final_norm` say where."""
 
     def __init__(self, config: GPT2Config, rows: int, *, kept: bool) -> None:
-        C = config.n_embd
-        widths = np.array(_WIDTHS, np.int64) * (C * rows)
+        C, H = config.n_embd, config.hidden_size
+        widths = np.array((C, 3 * C, C, C, C, C, H, H, C, C), np.int64) * rows
         starts = np.concatenate(([0], np.cumsum(widths)))
         block = int(starts[-1]) if kept else 0
         self.rows = rows

@@ -6,22 +6,23 @@ from typing import Any
 
 import numpy as np
 
+from sg_core.kernels.activation import activation_backward
 from sg_core.kernels.attention import attention_backward
 from sg_core.kernels.cross_entropy import cross_entropy_backward, cross_entropy_forward
 from sg_core.kernels.dropout import dropout, dropout_of
 from sg_core.kernels.embedding import embedding_backward
 from sg_core.kernels.formats import FLOAT32
-from sg_core.kernels.gelu import gelu_backward
 from sg_core.kernels.jit import entry, kernel
 from sg_core.kernels.layernorm import layernorm_backward_input, layernorm_backward_weight
 from sg_core.kernels.linear import linear_backward_input, linear_backward_weight, linear_forward
 from sg_core.kernels.simd import ONE, ZERO
 from sg_core.kernels.team import barrier, share_start
 from sg_core.network.activations import ATT, FC, GELU, LN1, LN2, QKV, RES1, RES2
-from sg_core.network.forward import ATTENTION_DROPOUT, MLP_DROPOUT, PROJECTION_DROPOUT, dropout_key, matrix
+from sg_core.network.block import ATTENTION_DROPOUT, MLP_DROPOUT, PROJECTION_DROPOUT, dropout_key, matrix
 from sg_core.network.parameters import (
     FC_B,
     FC_W,
+    HEAD,
     LN1_B,
     LN1_W,
     LN2_B,
@@ -40,23 +41,29 @@ from sg_core.network.parameters import (
 
 
 @kernel
-def unembed(logits: Any, final: Any, wte: Any, rows: int, thread: int, threads: int) -> None:
-    """logits (rows, V) = final (rows, C)·wteᵀ (V, C)."""
-    flat = wte.reshape(-1)
-    none = flat[0:0]
-    linear_forward(logits, final, flat, ZERO, FLOAT32, none, ONE, none, none, ZERO, rows, thread, threads)
+def unembed(
+    logits: Any, final: Any, words: Any, place: int, stored: int, scales: Any, group_size: int, panel: Any, rows: int,
+    thread: int, threads: int,
+) -> None:  # fmt: skip
+    """logits (rows, V) = final (rows, C)·headᵀ (V, C); the head as `linear_forward` wants its weight."""
+    none = scales[0:0]
+    linear_forward(
+        logits, final, words, place, stored, scales, group_size, panel, none, ZERO, rows, thread, threads
+    )  # fmt: skip
 
 
 @entry
 def loss_forward(
-    thread: int, threads: int, cells: Any, losses: Any, final: Any, wte: Any, targets: Any, logits: Any
-) -> None:
+    thread: int, threads: int, cells: Any, losses: Any, final: Any, words: Any, place: int, stored: int, scales: Any,
+    group_size: int, panels: Any, targets: Any, logits: Any,
+) -> None:  # fmt: skip
     """losses (M,) float64, nats, of final (M, C) against targets (M,); logits (R, V) is room for R rows at a time."""
     M = final.shape[0]
     R = logits.shape[0]
     for first in range(0, M, R):
         rows = min(R, M - first)
-        unembed(logits, final[first : first + rows], wte, rows, thread, threads)
+        some = final[first : first + rows]
+        unembed(logits, some, words, place, stored, scales, group_size, panels[thread], rows, thread, threads)
         barrier(cells, threads)
         cross_entropy_forward(losses, logits, targets, first, rows, thread, threads)
         barrier(cells, threads)
@@ -64,22 +71,23 @@ def loss_forward(
 
 @kernel
 def loss_backward(
-    thread: int, threads: int, cells: Any, losses: Any, dfinal: Any, dwte: Any, final: Any, wte: Any, targets: Any,
+    thread: int, threads: int, cells: Any, losses: Any, dfinal: Any, dhead: Any, final: Any, head: Any, targets: Any,
     logits: Any, scale: Any, room: Any,
 ) -> None:  # fmt: skip
-    """As `loss_forward`; also dfinal (M, C) = and dwte (V, C) += the gradients of scale * sum(losses)."""
+    """As `loss_forward`; also dfinal (M, C) = and dhead (V, C) += the gradients of scale * sum(losses)."""
     M = final.shape[0]
     R = logits.shape[0]
-    none = wte.reshape(-1)[0:0]
+    flat = head.reshape(-1)
+    none = flat[0:0]
     for first in range(0, M, R):
         rows = min(R, M - first)
         some = final[first : first + rows]
-        unembed(logits, some, wte, rows, thread, threads)
+        unembed(logits, some, flat, ZERO, FLOAT32, none, ONE, none, rows, thread, threads)
         barrier(cells, threads)
         cross_entropy_backward(losses, logits, targets, scale, first, rows, thread, threads)
         barrier(cells, threads)
-        linear_backward_input(dfinal[first : first + rows], logits, wte, rows, room, thread, threads)
-        linear_backward_weight(dwte, none, logits, some, rows, room, thread, threads)
+        linear_backward_input(dfinal[first : first + rows], logits, head, rows, room, thread, threads)
+        linear_backward_weight(dhead, none, logits, some, rows, room, thread, threads)
         barrier(cells, threads)
 
 
@@ -114,7 +122,8 @@ def _layernorm(
 @entry
 def backward(
     thread: int, threads: int, cells: Any,
-    ids: Any, targets: Any, C: int, heads: int, epsilon: Any, parameters: Any, dparameters: Any, blocks: Any, ends: Any,
+    C: int, heads: int, H: int, epsilon: Any, attention_scales: Any, activation: int, parameters: Any, blocks: Any,
+    ends: Any, ids: Any, targets: Any, dparameters: Any,
     activations: Any, places: Any, embedding_place: int, final_place: int,
     dx: Any, dbranch: Any, dnorm: Any, dwide: Any, dqkv: Any, statistics: Any,
     scratch: Any, rooms: Any, rate: Any, key: Any, logits: Any, losses: Any, scale: Any,
@@ -122,7 +131,7 @@ def backward(
     """dparameters += gradients of scale * sum(losses); losses (M,) = nats of each of the M = B*T targets.
 
     ids (B, T), targets (M,) int32; `activations` are the kept ones of `forward` on the same ids, rate and key.
-    Room: dx, dbranch, dnorm (M, C), dwide (M, 4C), dqkv (M, 3C), statistics (M, 2), and scratch as
+    Room: dx, dbranch, dnorm (M, C), dwide (M, H), dqkv (M, 3C), statistics (M, 2), and scratch as
     `attention_backward` wants it, rooms (threads, BLOCKED_ROOM).
     """
     room = rooms[thread]
@@ -130,21 +139,10 @@ def backward(
     M = B * T
     V = logits.shape[1]
     L = places.shape[0]
-    wte, dwte = matrix(parameters, ends[WTE], V, C), matrix(dparameters, ends[WTE], V, C)
     loss_backward(
-        thread,
-        threads,
-        cells,
-        losses,
-        dnorm,
-        dwte,
-        matrix(activations, final_place, M, C),
-        wte,
-        targets,
-        logits,
-        scale,
-        room,
-    )
+        thread, threads, cells, losses, dnorm, matrix(dparameters, ends[HEAD], V, C),
+        matrix(activations, final_place, M, C), matrix(parameters, ends[HEAD], V, C), targets, logits, scale, room,
+    )  # fmt: skip
     for m in range(share_start(M, thread, threads), share_start(M, thread + 1, threads)):
         dx[m, :] = np.float32(0.0)
     barrier(cells, threads)
@@ -161,10 +159,10 @@ def backward(
             dropout_of(dbranch, dx, rate, dropout_key(key, layer + 1, MLP_DROPOUT), M, thread, threads)
             barrier(cells, threads)
             dout = dbranch
-        active = matrix(activations, a[GELU], M, 4 * C)
+        active = matrix(activations, a[GELU], M, H)
         _linear(thread, threads, dwide, dparameters, dout, active, parameters, p[MLP_W], p[MLP_B], room)
         barrier(cells, threads)
-        gelu_backward(dwide, matrix(activations, a[FC], M, 4 * C), M, thread, threads)
+        activation_backward(dwide, matrix(activations, a[FC], M, H), activation, M, thread, threads)
         barrier(cells, threads)
         norm = matrix(activations, a[LN2], M, C)
         _linear(thread, threads, dnorm, dparameters, dwide, norm, parameters, p[FC_W], p[FC_B], room)
@@ -182,7 +180,7 @@ def backward(
         _linear(thread, threads, dnorm, dparameters, dout, mixed, parameters, p[PROJ_W], p[PROJ_B], room)
         barrier(cells, threads)
         attention_backward(
-            dqkv, dnorm, matrix(activations, a[QKV], M, 3 * C), B, T, heads, scratch,
+            dqkv, dnorm, matrix(activations, a[QKV], M, 3 * C), B, T, heads, scratch, attention_scales[layer],
             rate, dropout_key(key, layer + 1, ATTENTION_DROPOUT), thread, threads,
         )  # fmt: skip
         barrier(cells, threads)
@@ -196,5 +194,6 @@ def backward(
     if rate > 0:
         dropout(dx, rate, dropout_key(key, ZERO, ZERO), M, thread, threads)
         barrier(cells, threads)
-    embedding_backward(dwte, matrix(dparameters, ends[WPE], T, C), dx, ids, thread, threads)
+    dwte, dwpe = matrix(dparameters, ends[WTE], V, C), matrix(dparameters, ends[WPE], T, C)
+    embedding_backward(dwte, dwpe, dx, ids, thread, threads)
     barrier(cells, threads)

@@ -1,7 +1,4 @@
-"""GPT-2's forward pass: one path for decoding, prefill, training and every set of optimizations.
-
-Each operation is told from which position on it computes its rows; that is all an optimization switch changes.
-"""
+"""GPT-2's forward pass: one path for decoding, prompts, training, every set of optimizations, and looking inside."""
 
 from __future__ import annotations
 
@@ -9,101 +6,49 @@ from typing import Any
 
 import numpy as np
 
-from sg_core.kernels.attention import attention_cached, attention_forward, scatter_keys_values
-from sg_core.kernels.dropout import dropout, mix
-from sg_core.kernels.embedding import embedding_forward
-from sg_core.kernels.gelu import gelu_forward
-from sg_core.kernels.jit import entry, kernel
-from sg_core.kernels.layernorm import layernorm_forward
+from sg_core.config import ACTIVATIONS
+from sg_core.errors import SettingError
+from sg_core.kernels.activation import activation_table
+from sg_core.kernels.attention import ROWS, forward_scratch
+from sg_core.kernels.jit import entry
 from sg_core.kernels.linear import linear_forward
-from sg_core.kernels.residual import residual_forward
-from sg_core.kernels.simd import ZERO, apart, constants, nanoseconds
-from sg_core.kernels.team import barrier
-from sg_core.network.activations import ATT, FC, GELU, LN1, LN2, MLP, PROJ, QKV, RES1, RES2
-from sg_core.network.parameters import (
-    FC_B,
-    FC_W,
-    LN1_B,
-    LN1_W,
-    LN2_B,
-    LN2_W,
-    LNF_B,
-    LNF_W,
-    MLP_B,
-    MLP_W,
-    PROJ_B,
-    PROJ_W,
-    QKV_B,
-    QKV_W,
-    WPE,
-    WTE,
-)  # fmt: skip
-
-# Operations whose time is told apart; the sampler adds its own.
-OPERATIONS = ("embedding", "layernorm", "qkv", "attention", "linear", "gelu", "residual", "unembedding")
-EMBEDDING_TIME, LAYERNORM_TIME, QKV_TIME, ATTENTION_TIME, LINEAR_TIME, GELU_TIME, RESIDUAL_TIME, UNEMBEDDING_TIME = (
-    constants(8)
+from sg_core.kernels.probe import LN_FINAL_SCALE, embed
+from sg_core.kernels.products import PANEL_SIZE
+from sg_core.kernels.simd import ZERO, nanoseconds
+from sg_core.kernels.team import Team
+from sg_core.memory import aligned
+from sg_core.network.activations import PROJ, Activations
+from sg_core.network.block import (
+    CLOCK,
+    EMBEDDING_TIME,
+    OPERATIONS,
+    UNEMBEDDING_TIME,
+    Context,
+    block,
+    done,
+    drop,
+    layer_norm,
+    matrix,
 )
+from sg_core.network.kv_cache import KVCache
+from sg_core.network.parameters import HEAD, LNF_B, LNF_W, WPE, WTE, FloatArray, Parameters
+from sg_core.network.weights import Weights
+
 # Cells of `starts`: the first position each kind of operation computes.
-LAYERNORM, ATTENTION, LINEAR, GELU_START, RESIDUAL = range(5)
-# Sites of dropout in a block; each draws its own mask.
-ATTENTION_DROPOUT, PROJECTION_DROPOUT, MLP_DROPOUT = constants(3)
-
-
-@kernel
-def matrix(arena: Any, place: int, rows: int, columns: int) -> Any:
-    """(rows, columns) view of a flat arena."""
-    return arena[place : place + rows * columns].reshape((rows, columns))
-
-
-@kernel
-def dropout_key(key: Any, layer: int, site: int) -> Any:
-    """The key of one dropout site: block 0 is the embedding."""
-    return mix(key, np.uint32(layer * 3 + site))
-
-
-@kernel
-def _tick(times: Any, operation: int, before: int, thread: int) -> int:
-    """Thread 0 books the time since `before`; returns the time now."""
-    apart()
-    now: int = nanoseconds()
-    if thread == 0:
-        times[operation] += now - before
-    return now
-
-
-@kernel
-def attend_to_caches(
-    mixed: Any, qkv: Any, keys: Any, values: Any, place: int, distance: int, B: int, base: int, start: int, stop: int,
-    heads: int, capacity: int, scratch: Any, thread: int, threads: int, cells: Any,
-) -> None:  # fmt: skip
-    """Positions start:stop of B sequences enter their caches, which lie `distance` apart, and attend to them."""
-    head_size = mixed.shape[1] // heads
-    span, length = heads * capacity * head_size, stop - base
-    for b in range(B):
-        k = keys[b * distance + place : b * distance + place + span].reshape((heads, head_size, capacity))
-        v = values[b * distance + place : b * distance + place + span].reshape((heads, capacity, head_size))
-        scatter_keys_values(
-            k, v, qkv[b * length : (b + 1) * length], base, start, stop, heads, head_size, thread, threads
-        )
-    barrier(cells, threads)
-    for b in range(B):
-        k = keys[b * distance + place : b * distance + place + span].reshape((heads, head_size, capacity))
-        v = values[b * distance + place : b * distance + place + span].reshape((heads, capacity, head_size))
-        rows = slice(b * length, (b + 1) * length)
-        attention_cached(mixed[rows], qkv[rows], k, v, base, start, stop, scratch, thread, threads)
+LAYERNORM, ATTENTION, LINEAR, GELU, RESIDUAL = range(5)
+STARTS = 5
+_NO_CACHE = np.zeros(1, np.float32)
 
 
 @entry
 def forward(
     thread: int, threads: int, cells: Any,
-    ids: Any, base: int, stop: int, starts: Any,
-    C: int, heads: int, epsilon: Any, parameters: Any, blocks: Any, ends: Any,
-    words: Any, stored: int, scales: Any, share: int, panels: Any,
+    C: int, heads: int, hidden: int, epsilon: Any, attention_scales: Any, activation: int, table: Any, parameters: Any,
+    blocks: Any, ends: Any, words: Any, stored: int, scales: Any, group_size: int, panels: Any,
+    ids: Any, base: int, stop: int, starts: Any, use_table: bool,
     activations: Any, places: Any, embedding_place: int, final_place: int, rows: int,
-    cached: bool, keys: Any, values: Any, capacity: int,
-    table: Any, use_table: bool, scratch: Any, rate: Any, key: Any,
-    logits: Any, logits_from: int, logits_to: int, times: Any,
+    cached: bool, keys: Any, values: Any, capacity: int, scratch: Any, rate: Any, key: Any,
+    logits: Any, logits_from: int, logits_to: int, times: Any, window: Any,
 ) -> None:  # fmt: skip
     """Run positions up to `stop` through the model; every thread of a team calls it with the same arguments.
 
@@ -112,126 +57,93 @@ def forward(
     with B > 1 all of them are `base`. With `cached`, keys (B, L, NH, hs, capacity) and values (B, L, NH, capacity, hs),
     flat, receive the positions that attention computes; else attention stays inside the rows.
     rate > 0 drops out. Rows logits_from:logits_to of the final norm become logits (n, V) from row 0 on.
-    times (8,) int64 gains the nanoseconds of each operation.
+    times (9,) int64 gains the nanoseconds of each operation. window: see `kernels.probe`.
     """
-    B = ids.shape[0]
-    length = stop - base
-    count = B * length
-    L = places.shape[0]
-    V = logits.shape[1]
+    B, L, V = ids.shape[0], places.shape[0], logits.shape[1]
     new = stop - ids.shape[1]
-    span = C * capacity
     # with several sequences all rows are new, and those of one operation are one range
-    norm_from, attend_from, linear_from = starts[LAYERNORM] - base, starts[ATTENTION] - base, starts[LINEAR] - base
-    gelu_from, residual_from = starts[GELU_START] - base, starts[RESIDUAL] - base
-    wte = matrix(parameters, ends[WTE], V, C)
-    wpe = matrix(parameters, ends[WPE], stop, C)
-    panel = panels[thread]
-
-    clock = nanoseconds()
-    x = matrix(activations, embedding_place, rows, C)
-    embedding_forward(x[new - base :], ids, wte, wpe, new, thread, threads)
-    barrier(cells, threads)
-    if rate > 0:
-        dropout(x, rate, dropout_key(key, ZERO, ZERO), count, thread, threads)
-        barrier(cells, threads)
-    clock = _tick(times, EMBEDDING_TIME, clock, thread)
-
-    for layer in range(L):
-        p = blocks[layer]
-        a = places[layer]
-        norm = matrix(activations, a[LN1], rows, C)
-        layernorm_forward(
-            norm, x, parameters[p[LN1_W] : p[LN1_W] + C], parameters[p[LN1_B] : p[LN1_B] + C], epsilon,
-            norm_from, count, thread, threads,
-        )  # fmt: skip
-        barrier(cells, threads)
-        clock = _tick(times, LAYERNORM_TIME, clock, thread)
-
-        qkv = matrix(activations, a[QKV], rows, 3 * C)
-        linear_forward(
-            qkv, norm, words, p[QKV_W], stored, scales, share, panel, parameters[p[QKV_B] : p[QKV_B] + 3 * C],
-            attend_from, count, thread, threads,
-        )  # fmt: skip
-        barrier(cells, threads)
-        clock = _tick(times, QKV_TIME, clock, thread)
-
-        mixed = matrix(activations, a[ATT], rows, C)
-        if cached:
-            attend_to_caches(
-                mixed, qkv, keys, values, layer * span, L * span, B, base, starts[ATTENTION], stop, heads, capacity,
-                scratch, thread, threads, cells,
-            )  # fmt: skip
-        else:
-            site = dropout_key(key, layer + 1, ATTENTION_DROPOUT)
-            attention_forward(mixed, qkv, B, stop, heads, scratch, rate, site, thread, threads)
-        barrier(cells, threads)
-        clock = _tick(times, ATTENTION_TIME, clock, thread)
-
-        branch = matrix(activations, a[PROJ], rows, C)
-        linear_forward(
-            branch, mixed, words, p[PROJ_W], stored, scales, share, panel, parameters[p[PROJ_B] : p[PROJ_B] + C],
-            linear_from, count, thread, threads,
-        )  # fmt: skip
-        barrier(cells, threads)
-        clock = _tick(times, LINEAR_TIME, clock, thread)
-
-        if rate > 0:
-            dropout(branch, rate, dropout_key(key, layer + 1, PROJECTION_DROPOUT), count, thread, threads)
-            barrier(cells, threads)
-        middle = matrix(activations, a[RES1], rows, C)
-        residual_forward(middle, x, branch, residual_from, count, thread, threads)
-        barrier(cells, threads)
-        clock = _tick(times, RESIDUAL_TIME, clock, thread)
-
-        norm = matrix(activations, a[LN2], rows, C)
-        layernorm_forward(
-            norm, middle, parameters[p[LN2_W] : p[LN2_W] + C], parameters[p[LN2_B] : p[LN2_B] + C], epsilon,
-            norm_from, count, thread, threads,
-        )  # fmt: skip
-        barrier(cells, threads)
-        clock = _tick(times, LAYERNORM_TIME, clock, thread)
-
-        wide = matrix(activations, a[FC], rows, 4 * C)
-        linear_forward(
-            wide, norm, words, p[FC_W], stored, scales, share, panel, parameters[p[FC_B] : p[FC_B] + 4 * C],
-            linear_from, count, thread, threads,
-        )  # fmt: skip
-        barrier(cells, threads)
-        clock = _tick(times, LINEAR_TIME, clock, thread)
-
-        active = matrix(activations, a[GELU], rows, 4 * C)
-        gelu_forward(active, wide, table, use_table, gelu_from, count, thread, threads)
-        barrier(cells, threads)
-        clock = _tick(times, GELU_TIME, clock, thread)
-
-        branch = matrix(activations, a[MLP], rows, C)
-        linear_forward(
-            branch, active, words, p[MLP_W], stored, scales, share, panel, parameters[p[MLP_B] : p[MLP_B] + C],
-            linear_from, count, thread, threads,
-        )  # fmt: skip
-        barrier(cells, threads)
-        clock = _tick(times, LINEAR_TIME, clock, thread)
-
-        if rate > 0:
-            dropout(branch, rate, dropout_key(key, layer + 1, MLP_DROPOUT), count, thread, threads)
-            barrier(cells, threads)
-        x = matrix(activations, a[RES2], rows, C)
-        residual_forward(x, middle, branch, residual_from, count, thread, threads)
-        barrier(cells, threads)
-        clock = _tick(times, RESIDUAL_TIME, clock, thread)
-
-    final = matrix(activations, final_place, rows, C)
-    layernorm_forward(
-        final, x, parameters[ends[LNF_W] : ends[LNF_W] + C], parameters[ends[LNF_B] : ends[LNF_B] + C], epsilon,
-        norm_from, count, thread, threads,
+    g = Context(
+        thread, threads, cells, heads, hidden, epsilon, attention_scales, activation, table, use_table,
+        parameters, blocks, words, stored, scales, group_size, panels[thread], activations, places, rows,
+        B, base, stop, B * (stop - base), new - base,
+        starts[LAYERNORM] - base, starts[ATTENTION] - base, starts[LINEAR] - base, starts[GELU] - base,
+        starts[RESIDUAL] - base, cached, keys, values, capacity, scratch, rate, key, times, window,
     )  # fmt: skip
-    barrier(cells, threads)
-    clock = _tick(times, LAYERNORM_TIME, clock, thread)
+    if thread == 0:
+        times[CLOCK] = nanoseconds()
+
+    x = matrix(activations, embedding_place, rows, C)  # (M, C)
+    wte, wpe = matrix(parameters, ends[WTE], V, C), matrix(parameters, ends[WPE], stop, C)
+    room = matrix(activations, places[0, PROJ], rows, C)
+    embed(window, L, x, room, ids, wte, wpe, new, g.new_from, thread, threads, cells)
+    drop(g, x, ZERO, ZERO)
+    done(g, EMBEDDING_TIME)
+    for layer in range(L):
+        x = block(g, layer, x)  # (M, C)
+    final = layer_norm(g, final_place, x, ends[LNF_W], ends[LNF_B], L, LN_FINAL_SCALE)  # (M, C)
     if logits_to > logits_from:
         linear_forward(
-            logits, final[logits_from:logits_to], words, ends[WTE], stored, scales, share, panel, parameters[0:0],
-            ZERO, logits_to - logits_from, thread, threads,
+            logits, final[logits_from:logits_to], words, ends[HEAD], stored, scales, group_size, panels[thread],
+            parameters[0:0], ZERO, logits_to - logits_from, thread, threads,
         )  # fmt: skip
-        barrier(cells, threads)
-        _tick(times, UNEMBEDDING_TIME, clock, thread)
+        done(g, UNEMBEDDING_TIME)
+
+
+class Pass:
+    """Calls `forward` for one set of weights and one team: the only place that knows the order of its arguments.
+
+    times (8,) int64: nanoseconds of each of OPERATIONS in the last pass.
+    """
+
+    def __init__(self, parameters: Parameters, weights: Weights, team: Team) -> None:
+        config, layout = parameters.config, parameters.layout
+        self.parameters, self.weights, self.team = parameters, weights, team
+        self._times = np.zeros(len(OPERATIONS) + 1, np.int64)
+        self.times = self._times[: len(OPERATIONS)]
+        self._scratch = aligned(team.threads, 0)
+        self._model = (
+            config.n_embd, config.n_head, config.hidden_size, np.float32(config.layer_norm_epsilon), attention_scales(parameters),
+            ACTIVATIONS.index(config.activation_function), activation_table(config.activation_function),
+            parameters.arena, layout.blocks, layout.ends, weights.words, weights.stored, weights.scales, weights.share,
+            aligned(team.threads, PANEL_SIZE),
+        )  # fmt: skip
+
+    def run(
+        self, ids: Any, stop: int, starts: Any, activations: Activations, logits: FloatArray, wanted: tuple[int, int],
+        *, cache: KVCache | None, use_table: bool, rate: float = 0.0, key: int = 0, window: Any = None,
+    ) -> None:  # fmt: skip
+        """One pass over new tokens ids (B, n) int32 at positions stop-n:stop; see `forward`.
+
+        starts (5,): the first position each kind of operation computes. `wanted` rows of the final norm become rows of
+        logits. Without a cache whole sequences are computed. Raises SettingError where there is no room: kernels check
+        no bounds.
+        """
+        B, n = ids.shape
+        base = 0 if activations.kept else stop - n
+        size = self.parameters.config.head_size
+        if (
+            B * (stop - base) > activations.rows
+            or wanted[1] - wanted[0] > len(logits)
+            or (cache is not None and (stop > cache.capacity or B > cache.count))
+        ):
+            raise SettingError(f"there is no room for {n} tokens at position {stop - n}")
+        self._reserve(forward_scratch(size, stop) if cache is None else ROWS * cache.capacity)
+        self._times.fill(0)
+        self.team.run(
+            forward, *self._model, ids, base, stop, starts, use_table,
+            activations.arena, activations.places, activations.embedding, activations.final_norm, activations.rows,
+            *((False, _NO_CACHE, _NO_CACHE, stop) if cache is None else (True, cache.keys, cache.values, cache.capacity)),
+            self._scratch, np.float32(rate), np.uint32(key), logits, *wanted, self._times, window,
+        )  # fmt: skip
+
+    def _reserve(self, size: int) -> None:
+        if self._scratch.shape[1] < size:
+            self._scratch = aligned(self.team.threads, size)
+
+
+def attention_scales(parameters: Parameters) -> FloatArray:
+    """(L,) what scores are multiplied by in each layer: 1/sqrt(hs), by the layer's number where the model says so."""
+    config = parameters.config
+    scale = 1.0 / np.sqrt(np.float64(config.head_size)) if config.scale_attn_weights else 1.0
+    layers = np.arange(1, config.n_layer + 1) if config.scale_attn_by_inverse_layer_idx else 1
+    return (np.full(config.n_layer, scale) / layers).astype(np.float32)

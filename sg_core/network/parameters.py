@@ -21,11 +21,12 @@ from sg_core.memory import aligned
 
 FloatArray = npt.NDArray[np.float32]
 PREFIX = "transformer."
+HEAD_NAME = "lm_head.weight"  # the unembedding, where it is not the token embedding
 
 # Columns of `ParameterLayout.blocks`, the places of a block's tensors in the arena.
 LN1_W, LN1_B, QKV_W, QKV_B, PROJ_W, PROJ_B, LN2_W, LN2_B, FC_W, FC_B, MLP_W, MLP_B = range(12)
-# Columns of `ParameterLayout.ends`: token and position embedding, final layer norm.
-WTE, WPE, LNF_W, LNF_B = range(4)
+# Columns of `ParameterLayout.ends`: token and position embedding, final layer norm, unembedding.
+WTE, WPE, LNF_W, LNF_B, HEAD = range(5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,17 +52,17 @@ class ParameterLayout:
     size: int
     decayed: int  # numbers before this place belong to matrices
     blocks: npt.NDArray[np.int64]  # (L, 12)
-    ends: npt.NDArray[np.int64]  # (4,)
+    ends: npt.NDArray[np.int64]  # (5,)
 
 
-def _block_tensors(C: int) -> list[tuple[str, tuple[int, ...]]]:
+def _block_tensors(C: int, H: int) -> list[tuple[str, tuple[int, ...]]]:
     return [
         ("ln_1.weight", (C,)), ("ln_1.bias", (C,)),
         ("attn.c_attn.weight", (3 * C, C)), ("attn.c_attn.bias", (3 * C,)),
         ("attn.c_proj.weight", (C, C)), ("attn.c_proj.bias", (C,)),
         ("ln_2.weight", (C,)), ("ln_2.bias", (C,)),
-        ("mlp.c_fc.weight", (4 * C, C)), ("mlp.c_fc.bias", (4 * C,)),
-        ("mlp.c_proj.weight", (C, 4 * C)), ("mlp.c_proj.bias", (C,)),
+        ("mlp.c_fc.weight", (H, C)), ("mlp.c_fc.bias", (H,)),
+        ("mlp.c_proj.weight", (C, H)), ("mlp.c_proj.bias", (C,)),
     ]  # fmt: skip
 
 
@@ -73,13 +74,16 @@ def layout(config: GPT2Config, lean: bool = False) -> ParameterLayout:
     the full plan; `blocks` tells those.
     """
     C = config.n_embd
+    block_tensors = _block_tensors(C, config.hidden_size)
     entries: list[tuple[str, tuple[int, ...], bool]] = [
         (f"{PREFIX}wte.weight", (config.vocab_size, C), False),
         (f"{PREFIX}wpe.weight", (config.n_ctx, C), False),
     ]
     for index in range(config.n_layer):
-        entries += [(f"{PREFIX}h.{index}.{name}", shape, len(shape) == 2) for name, shape in _block_tensors(C)]
+        entries += [(f"{PREFIX}h.{index}.{name}", shape, len(shape) == 2) for name, shape in block_tensors]
     entries += [(f"{PREFIX}ln_f.{kind}", (C,), False) for kind in ("weight", "bias")]
+    if not config.tie_word_embeddings:
+        entries.append((HEAD_NAME, (config.vocab_size, C), False))
 
     places: dict[str, int] = {}
     position = decayed = 0
@@ -97,8 +101,9 @@ def layout(config: GPT2Config, lean: bool = False) -> ParameterLayout:
             places[name] -= left_out if len(shape) == 1 else 0
         entries = [entry for entry in entries if not entry[2]]
     tensors = tuple(Tensor(name, places[name], shape, transposed) for name, shape, transposed in entries)
-    blocks = [[places[f"{PREFIX}h.{i}.{name}"] for name, _ in _block_tensors(C)] for i in range(config.n_layer)]
+    blocks = [[places[f"{PREFIX}h.{i}.{name}"] for name, _ in block_tensors] for i in range(config.n_layer)]
     ends = [places[PREFIX + name] for name in ("wte.weight", "wpe.weight", "ln_f.weight", "ln_f.bias")]
+    ends.append(places.get(HEAD_NAME, ends[WTE]))
     return ParameterLayout(tensors, position, decayed, np.array(blocks, np.int64), np.array(ends, np.int64))
 
 
