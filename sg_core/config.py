@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from sg_core.checks import whole
 from sg_core.errors import SettingError
 
 
@@ -24,9 +25,7 @@ class GPT2Config:
     def __post_init__(self) -> None:
         limits = {"vocab_size": 1 << 24, "n_ctx": 1 << 20, "n_layer": 1024, "n_head": 1024, "n_embd": 1 << 16}
         for name, largest in limits.items():
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= largest:
-                raise SettingError(f"{name} is {value!r}; it must be a whole number from 1 to {largest:,}")
+            whole(name, getattr(self, name), 1, largest)
         if self.n_embd % self.n_head:
             raise SettingError(f"n_embd is {self.n_embd}, which n_head = {self.n_head} does not divide")
         if not 0 < self.layer_norm_epsilon < 1:
