@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from sg_core.checks import whole
 from sg_core.errors import SettingError
 
 ACTIVATIONS = ("gelu_new", "gelu", "quick_gelu", "relu")  # of the MLP; gelu_new, the tanh form, is GPT-2's own
@@ -36,9 +37,7 @@ class GPT2Config:
         if self.n_inner is not None:
             limits["n_inner"] = 1 << 18
         for name, largest in limits.items():
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= largest:
-                raise SettingError(f"{name} is {value!r}; it must be a whole number from 1 to {largest:,}")
+            whole(name, getattr(self, name), 1, largest)
         if self.n_embd % self.n_head:
             raise SettingError(f"n_embd is {self.n_embd}, which n_head = {self.n_head} does not divide")
         if not 0 < self.layer_norm_epsilon < 1:

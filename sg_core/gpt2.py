@@ -15,8 +15,9 @@ from sg_core.errors import SettingError, TrainingError
 from sg_core.kernels.team import Team, physical_cores
 from sg_core.network.batch_pass import BatchPass
 from sg_core.network.optimizations import Optimizations
-from sg_core.network.parameters import FloatArray, Parameters, initial, stored_order
+from sg_core.network.parameters import Parameters, initial, stored_order
 from sg_core.text.tokenizer import Tokenizer
+from sg_core.types import FloatArray
 
 if TYPE_CHECKING:
     from sg_core.inference.session import Session

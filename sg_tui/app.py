@@ -18,6 +18,7 @@ from textual.app import App, SystemCommand
 from textual.screen import Screen
 
 from sg_core import paths
+from sg_core.checks import MOST_THREADS
 from sg_core.engine.messages import (
     Command,
     ContextMoved,
@@ -55,7 +56,6 @@ from sg_tui.terminal.terminal_keys import restore_alt_keys
 from sg_tui.terminal.textsafe import safe_line
 from sg_tui.theme import DARK, LIGHT
 
-MOST_THREADS = 256
 UNSTOPPABLE = ("importing", "compiling", "loading", "converting", "downloading")  # nothing is to be saved then
 SLOW_MOTION = 12.0  # tokens a second
 PATIENT, HASTY = 0.5, 0.05  # seconds the engine has to end

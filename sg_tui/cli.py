@@ -8,13 +8,13 @@ import sys
 from collections.abc import Sequence
 
 from sg_core import __version__
+from sg_core.checks import MOST_THREADS
 from sg_core.errors import SettingError, SgError
 from sg_core.training.settings import PRECISIONS
 from sg_tui.commands import bench, complete, doctor, models, train
 from sg_tui.commands.options import (
     DEFAULT_MODEL,
     MODEL_HELP,
-    MOST_THREADS,
     PRECISION_HELP,
     THREADS_HELP,
     Parser,

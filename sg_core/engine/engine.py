@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
+from sg_core.checks import number
 from sg_core.engine.generation import Generation
 from sg_core.engine.inbox import FOREVER, Inbox, Order
 from sg_core.engine.messages import (
@@ -42,7 +43,7 @@ from sg_core.engine.models import Models
 from sg_core.engine.outbox import Outbox
 from sg_core.engine.parts import Parts, real_parts
 from sg_core.engine.training_run import TrainingRun
-from sg_core.errors import CheckpointError, SettingError, SgError, TrainingError
+from sg_core.errors import CheckpointError, SgError, TrainingError
 from sg_core.storage.manifest import MANIFEST
 
 SHORTEST_SLICE, LONGEST_SLICE = 0.05, 1.0  # seconds of tokens between two training steps
@@ -226,8 +227,7 @@ class Engine:
                 if not self._inbox.holds(SetPrecision):
                     self._models.set_precision(precision)
             case SetPace(tokens_per_second=rate):
-                if not 0.0 <= rate < FOREVER:
-                    raise SettingError(f"tokens_per_second is {rate!r}; it must be a number from 0")
+                number("tokens_per_second", rate, 0.0)
                 self._pause = 1.0 / rate if rate > 0.0 else 0.0
                 self._due = 0.0
             case SetSampling(sampling=sampling):

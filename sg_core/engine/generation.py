@@ -10,6 +10,7 @@ from sg_core.engine.inbox import Order
 from sg_core.engine.messages import ContextMoved, Done, Generate, Metrics, Token
 from sg_core.engine.outbox import Outbox
 from sg_core.measure.token_times import TokenTimes
+from sg_core.types import Cancelled
 
 if TYPE_CHECKING:
     from sg_core.inference.generation import Token as EngineToken
@@ -29,7 +30,7 @@ class Generation:
         command: Generate,
         session: Session,
         outbox: Outbox,
-        cancelled: Callable[[], bool],
+        cancelled: Cancelled,
         weights_version: Callable[[], int] = int,
     ) -> None:
         self.request = command.request

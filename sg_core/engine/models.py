@@ -7,13 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sg_core.checks import MOST_THREADS, whole
 from sg_core.engine.messages import Bench, Done, Load, Loaded, Notice, PrecisionSet, Train
 from sg_core.engine.outbox import Outbox
-from sg_core.engine.parts import Cancelled, Parts
+from sg_core.engine.parts import Parts
 from sg_core.errors import ModelFileError, SettingError, SgError, TrainingError
 from sg_core.files import shown
 from sg_core.network.optimizations import Optimizations
 from sg_core.training.settings import PRECISIONS
+from sg_core.types import Cancelled
 
 if TYPE_CHECKING:
     from sg_core.config import GPT2Config
@@ -109,8 +111,8 @@ class Models:
 
     def set_threads(self, threads: int | None) -> None:
         """From the next token on, of these and all later models. Raises SettingError."""
-        if threads is not None and (isinstance(threads, bool) or threads < 1):
-            raise SettingError(f"threads is {threads!r}; it must be a whole number from 1")
+        if threads is not None:
+            whole("threads", threads, 1, MOST_THREADS)
         for session in self._sessions():
             session.threads = threads or self.parts.default_threads(session.model)
         self._threads = threads

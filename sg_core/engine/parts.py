@@ -7,15 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from sg_core.types import Cancelled, Progress
+
 if TYPE_CHECKING:
     from sg_core.config import GPT2Config
     from sg_core.engine.messages import Bench, BenchRow, Train
     from sg_core.gpt2 import GPT2
     from sg_core.inference.session import Session
     from sg_core.training.trainer import Trainer
-
-Progress = Callable[[str, int, int], None]
-Cancelled = Callable[[], bool]
 
 
 class Prepare(Protocol):

@@ -16,7 +16,7 @@ from sg_core.memory import aligned
 
 if TYPE_CHECKING:
     from sg_core.inference.session import Session
-    from sg_core.network.parameters import FloatArray
+    from sg_core.types import FloatArray
 
 MOST = 64  # continuations at once
 

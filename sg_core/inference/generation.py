@@ -17,8 +17,8 @@ from sg_core.inference.sampling import Sampling
 from sg_core.inference.speculation import Ahead
 from sg_core.kernels.ranking import likeliest
 from sg_core.network.forward import OPERATIONS
-from sg_core.network.parameters import FloatArray
 from sg_core.text.text_stream import TextStream
+from sg_core.types import FloatArray
 
 if TYPE_CHECKING:
     from sg_core.gpt2 import GPT2

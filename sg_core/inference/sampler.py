@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from sg_core.inference.sampling import Sampling
 from sg_core.kernels.drawing import BINS, COLDEST, LANES, draw
-from sg_core.network.parameters import FloatArray
+from sg_core.types import FloatArray
 
 
 class Room:

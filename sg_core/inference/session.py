@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from sg_core.checks import MOST_THREADS
 from sg_core.errors import SettingError
 from sg_core.inference.generation import Token, generate
 from sg_core.inference.sampling import Sampling
@@ -22,12 +23,11 @@ from sg_core.network.activations import Activations
 from sg_core.network.forward import OPERATIONS, forward
 from sg_core.network.kv_cache import KVCache
 from sg_core.network.optimizations import Optimizations
-from sg_core.network.parameters import FloatArray
+from sg_core.types import FloatArray
 
 if TYPE_CHECKING:
     from sg_core.gpt2 import GPT2
 
-MOST_THREADS = 256
 _ROW_SWITCHES = ("kv_cache", "linear", "gelu", "residual", "layernorm", "unembedding")  # off, they want earlier rows
 _LEAST_CHUNK, _MOST_CHUNK = 64, 512  # positions of a prompt computed in one call: a stop is seen between two calls
 _CHUNK_WORK = 65e9  # multiplications of such a call: a fraction of a second

@@ -14,7 +14,7 @@ from sg_core.training.settings import BITS
 
 if TYPE_CHECKING:
     from sg_core.inference.session import Session
-    from sg_core.network.parameters import FloatArray
+    from sg_core.types import FloatArray
 
 # Tokens of a draft by the confidence in it: with the next one they fill the tiles of 2, 4 or 8 rows (see `products`).
 _LENGTHS = ((0.5, 1), (0.75, 3), (math.inf, 7))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -16,12 +17,26 @@ from sg_core import paths
 F = TypeVar("F", bound=Callable[..., Any])
 
 
+def kernel_sources() -> list[Path]:
+    """Every file of the package whose text compiled kernels depend on.
+
+    These are the files here, those elsewhere that hold an entry or a kernel (they import this one), and what the latter
+    import of the package: a constant of another file is compiled into a kernel.
+    """
+    package = Path(__file__).parents[1]
+    sources = set(Path(__file__).parent.glob("*.py"))
+    for file in package.rglob("*.py"):
+        imported = re.findall(r"^from sg_core\.([\w.]+) import", file.read_text("utf-8"), re.MULTILINE)
+        if "kernels.jit" in imported:
+            named = (package.joinpath(*name.split(".")).with_suffix(".py") for name in imported)
+            sources |= {file, *(path for path in named if path.is_file())}
+    return sorted(sources)
+
+
 def sources_digest() -> str:
     """A digest of every kernel source: Numba itself does not notice changes in another file."""
     digest = hashlib.sha256(numba.__version__.encode())
-    folder = Path(__file__).parent
-    passes = (folder.parent / "network" / name for name in ("forward.py", "backward.py"))
-    for source in sorted([*folder.glob("*.py"), *passes]):
+    for source in kernel_sources():
         digest.update(source.name.encode() + b"\0" + source.read_bytes())
     return digest.hexdigest()[:16]
 

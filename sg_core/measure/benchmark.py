@@ -19,8 +19,9 @@ from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sg_core.errors import SettingError
+from sg_core.checks import whole
 from sg_core.network.optimizations import Optimizations
+from sg_core.types import Cancelled, Count
 
 if TYPE_CHECKING:
     from sg_core.gpt2 import GPT2
@@ -118,8 +119,8 @@ def time_tokens(
     *,
     precision: str = "f32",
     threads: int | None = None,
-    progress: Callable[[int, int], None] | None = None,
-    cancelled: Callable[[], bool] | None = None,
+    progress: Count | None = None,
+    cancelled: Cancelled | None = None,
 ) -> Timing | None:
     """Measure `tokens` greedy tokens from a prompt of one; None when cancelled, which is asked before every token.
 
@@ -149,9 +150,7 @@ def _token_count(model: GPT2, tokens: int | None) -> int:
     most = model.config.n_ctx
     if tokens is None:
         return min(TOKENS, most)
-    if isinstance(tokens, bool) or not isinstance(tokens, int) or not 1 <= tokens <= most:
-        raise SettingError(f"tokens is {tokens!r}; it must be a whole number from 1 to {most:,}, the model's context")
-    return tokens
+    return whole("tokens", tokens, 1, most, "the model's context")
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,8 +203,8 @@ class Benchmark:
         *,
         precision: str = "f32",
         threads: int | None = None,
-        progress: Callable[[int, int], None] | None = None,
-        cancelled: Callable[[], bool] | None = None,
+        progress: Count | None = None,
+        cancelled: Cancelled | None = None,
     ) -> Measurement | None:
         """As `time_tokens`, with the bound and the peak memory."""
         from sg_core.inference.session import default_threads

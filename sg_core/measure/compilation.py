@@ -6,8 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from sg_core.training.settings import PRECISIONS
-
-Progress = Callable[[str, int, int], None]
+from sg_core.types import Progress
 
 
 def compiled(precision: str = PRECISIONS[0]) -> bool:

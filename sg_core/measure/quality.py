@@ -7,7 +7,7 @@ without overlap, as a validation loss is computed.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,15 +16,14 @@ import numpy.typing as npt
 from sg_core.errors import SettingError
 from sg_core.gpt2 import GPT2
 from sg_core.memory import aligned
-from sg_core.network.parameters import FloatArray
 from sg_core.network.weights import check_precision
 from sg_core.training.dataset import Ids, TextDataset, read_text
 from sg_core.training.settings import PRECISIONS
+from sg_core.types import Cancelled, Count, FloatArray, Progress
 
 PIECE = 64  # positions in one pass: their logits are what takes memory
 
 Doubles = npt.NDArray[np.float64]
-Progress = Callable[[int, int], None]
 Windows = list[tuple[Ids, Ids]]
 
 
@@ -72,8 +71,8 @@ def validation_text(
     model: GPT2,
     source: str = "tinyshakespeare",
     tokens: int | None = None,
-    progress: Callable[[str, int, int], None] | None = None,
-    cancelled: Callable[[], bool] | None = None,
+    progress: Progress | None = None,
+    cancelled: Cancelled | None = None,
 ) -> ValidationText:
     """The last tenth of a text (see dataset.read_text) in the model's tokens, in windows of its context.
 
@@ -98,8 +97,8 @@ def measure_quality(
     precisions: Sequence[str],
     text: ValidationText,
     threads: int | None = None,
-    progress: Progress | None = None,
-    cancelled: Callable[[], bool] | None = None,
+    progress: Count | None = None,
+    cancelled: Cancelled | None = None,
 ) -> list[Quality] | None:
     """The quality of each precision, in their order; None when cancelled, which is asked between two passes.
 

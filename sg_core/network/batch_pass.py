@@ -15,7 +15,8 @@ from sg_core.memory import aligned
 from sg_core.network.activations import Activations
 from sg_core.network.backward import backward, loss_forward
 from sg_core.network.forward import OPERATIONS, forward
-from sg_core.network.parameters import FloatArray, Parameters
+from sg_core.network.parameters import Parameters
+from sg_core.types import FloatArray
 
 _LOGITS_BYTES = 1 << 25  # logits of a batch are made in pieces of about this size
 

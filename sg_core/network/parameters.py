@@ -18,8 +18,8 @@ import numpy.typing as npt
 from sg_core.config import GPT2Config
 from sg_core.errors import SettingError
 from sg_core.memory import aligned
+from sg_core.types import FloatArray
 
-FloatArray = npt.NDArray[np.float32]
 PREFIX = "transformer."
 HEAD_NAME = "lm_head.weight"  # the unembedding, where it is not the token embedding
 

@@ -13,20 +13,20 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from sg_core.bfloat16 import to_bfloat16
 from sg_core.config import GPT2Config
 from sg_core.errors import SettingError
 from sg_core.kernels.formats import BFLOAT16, FLOAT32, INT4, INT4_GROUP, INT8
 from sg_core.kernels.products import K_BLOCK
 from sg_core.kernels.simd import LANES
 from sg_core.memory import require_memory
-from sg_core.network.parameters import FloatArray, Parameters, Tensor, layout
+from sg_core.network.parameters import Parameters, Tensor, layout
 from sg_core.training.settings import BITS
 from sg_core.training.settings import PRECISIONS as PRECISIONS
+from sg_core.types import Bytes, FloatArray
 
 _STORED = {"f32": FLOAT32, "bf16": BFLOAT16, "int8": INT8, "int4": INT4}
 _PIECE = 1 << 20  # numbers converted at once: the float32 copies of a piece stay small
-
-Bytes = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,13 +124,6 @@ def _room(config: GPT2Config, precision: str) -> Weights:
     require_memory(size, f"{precision} weights", SettingError)
     scales = np.zeros(1 if precision == "bf16" else count // share, np.float32)
     return Weights(precision, _STORED[precision], np.empty(size, np.uint8), scales, share)
-
-
-def to_bfloat16(values: FloatArray) -> npt.NDArray[np.uint16]:
-    """Bits of the nearest bfloat16 (ties to even) of finite float32 numbers."""
-    bits = values.view(np.uint32)
-    rounded: npt.NDArray[np.uint16] = ((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype(np.uint16)
-    return rounded
 
 
 def to_int8(groups: FloatArray) -> tuple[npt.NDArray[np.int8], FloatArray]:

@@ -18,10 +18,9 @@ from typing import Generic, TypeVar
 
 from sg_core.errors import DownloadError
 from sg_core.files import make_folder, reason, shown
+from sg_core.types import Cancelled, Progress
 
 T = TypeVar("T")
-Progress = Callable[[str, int, int], None]
-Report = Callable[[str, int, int], None]
 
 TIMEOUT = 10.0  # seconds without a byte
 TRIES = 5  # in a row without a new byte
@@ -62,7 +61,7 @@ def _git_digest(file: BufferedReader, size: int) -> str:
     return digest.hexdigest()
 
 
-def fetch(remote: RemoteFile, target: Path, report: Report, check: Callable[[], None]) -> None:
+def fetch(remote: RemoteFile, target: Path, report: Progress, check: Callable[[], None]) -> None:
     """Downloads into `target`, which appears when it is whole and verified; until then its bytes wait beside it.
 
     report: called with (name, bytes of this file done, its size or 0). check: called between two reads, raises to
@@ -102,7 +101,7 @@ def _length(path: Path) -> int:
         return 0
 
 
-def _fetch_part(remote: RemoteFile, part: Path, report: Report, check: Callable[[], None]) -> None:
+def _fetch_part(remote: RemoteFile, part: Path, report: Progress, check: Callable[[], None]) -> None:
     """Asks again for the rest whenever the connection breaks off, as long as every few tries bring something."""
     fruitless, restarted = 0, False
     while True:
@@ -132,7 +131,7 @@ def _cause(problem: Exception) -> str:
     return reason(inner) if isinstance(inner, OSError) else str(inner) or type(inner).__name__
 
 
-def _fetch_rest(remote: RemoteFile, part: Path, report: Report, check: Callable[[], None]) -> None:
+def _fetch_rest(remote: RemoteFile, part: Path, report: Progress, check: Callable[[], None]) -> None:
     start = _length(part)
     request = urllib.request.Request(remote.url, headers={"User-Agent": "sg-tui"})
     if start:
@@ -197,7 +196,7 @@ def _opener() -> urllib.request.OpenerDirector:
 
 
 @contextlib.contextmanager
-def exclusive(path: Path, report: Report, check: Callable[[], None]) -> Iterator[None]:
+def exclusive(path: Path, report: Progress, check: Callable[[], None]) -> Iterator[None]:
     """Waits until no other download, of this program or another one, holds the lock file `path`; then holds it."""
     from filelock import FileLock, Timeout
 
@@ -232,9 +231,9 @@ def require_space(folder: Path, wanted: int, what: str) -> None:
 
 
 def interruptible(
-    work: Callable[[Report, Callable[[], None]], T],
+    work: Callable[[Progress, Callable[[], None]], T],
     progress: Progress | None,
-    cancelled: Callable[[], bool] | None,
+    cancelled: Cancelled | None,
 ) -> T:
     """Runs `work(report, check)` and gives its result; returns within a moment of `cancelled` turning True.
 
@@ -263,7 +262,7 @@ def interruptible(
 class _Job(Generic[T]):
     """A piece of work on a thread of its own, with its outcome."""
 
-    def __init__(self, work: Callable[[Report, Callable[[], None]], T]) -> None:
+    def __init__(self, work: Callable[[Progress, Callable[[], None]], T]) -> None:
         self.newest: tuple[str, int, int] | None = None
         self.stopped = threading.Event()
         self.ended = threading.Event()

@@ -22,9 +22,7 @@ from sg_core import paths
 from sg_core.errors import DownloadError, ModelFileError
 from sg_core.files import read_json_object, replacing, shown
 from sg_core.storage.download import (
-    Progress,
     RemoteFile,
-    Report,
     exclusive,
     fetch,
     interruptible,
@@ -32,6 +30,7 @@ from sg_core.storage.download import (
 )
 from sg_core.storage.pretrained import CONFIG, INDEX, WEIGHTS, check_weights, read_config, shard_names
 from sg_core.text.tokenizer import Tokenizer
+from sg_core.types import Cancelled, Progress
 
 T = TypeVar("T")
 
@@ -90,7 +89,7 @@ def installed() -> list[InstalledModel]:
 def pull(
     id: str,
     progress: Progress | None = None,
-    cancelled: Callable[[], bool] | None = None,
+    cancelled: Cancelled | None = None,
     endpoint: str | None = None,
 ) -> Path:
     """Fetches a model of the Hub, or brings it up to date, and gives its folder.
@@ -102,7 +101,7 @@ def pull(
     if not _is_id(id):
         raise DownloadError(f"{shown(id)!r} is not the id of a model; an id looks like openai-community/gpt2")
 
-    def work(report: Report, check: Callable[[], None]) -> Path:
+    def work(report: Progress, check: Callable[[], None]) -> Path:
         return _Pull(id, endpoint, report, check).run()
 
     return interruptible(work, progress, cancelled)
@@ -141,7 +140,7 @@ def _size(folder: Path) -> int:
 class _Pull:
     """One model being fetched into a staging folder, then put in its place."""
 
-    def __init__(self, id: str, endpoint: str | None, report: Report, check: Callable[[], None]) -> None:
+    def __init__(self, id: str, endpoint: str | None, report: Progress, check: Callable[[], None]) -> None:
         self._id = id
         self._endpoint = endpoint
         self._report = report

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from sg_core.config import GPT2Config
 from sg_core.errors import ModelFileError, SettingError
@@ -21,8 +20,7 @@ from sg_core.network.parameters import PREFIX, layout
 from sg_core.storage.safetensors_file import READABLE, StoredTensor, read_header, read_tensor, write_file
 from sg_core.text.tokenizer import Tokenizer
 from sg_core.training.settings import BITS
-
-FloatArray = npt.NDArray[np.float32]
+from sg_core.types import FloatArray
 
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"

@@ -18,10 +18,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from sg_core.bfloat16 import from_bfloat16, to_bfloat16
+from sg_core.checks import is_whole
 from sg_core.errors import ModelFileError, SettingError
 from sg_core.files import parse_json_object, reason, replacing, shown
-
-FloatArray = npt.NDArray[np.float32]
+from sg_core.types import FloatArray
 
 LARGEST_HEADER = 100_000_000
 SIZES = {
@@ -94,9 +95,7 @@ def _tensor(name: str, entry: Any, begin: int, where: str) -> StoredTensor:
 
 
 def _are_counts(values: Any) -> bool:
-    return isinstance(values, list) and all(
-        isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 62 for value in values
-    )
+    return isinstance(values, list) and all(is_whole(value, 0, (1 << 62) - 1) for value in values)
 
 
 def _check_cover(tensors: list[StoredTensor], begin: int, size: int, where: str) -> None:
@@ -131,9 +130,7 @@ def read_tensor(file: BufferedReader, tensor: StoredTensor, where: str) -> Float
 
 def _as_float32(raw: npt.NDArray[np.uint8], tensor: StoredTensor, where: str) -> FloatArray:
     if tensor.dtype == "BF16":
-        wide = raw.view("<u2").astype(np.uint32)
-        wide <<= 16
-        return wide.view(np.float32)
+        return from_bfloat16(raw.view("<u2"))
     kinds = {"F32": "<f4", "F16": "<f2", "F64": "<f8"}
     if tensor.dtype not in kinds:
         raise ModelFileError(
@@ -173,16 +170,8 @@ def _to_f16(name: str, array: FloatArray) -> npt.NDArray[Any]:
     return half
 
 
-def _to_bf16(name: str, array: FloatArray) -> npt.NDArray[Any]:
-    bits = array.view(np.uint32)
-    rounded = (bits + np.uint32(0x7FFF) + ((bits >> 16) & 1)) >> 16
-    # rounding could turn a NaN into an infinity; it is cut instead and marked quiet
-    nan = (bits & 0x7FFFFFFF) > 0x7F800000
-    return np.where(nan, (bits >> 16) | 0x40, rounded).astype("<u2")
-
-
 _CONVERSIONS: dict[str, Callable[[str, FloatArray], npt.NDArray[Any]]] = {
     "F32": lambda name, array: array.astype("<f4", copy=False),
     "F16": _to_f16,
-    "BF16": _to_bf16,
+    "BF16": lambda name, array: to_bfloat16(array).astype("<u2", copy=False),
 }

@@ -10,6 +10,7 @@ from typing import Any
 
 import tiktoken
 
+from sg_core.checks import is_whole
 from sg_core.errors import ModelFileError, SettingError
 from sg_core.files import make_folder, read_bytes, read_json_object, replacing, shown
 
@@ -180,7 +181,7 @@ def _symbol_bytes(token: str) -> bytes:
 def _bytes_of_ids(vocabulary: Mapping[str, Any]) -> dict[int, bytes]:
     result: dict[int, bytes] = {}
     for token, id in vocabulary.items():
-        if not isinstance(id, int) or isinstance(id, bool) or not 0 <= id <= LARGEST_ID:
+        if not is_whole(id, 0, LARGEST_ID):
             raise ModelFileError(f"token {shown(token)!r} has the id {id!r}; ids are 0 to {LARGEST_ID:,}")
         if id in result:
             raise ModelFileError(f"token {shown(token)!r} has the id {id}, which another token has")

@@ -5,10 +5,10 @@ from __future__ import annotations
 import heapq
 import itertools
 from collections import Counter, defaultdict
-from collections.abc import Callable
 
-from sg_core.errors import SettingError
+from sg_core.checks import whole
 from sg_core.text.tokenizer import END_OF_TEXT, SYMBOLS, Tokenizer, split
+from sg_core.types import Count
 
 SMALLEST = 257  # 256 bytes and the end of text
 LARGEST = 1 << 20
@@ -18,7 +18,7 @@ LONGEST_WORD = 128  # bytes
 Pair = tuple[int, int]
 
 
-def learn_vocabulary(text: str, size: int, progress: Callable[[int, int], None] | None = None) -> Tokenizer:
+def learn_vocabulary(text: str, size: int, progress: Count | None = None) -> Tokenizer:
     """A tokenizer of at most `size` tokens: the 256 bytes (ids 0 to 255), the merges, "<|endoftext|>" last.
 
     Each merge joins the pair of neighbouring tokens that is most frequent within the words of the text; of
@@ -27,8 +27,7 @@ def learn_vocabulary(text: str, size: int, progress: Callable[[int, int], None] 
     text the first 32 M characters are read.
     progress: called with (merges done, merges wanted). Raises SettingError for a size out of range.
     """
-    if isinstance(size, bool) or not isinstance(size, int) or not SMALLEST <= size <= LARGEST:
-        raise SettingError(f"vocabulary size is {size!r}; it must be a whole number from {SMALLEST} to {LARGEST:,}")
+    whole("vocabulary size", size, SMALLEST, LARGEST)
     words = _Words(_count_words(text[:LARGEST_SAMPLE]))
     tokens = list(SYMBOLS)
     merges: list[tuple[str, str]] = []

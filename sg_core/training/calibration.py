@@ -8,7 +8,7 @@ temperature (Guo et al. 2017, On Calibration of Modern Neural Networks).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sg_core.network.parameters import Parameters
+from sg_core.types import Cancelled
 
 if TYPE_CHECKING:
     from sg_core.training.trainer import Trainer
@@ -47,7 +48,7 @@ def final_norm_scaled(parameters: Parameters, scale: float) -> Iterator[None]:
             array[...] = old
 
 
-def calibrate(trainer: Trainer, cancelled: Callable[[], bool] | None = None) -> Calibration | None:
+def calibrate(trainer: Trainer, cancelled: Cancelled | None = None) -> Calibration | None:
     """The scale, found by golden sections in about a dozen validations; None when cancelled. The weights stay."""
     characters = trainer.dataset.validation_chars
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,9 +15,9 @@ from sg_core.errors import DataError
 from sg_core.files import open_regular, reason, shown
 from sg_core.memory import require_memory
 from sg_core.text.tokenizer import Tokenizer
+from sg_core.types import Cancelled, Progress
 
 Ids = npt.NDArray[np.int32]
-Progress = Callable[[str, int, int], None]
 
 TRAIN_PART = 0.9  # of the characters; the rest, at the end of the text, validates
 _CHUNK = 16 << 20
@@ -32,7 +31,7 @@ class SourceText:
     text: str
 
 
-def read_text(source: str, progress: Progress | None = None, cancelled: Callable[[], bool] | None = None) -> SourceText:
+def read_text(source: str, progress: Progress | None = None, cancelled: Cancelled | None = None) -> SourceText:
     """The text of a source: "tinyshakespeare" (downloaded once, verified), "python-docs", or a text file.
 
     A file is UTF-8; a byte order mark at its start is dropped, everything else is kept as it is, CRLF too.
@@ -58,7 +57,7 @@ def _python_docs() -> str:
     return "\n\n".join(topics[name].strip("\n") for name in sorted(topics)) + "\n"
 
 
-def _read_file(path: Path, progress: Progress | None, cancelled: Callable[[], bool] | None) -> bytearray:
+def _read_file(path: Path, progress: Progress | None, cancelled: Cancelled | None) -> bytearray:
     with open_regular(path, DataError) as file:
         total = os.fstat(file.fileno()).st_size
         # the bytes, the text (1 to 4 bytes a character), its two parts, their tokens
@@ -77,7 +76,7 @@ def _read_file(path: Path, progress: Progress | None, cancelled: Callable[[], bo
     return data
 
 
-def _go_on(cancelled: Callable[[], bool] | None, what: str) -> None:
+def _go_on(cancelled: Cancelled | None, what: str) -> None:
     if cancelled is not None and cancelled():
         raise DataError(f"{what} was stopped")
 
@@ -120,7 +119,7 @@ class TextDataset:
         text: str,
         tokenizer: Tokenizer,
         progress: Progress | None = None,
-        cancelled: Callable[[], bool] | None = None,
+        cancelled: Cancelled | None = None,
     ) -> TextDataset:
         """The first 90% of the characters train, the last 10% validate.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -15,12 +14,12 @@ from sg_core.config import GPT2Config
 from sg_core.errors import CheckpointError, DataError, SettingError, TrainingError
 from sg_core.files import make_folder, read_json_object, reason, replacing, shown
 from sg_core.training.settings import TrainingConfig
+from sg_core.types import Cancelled, Progress
 
 if TYPE_CHECKING:
     from sg_core.gpt2 import GPT2
     from sg_core.training.trainer import Trainer
 
-Progress = Callable[[str, int, int], None]
 REQUEST = "run.json"
 _REQUEST_FORMAT = 1
 _LARGEST_REQUEST = 1 << 20
@@ -44,7 +43,7 @@ def prepare_training(
     training: TrainingConfig,
     resume: str | None = None,
     progress: Progress | None = None,
-    cancelled: Callable[[], bool] | None = None,
+    cancelled: Cancelled | None = None,
     threads: int | None = None,
 ) -> Trainer:
     """A trainer that is ready for its first (or, after a resume, its next) step.
@@ -95,7 +94,7 @@ def _new_model(
     config: GPT2Config,
     seed: int,
     progress: Progress | None,
-    cancelled: Callable[[], bool] | None,
+    cancelled: Cancelled | None,
 ) -> GPT2:
     """A random model whose vocabulary is learned from `text`."""
     from sg_core.gpt2 import GPT2

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from sg_core.checks import number, whole
 from sg_core.config import GPT2Config
-from sg_core.errors import SettingError
 
 BITS = {"f32": 32, "bf16": 16, "int8": 8, "int4": 4}  # of a stored weight, by precision
 PRECISIONS = tuple(BITS)  # how a session stores the weights, from most to fewest bits
@@ -37,24 +37,20 @@ class TrainingConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        whole = {
+        whole_numbers = {
             "steps": (1, 1 << 31), "batch_size": (1, 1 << 16), "context": (1, 1 << 20), "accumulation": (1, 1 << 16),
             "warmup_steps": (0, 1 << 31), "evaluate_every": (0, 1 << 31), "save_every": (0, 1 << 31),
             "seed": (0, (1 << 63) - 1),
         }  # fmt: skip
-        for name, (low, high) in whole.items():
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-                raise SettingError(f"{name} is {value!r}; it must be a whole number from {low} to {high:,}")
+        for name, (low, high) in whole_numbers.items():
+            whole(name, getattr(self, name), low, high)
         real = {
             "learning_rate": (0.0, 10.0), "final_lr_fraction": (0.0, 1.0),
             "beta1": (0.0, 0.9999), "beta2": (0.0, 0.999999),
             "adam_epsilon": (1e-12, 1.0), "weight_decay": (0.0, 10.0), "clip_norm": (0.0, 1e6), "dropout": (0.0, 0.9),
         }  # fmt: skip
         for name, (least, most) in real.items():
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, (int, float)) or not least <= value <= most:
-                raise SettingError(f"{name} is {value!r}; it must lie from {least:g} to {most:g}")
+            number(name, getattr(self, name), least, most)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,8 @@ from pathlib import Path
 from sg_core import paths
 from sg_core.errors import DownloadError
 from sg_core.files import read_bytes
-from sg_core.storage.download import Progress, RemoteFile, Report, exclusive, fetch, interruptible
+from sg_core.storage.download import RemoteFile, exclusive, fetch, interruptible
+from sg_core.types import Cancelled, Progress
 
 URL = "https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt"
 SHA256 = "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed"
@@ -20,9 +21,7 @@ FILE = "tinyshakespeare.txt"
 OFFER = "without network, train on python-docs (--data python-docs) or on a file (--data FILE)"
 
 
-def read_tinyshakespeare(
-    progress: Progress | None = None, cancelled: Callable[[], bool] | None = None, url: str = URL
-) -> bytes:
+def read_tinyshakespeare(progress: Progress | None = None, cancelled: Cancelled | None = None, url: str = URL) -> bytes:
     """The text: from the folder SG_DATASETS, the cache, or its public address; always verified by SHA-256.
 
     progress: called with (name, bytes done, bytes in all). Raises DownloadError, which offers what works
@@ -37,7 +36,7 @@ def read_tinyshakespeare(
                 return data
     remote = RemoteFile("tinyshakespeare", url, SIZE, SHA256)
 
-    def work(report: Report, check: Callable[[], None]) -> None:
+    def work(report: Progress, check: Callable[[], None]) -> None:
         with exclusive(cached.with_name(f"{FILE}.lock"), report, check):
             fetch(remote, cached, report, check)
 

@@ -6,7 +6,6 @@ import dataclasses
 import math
 import os
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ from sg_core.text.tokenizer import Tokenizer
 from sg_core.training.dataset import TextDataset
 from sg_core.training.optimizer import AdamW, learning_rate
 from sg_core.training.settings import TrainingConfig
+from sg_core.types import Cancelled
 
 _MOST_SKIPPED = 5  # steps in a row with a loss or gradient that is not finite
 _VALIDATION_BATCH = 16  # windows a pass
@@ -118,7 +118,7 @@ class Trainer:
         tokens = config.accumulation * config.batch_size * config.context
         return StepResult(self.step_count, loss, rate, norm, tokens / (time.perf_counter() - began), not usable)
 
-    def evaluate(self, cancelled: Callable[[], bool] | None = None) -> Evaluation:
+    def evaluate(self, cancelled: Cancelled | None = None) -> Evaluation:
         """Loss on all validation tokens, in windows of the context without overlap. nan when cancelled."""
         total = self.validation_nats(cancelled)
         count = len(self.dataset.validation_ids) - 1
@@ -128,7 +128,7 @@ class Trainer:
             self._best_step = self.step_count
         return result
 
-    def validation_nats(self, cancelled: Callable[[], bool] | None = None) -> float:
+    def validation_nats(self, cancelled: Cancelled | None = None) -> float:
         """Total nats of the validation tokens, in windows of the context without overlap. nan when cancelled."""
         windows = self.dataset.validation_windows(self.config.context)
         total = 0.0

@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Callable
 from typing import Any, NoReturn
 
+from sg_core.checks import MOST_THREADS
 from sg_core.training.settings import PRECISIONS
 
 DEFAULT_MODEL = "tinyshakespeare"
@@ -14,7 +15,6 @@ MODEL_HELP = (
 )
 PRECISION_HELP = f"of the weights: {', '.join(PRECISIONS)} (default: {PRECISIONS[0]})"
 THREADS_HELP = "threads to compute with (default: physical cores, one for small models)"
-MOST_THREADS = 256
 
 
 class Parser(argparse.ArgumentParser):

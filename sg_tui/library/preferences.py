@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+from sg_core.checks import whole
 from sg_core.errors import SettingError
 from sg_core.inference.sampling import Sampling
 from sg_core.training.settings import PRECISIONS
@@ -119,10 +120,7 @@ def _choice(data: dict[str, Any], key: str, allowed: tuple[str, ...], usual: str
 
 
 def _whole(data: dict[str, Any], key: str, usual: int) -> int:
-    value = data.get(key, usual)
-    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 1_000_000:
-        raise ValueError(f"{key} is {value!r}; it must be a whole number from 1 to 1,000,000")
-    return value
+    return whole(key, data.get(key, usual), 1, 1_000_000)
 
 
 def _toml(preferences: Preferences) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sg_core.kernels import attention, cross_entropy, dropout, elementary, gelu, layernorm, linear
+from sg_core.bfloat16 import to_bfloat16
+from sg_core.kernels import attention, cross_entropy, dropout, elementary, gelu, jit, layernorm, linear
 from sg_core.kernels.blocked import BLOCKED_ROOM, add_blocked
 from sg_core.kernels.copying import row_stride
 from sg_core.kernels.formats import BFLOAT16, FLOAT32, INT4, INT8
@@ -18,7 +20,7 @@ from sg_core.kernels.products import PANEL_SIZE, add_outer
 from sg_core.kernels.ranking import likeliest
 from sg_core.kernels.simd import ZERO
 from sg_core.kernels.team import Team, barrier, physical_cores
-from sg_core.network.weights import PRECISIONS, shared_by, to_bfloat16, to_int4, to_int8
+from sg_core.network.weights import PRECISIONS, shared_by, to_int4, to_int8
 
 Array = npt.NDArray[Any]
 # float32 has 24 bits: a sum of a few hundred terms of order one is good to a few 1e-6
@@ -293,3 +295,16 @@ def test_a_team_runs_every_member_and_its_barrier_lets_none_ahead() -> None:
         assert wrong[0] == 0
         assert (seen == 199).all()
     assert physical_cores() >= 1
+
+
+def test_compiled_kernels_are_told_apart_by_every_file_that_holds_one() -> None:
+    package = Path(jit.__file__).parents[1]
+    holders = {
+        path
+        for path in package.rglob("*.py")
+        if any(f"\n@{mark}\n" in path.read_text("utf-8") for mark in ("entry", "kernel", "unordered"))
+    }
+    assert package / "training" / "optimizer.py" in holders
+    assert holders <= set(jit.kernel_sources())
+    # the columns of a block's tensors are compiled into the passes
+    assert package / "network" / "parameters.py" in jit.kernel_sources()

@@ -60,7 +60,7 @@ def test_perplexity_is_that_of_the_models_own_logits(model: GPT2, text: Validati
 
 def test_the_divergence_is_from_f32_to_the_precision(model: GPT2, text: ValidationText) -> None:
     """Weights rounded to bfloat16 beforehand are in f32 what the others are in bf16."""
-    from sg_core.network.weights import to_bfloat16
+    from sg_core.bfloat16 import to_bfloat16
 
     rounded = GPT2(model.config, model.parameters.__class__(model.config), model.tokenizer)
     rounded.parameters.arena[:] = model.parameters.arena
