@@ -1,4 +1,4 @@
-"""No test needs a network, and none sees more of this machine than it was told of.
+"""No test needs a network, and none sees more of this machine than it is told of.
 
 Sockets reach this machine alone; programs started by a test find a proxy that nobody runs. The real training text is
 hidden from the tests but for those that ask for `real_dataset`.
@@ -51,3 +51,20 @@ def real_dataset(monkeypatch: pytest.MonkeyPatch) -> Path:
         pytest.skip(f"{FILE} is not on this machine: name its folder in SG_DATASETS to run this test too")
     monkeypatch.setenv("SG_DATASETS", _FOUND)
     return path
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """SG_HOME in a temporary folder; no clipboard tool, no tmux, no NO_COLOR of the surroundings."""
+    folder = tmp_path / "home"
+    monkeypatch.setenv("SG_HOME", str(folder))
+    for name in ("TMUX", "NO_COLOR", "WAYLAND_DISPLAY", "DISPLAY"):
+        monkeypatch.delenv(name, raising=False)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _a_home_of_its_own(request: pytest.FixtureRequest) -> None:
+    """Every test of the app and the commands has one."""
+    if "tui" in request.path.parts:
+        request.getfixturevalue("home")

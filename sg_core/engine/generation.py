@@ -13,8 +13,8 @@ from sg_core.measure.token_times import TokenTimes
 from sg_core.types import Cancelled
 
 if TYPE_CHECKING:
-    from sg_core.inference.generation import Token as EngineToken
     from sg_core.inference.session import Session
+    from sg_core.inference.token import Token as EngineToken
 
 
 class Generation:
@@ -63,7 +63,7 @@ class Generation:
         if self._version != self._weights_version():
             self._version = self._weights_version()
             self.session.precision = self.session.precision  # weights stored anew
-            self.session.drop_all_but(len(self.session.ids))
+            self.session.decoder.drop_all_but(len(self.session.ids))
         token = next(self._tokens, None)
         if token is None:
             self.end(self.session.finish_reason)
@@ -118,7 +118,7 @@ class Generation:
 
     def _top(self, token: EngineToken) -> tuple[tuple[int, float, str], ...]:
         """The alternatives with their texts; the bytes of a part of a character become U+FFFD."""
-        tokenizer = self.session.model.tokenizer
+        tokenizer = self.session.tokenizer
         if tokenizer is None:
             return tuple((id, logprob, "") for id, logprob in token.top)
         return tuple((id, logprob, tokenizer.token_bytes(id).decode("utf-8", "replace")) for id, logprob in token.top)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from sg_core.engine.messages import Bench, BenchRow, Train
     from sg_core.gpt2 import GPT2
     from sg_core.inference.session import Session
+    from sg_core.network.model import Model
     from sg_core.training.trainer import Trainer
 
 
@@ -40,14 +41,14 @@ class Parts:
     load: Callable[[str], GPT2]
     prepare: Prepare
     new_run_folder: Callable[[str], Path]
-    default_threads: Callable[[GPT2], int]
+    default_threads: Callable[[Model], int]
     measure: Measure
 
 
 def real_parts() -> Parts:
     """The parts that compute; imports NumPy and Numba."""
     from sg_core.gpt2 import GPT2
-    from sg_core.inference.session import default_threads
+    from sg_core.inference.decoder import default_threads
     from sg_core.measure.compilation import warm_up
     from sg_core.network.weights import check_precision
     from sg_core.training.preparation import new_run_folder

@@ -8,13 +8,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
+from sg_core.inference.decoder import Decoder
 from sg_core.training.settings import BITS
-
-if TYPE_CHECKING:
-    from sg_core.inference.session import Session
-    from sg_core.types import FloatArray
+from sg_core.types import FloatArray
 
 # Tokens of a draft by the confidence in it: with the next one they fill the tiles of 2, 4 or 8 rows (see `products`).
 _LENGTHS = ((0.5, 1), (0.75, 3), (math.inf, 7))
@@ -75,39 +72,41 @@ class Lookup:
 
 
 class Ahead:
-    """Logits of a session's next token; with a draft those of its tokens as well, kept while it comes true."""
+    """Logits of a decoder's next id; with a draft those of its ids as well, kept while it comes true."""
 
-    def __init__(self, session: Session) -> None:
-        self._session = session
+    def __init__(self, decoder: Decoder, lookup: Lookup) -> None:
+        self._decoder, self._lookup = decoder, lookup
         self._draft: list[int] = []
         self._rows: FloatArray | None = None
+        self.row = 0  # of the last pass: the one whose logits were given
         self._used = 0  # rows that have become tokens
         self._setting: tuple[object, ...] = ()
 
     def logits(self, left: int) -> FloatArray:
-        """(V,) for the next token; `left`: how many more may follow it."""
-        session = self._session
-        setting = (session.optimizations, session.precision, session.model.version, session.edits)
+        """(V,) for the next id; `left`: how many more may follow it."""
+        decoder = self._decoder
+        setting = (decoder.optimizations, decoder.edits)
         if self._rows is not None and setting == self._setting:
-            session.times.fill(0)  # this token costs nothing but its choice
+            decoder.times.fill(0)  # this token costs nothing but its choice
         else:
             self._close()
-            lookup = session.optimizations.lookup and left > 0 and not session.ready
-            most = min(left, MOST if BITS[session.precision] > 8 else _MOST_REDUCED)
-            self._draft = session.lookup.draft(session.ids, most) if lookup else []
-            self._rows, self._used, self._setting = session.decode(self._draft), 0, setting
-        row: FloatArray = self._rows[self._used]
+            lookup = decoder.optimizations.lookup and left > 0 and not decoder.ready
+            most = min(left, MOST if BITS[decoder.precision] > 8 else _MOST_REDUCED)
+            self._draft = self._lookup.draft(decoder.ids, most) if lookup else []
+            self._rows, self._used, self._setting = decoder.decode(self._draft), 0, setting
+        self.row = self._used
+        row: FloatArray = self._rows[self.row]
         return row
 
     def chosen(self, id: int) -> None:
-        """The token that followed, which now ends the session's ids."""
+        """The id that followed, which now ends the decoder's ids."""
         if self._used < len(self._draft) and self._draft[self._used] == id:
             self._used += 1
-            self._session.accept()
+            self._decoder.accept()
         else:
             self._close()
 
     def _close(self) -> None:
         if self._draft:
-            self._session.lookup.learn(len(self._draft), self._used)
+            self._lookup.learn(len(self._draft), self._used)
         self._rows, self._draft = None, []

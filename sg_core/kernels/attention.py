@@ -107,9 +107,7 @@ def attend(
     """
     apart()
     columns = _padded(first + rows)
-    _score(
-        scores, q, q0, q_stride, keys, k0, k_stride, first, rows, columns, head_size, scale, window, layer, unit
-    )
+    _score(scores, q, q0, q_stride, keys, k0, k_stride, first, rows, columns, head_size, scale, window, layer, unit)
     if rate > 0:
         drop_range(scores[: rows * columns], rate, key, counter)
     for r in range(rows):

@@ -42,10 +42,10 @@ _ONE = np.float32(1.0)
 @kernel
 def _edited(edits: Any, layer: int, site: int) -> bool:
     """Whether some edit is meant for this site."""
+    found = False
     for e in range(edits.shape[0]):
-        if edits[e, 0] == layer and edits[e, 1] == site:
-            return True
-    return False
+        found = found or (edits[e, 0] == layer and edits[e, 1] == site)
+    return found
 
 
 @kernel
@@ -152,7 +152,7 @@ def embed(
     window: Any, layer: int, x: Any, room: Any, ids: Any, wte: Any, wpe: Any, position: int, first: int,
     thread: int, threads: int, cells: Any,
 ) -> None:  # fmt: skip
-    """Rows from `first` on of x (M, C) = embeddings of ids (B, T) at position, position + 1, ...; room: as large as x."""
+    """Rows of x (M, C) from `first` on = embeddings of ids (B, T) at `position`, ...; room: as large as x."""
 
 
 @overload(embed)

@@ -26,6 +26,7 @@ from sg_core.types import Cancelled, Count
 if TYPE_CHECKING:
     from sg_core.gpt2 import GPT2
     from sg_core.kernels.bandwidth import ReadBandwidth
+    from sg_core.network.model import Model
 
 TOKENS = 200  # of a row, unless the context is shorter
 TOKENS_OF_MANY = 32  # of a row of all combinations, which are many and mostly slow
@@ -113,7 +114,7 @@ class Timing:
 
 
 def time_tokens(
-    model: GPT2,
+    model: Model,
     optimizations: Optimizations,
     tokens: int | None = None,
     *,
@@ -128,12 +129,11 @@ def time_tokens(
     Raises SettingError.
     """
     from sg_core.inference.sampling import Sampling
+    from sg_core.inference.session import Session
 
     count = _token_count(model, tokens)
-    tokenizer = model.tokenizer
-    prompt = [0 if tokenizer is None or tokenizer.end_of_text is None else tokenizer.end_of_text]
-    # without a tokenizer no token ends the text early
-    session = model.without_tokenizer().session(optimizations, precision, threads)
+    prompt = [model.config.vocab_size - 1]  # the end of a text, in a vocabulary such as GPT-2's
+    session = Session(model, None, optimizations, precision, threads)  # without a tokenizer no token ends the text
     greedy = Sampling(temperature=0.0)
     for _ in session.generate(prompt, min(_WARM_UP_TOKENS, count), greedy, cancelled=cancelled):
         pass
@@ -146,7 +146,7 @@ def time_tokens(
     return Timing(optimizations, precision, session.threads, tuple(ms)) if len(ms) == count else None
 
 
-def _token_count(model: GPT2, tokens: int | None) -> int:
+def _token_count(model: Model, tokens: int | None) -> int:
     most = model.config.n_ctx
     if tokens is None:
         return min(TOKENS, most)
@@ -207,7 +207,7 @@ class Benchmark:
         cancelled: Cancelled | None = None,
     ) -> Measurement | None:
         """As `time_tokens`, with the bound and the peak memory."""
-        from sg_core.inference.session import default_threads
+        from sg_core.inference.decoder import default_threads
         from sg_core.network.weights import bytes_read
 
         readers = threads or default_threads(4 * self.model.config.parameter_count)

@@ -135,15 +135,15 @@ class _Reader:
     def __init__(self, model: GPT2, precision: str, threads: int | None) -> None:
         self.precision = precision
         self.loss = self.kl = 0.0
-        self._session = model.session(precision=precision, threads=threads)
-        self._session.reserve(model.config.n_ctx)
+        self._decoder = model.session(precision=precision, threads=threads).decoder
+        self._decoder.reserve(model.config.n_ctx)
         self._logits = aligned(PIECE, model.config.vocab_size)
 
     def read(self, inputs: Ids, start: int) -> Doubles:
         """Log-probabilities (n, V) after each of up to PIECE tokens from `start` on; those before have been read."""
         piece = np.array(inputs[None, start : start + PIECE], np.int32)
         n = piece.shape[1]
-        self._session.run(piece, start + n, self._session.cache, self._logits, (0, n))
+        self._decoder.decode_many(piece, start + n, self._decoder.cache, self._logits, (0, n))
         return _log_softmax(self._logits[:n])
 
     def count(self, logprobs: Doubles, exact: Doubles, targets: Ids) -> None:

@@ -25,6 +25,7 @@ class Activations:
         starts = np.concatenate(([0], np.cumsum(widths)))
         block = int(starts[-1]) if kept else 0
         self.rows = rows
+        self.embedding_width = C
         self.kept = kept
         first = 2 * rows * C
         layers = np.arange(config.n_layer, dtype=np.int64)[:, None]
@@ -33,3 +34,8 @@ class Activations:
         self.places: npt.NDArray[np.int64] = np.ascontiguousarray(first + layers * block + starts[None, :-1])
         # unused rows cost nothing: see `aligned`
         self.arena = aligned(first + int(starts[-1]) * (config.n_layer if kept else 1))
+
+    def final(self) -> npt.NDArray[np.float32]:
+        """(rows, C) what the final layer norm gave."""
+        C = self.embedding_width
+        return self.arena[self.final_norm : self.final_norm + self.rows * C].reshape(self.rows, C)

@@ -21,6 +21,7 @@ from sg_core.kernels.probe import (
     KEYS,
     LN1_SCALE,
     LN2_SCALE,
+    MIXED,
     MLP_OUT,
     MLP_POST,
     MLP_PRE,
@@ -29,7 +30,6 @@ from sg_core.kernels.probe import (
     RESID_POST,
     RESID_PRE,
     VALUES,
-    MIXED,
     hook,
     norm_hook,
 )
@@ -63,7 +63,7 @@ ATTENTION_DROPOUT, PROJECTION_DROPOUT, MLP_DROPOUT = constants(3)
 
 
 class Context(NamedTuple):
-    """What the operations of a pass share, made once in each thread. M = count rows."""
+    """What the operations of a pass share, made once in each thread. M = length rows."""
 
     thread: int
     threads: int
@@ -88,7 +88,7 @@ class Context(NamedTuple):
     sequences: int  # B
     base: int  # position of the first row of each sequence
     stop: int  # position after the last
-    count: int  # M, rows of this pass
+    length: int  # M, rows of this pass
     new_from: int  # first row of a new token
     norm_from: int  # first row each kind of operation computes
     attend_from: int
@@ -167,14 +167,14 @@ def done(g: Any, operation: int) -> None:
 @kernel
 def look(g: Any, layer: int, site: int, x: Any, column: int, width: int, first: int) -> None:
     """Let probes and interventions see rows from `first` on of what an operation gave."""
-    hook(g.window, layer, site, x, column, width, first, g.count, g.thread, g.threads, g.cells)
+    hook(g.window, layer, site, x, column, width, first, g.length, g.thread, g.threads, g.cells)
 
 
 @kernel
 def drop(g: Any, x: Any, layer: int, site: int) -> None:
     """Dropout of x (M, C) in place, in training."""
     if g.rate > 0:
-        dropout(x, g.rate, dropout_key(g.key, layer, site), g.count, g.thread, g.threads)
+        dropout(x, g.rate, dropout_key(g.key, layer, site), g.length, g.thread, g.threads)
         barrier(g.cells, g.threads)
 
 
@@ -184,10 +184,10 @@ def layer_norm(g: Any, place: int, x: Any, w: int, b: int, layer: int, site: int
     C = x.shape[1]
     out = matrix(g.activations, place, g.rows, C)
     weight, bias = g.parameters[w : w + C], g.parameters[b : b + C]
-    layernorm_forward(out, x, weight, bias, g.epsilon, g.norm_from, g.count, g.thread, g.threads)
+    layernorm_forward(out, x, weight, bias, g.epsilon, g.norm_from, g.length, g.thread, g.threads)
     done(g, LAYERNORM_TIME)
     norm_hook(
-        g.window, layer, site, out, x, weight, bias, g.epsilon, g.norm_from, g.count, g.thread, g.threads, g.cells
+        g.window, layer, site, out, x, weight, bias, g.epsilon, g.norm_from, g.length, g.thread, g.threads, g.cells
     )
     return out
 
@@ -198,7 +198,7 @@ def linear(g: Any, place: int, N: int, x: Any, w: int, b: int, first: int, opera
     out = matrix(g.activations, place, g.rows, N)
     linear_forward(
         out, x, g.words, w, g.stored, g.scales, g.group_size, g.panel, g.parameters[b : b + N],
-        first, g.count, g.thread, g.threads,
+        first, g.length, g.thread, g.threads,
     )  # fmt: skip
     done(g, operation)
     return out
@@ -209,7 +209,7 @@ def activate(g: Any, place: int, x: Any) -> Any:
     """x (M, H) -> (M, H)."""
     out = matrix(g.activations, place, g.rows, g.hidden)
     activation_forward(
-        out, x, g.activation, g.table, g.use_table, g.activation_from, g.count, g.thread, g.threads
+        out, x, g.activation, g.table, g.use_table, g.activation_from, g.length, g.thread, g.threads
     )  # fmt: skip
     done(g, GELU_TIME)
     return out
@@ -219,7 +219,7 @@ def activate(g: Any, place: int, x: Any) -> Any:
 def residual(g: Any, place: int, x: Any, branch: Any) -> Any:
     """x (M, C) + branch (M, C) -> (M, C)."""
     out = matrix(g.activations, place, g.rows, x.shape[1])
-    residual_forward(out, x, branch, g.residual_from, g.count, g.thread, g.threads)
+    residual_forward(out, x, branch, g.residual_from, g.length, g.thread, g.threads)
     done(g, RESIDUAL_TIME)
     return out
 

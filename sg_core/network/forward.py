@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from sg_core.config import ACTIVATIONS
+from sg_core.config import ACTIVATIONS, GPT2Config
 from sg_core.errors import SettingError
 from sg_core.kernels.activation import activation_table
 from sg_core.kernels.attention import ROWS, forward_scratch
@@ -31,8 +31,9 @@ from sg_core.network.block import (
     matrix,
 )
 from sg_core.network.kv_cache import KVCache
-from sg_core.network.parameters import HEAD, LNF_B, LNF_W, WPE, WTE, FloatArray, Parameters
+from sg_core.network.parameters import HEAD, LNF_B, LNF_W, WPE, WTE, Parameters
 from sg_core.network.weights import Weights
+from sg_core.types import FloatArray
 
 # Cells of `starts`: the first position each kind of operation computes.
 LAYERNORM, ATTENTION, LINEAR, GELU, RESIDUAL = range(5)
@@ -97,13 +98,14 @@ class Pass:
 
     def __init__(self, parameters: Parameters, weights: Weights, team: Team) -> None:
         config, layout = parameters.config, parameters.layout
+        activation = config.activation_function
         self.parameters, self.weights, self.team = parameters, weights, team
         self._times = np.zeros(len(OPERATIONS) + 1, np.int64)
         self.times = self._times[: len(OPERATIONS)]
         self._scratch = aligned(team.threads, 0)
         self._model = (
-            config.n_embd, config.n_head, config.hidden_size, np.float32(config.layer_norm_epsilon), attention_scales(parameters),
-            ACTIVATIONS.index(config.activation_function), activation_table(config.activation_function),
+            config.n_embd, config.n_head, config.hidden_size, np.float32(config.layer_norm_epsilon),
+            attention_scales(config), ACTIVATIONS.index(activation), activation_table(activation),
             parameters.arena, layout.blocks, layout.ends, weights.words, weights.stored, weights.scales, weights.share,
             aligned(team.threads, PANEL_SIZE),
         )  # fmt: skip
@@ -124,16 +126,18 @@ class Pass:
         if (
             B * (stop - base) > activations.rows
             or wanted[1] - wanted[0] > len(logits)
-            or (cache is not None and (stop > cache.capacity or B > cache.count))
+            or (cache is not None and (stop > cache.capacity or cache.count < B))
         ):
             raise SettingError(f"there is no room for {n} tokens at position {stop - n}")
         self._reserve(forward_scratch(size, stop) if cache is None else ROWS * cache.capacity)
+        kept = (False, _NO_CACHE, _NO_CACHE, stop)
+        if cache is not None:
+            kept = (True, cache.keys, cache.values, cache.capacity)
         self._times.fill(0)
         self.team.run(
             forward, *self._model, ids, base, stop, starts, use_table,
             activations.arena, activations.places, activations.embedding, activations.final_norm, activations.rows,
-            *((False, _NO_CACHE, _NO_CACHE, stop) if cache is None else (True, cache.keys, cache.values, cache.capacity)),
-            self._scratch, np.float32(rate), np.uint32(key), logits, *wanted, self._times, window,
+            *kept, self._scratch, np.float32(rate), np.uint32(key), logits, *wanted, self._times, window,
         )  # fmt: skip
 
     def _reserve(self, size: int) -> None:
@@ -141,9 +145,8 @@ class Pass:
             self._scratch = aligned(self.team.threads, size)
 
 
-def attention_scales(parameters: Parameters) -> FloatArray:
+def attention_scales(config: GPT2Config) -> FloatArray:
     """(L,) what scores are multiplied by in each layer: 1/sqrt(hs), by the layer's number where the model says so."""
-    config = parameters.config
     scale = 1.0 / np.sqrt(np.float64(config.head_size)) if config.scale_attn_weights else 1.0
     layers = np.arange(1, config.n_layer + 1) if config.scale_attn_by_inverse_layer_idx else 1
     return (np.full(config.n_layer, scale) / layers).astype(np.float32)

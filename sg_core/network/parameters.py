@@ -118,9 +118,15 @@ class Parameters(Mapping[str, FloatArray]):
         self.lean = lean  # embeddings, norms and biases only
         self.layout = layout(config, lean)
         self.arena: FloatArray = aligned(self.layout.size, zero=True) if arena is None else arena
+        self.handed_out = False  # whether someone may hold a view, and so edit the numbers at any time
         self._tensors = {tensor.name: tensor for tensor in self.layout.tensors}
 
     def __getitem__(self, name: str) -> FloatArray:
+        self.handed_out = True
+        return self.view(name)
+
+    def view(self, name: str) -> FloatArray:
+        """As `parameters[name]`, for those who don't keep it."""
         tensor = self._tensors.get(name) or self._tensors[PREFIX + name]
         view = self.arena[tensor.place : tensor.place + tensor.size].reshape(tensor.shape)
         return view.T if tensor.transposed else view
@@ -153,13 +159,13 @@ class Parameters(Mapping[str, FloatArray]):
         """
         self.initialize(seed)
         config = self.config
-        self["wte.weight"][...] *= np.float32(0.05 / 0.02)
+        self.view("wte.weight")[...] *= np.float32(0.05 / 0.02)
         half = (config.n_embd + 1) // 2
         slowest = np.pi / max(config.n_ctx, 4)
         frequencies = np.exp(np.log(slowest) * np.arange(half) / max(1, half - 1))
         angles = np.arange(config.n_ctx)[:, None] * frequencies[None, :]  # (n_ctx, C/2)
         waves = np.concatenate([np.sin(angles), np.cos(angles)], axis=1)[:, : config.n_embd]
-        self["wpe.weight"][...] = (0.05 * waves).astype(np.float32)
+        self.view("wpe.weight")[...] = (0.05 * waves).astype(np.float32)
 
 
 def initial(config: GPT2Config, seed: int) -> Iterator[tuple[Tensor, FloatArray]]:

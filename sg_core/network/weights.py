@@ -113,7 +113,7 @@ def converted(
         if len(tensor.shape) == 2:
             weights.store(tensor.place, numbers)
         if tensor.name in parameters:
-            parameters[tensor.name].reshape(-1)[:] = numbers
+            parameters.view(tensor.name).reshape(-1)[:] = numbers
     return parameters, replace(weights, damaged=tuple(damaged))
 
 

@@ -37,7 +37,7 @@ class Calibration:
 @contextmanager
 def final_norm_scaled(parameters: Parameters, scale: float) -> Iterator[None]:
     """Within, the final layer norm's outputs are `scale` times as large; afterwards its numbers are what they were."""
-    arrays = [parameters[f"ln_f.{kind}"] for kind in ("weight", "bias")]
+    arrays = [parameters.view(f"ln_f.{kind}") for kind in ("weight", "bias")]
     kept = [array.copy() for array in arrays]
     try:
         for array in arrays:

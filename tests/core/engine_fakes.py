@@ -26,8 +26,8 @@ from sg_core.engine.messages import (
 )
 from sg_core.engine.parts import Parts
 from sg_core.errors import ModelFileError, SettingError
-from sg_core.inference.generation import Token as EngineToken
 from sg_core.inference.sampling import Sampling
+from sg_core.inference.token import Token as EngineToken
 from sg_core.network.optimizations import Optimizations
 from sg_core.network.weights import check_precision
 from sg_core.training.settings import TrainingConfig

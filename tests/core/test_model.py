@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -66,7 +67,7 @@ def test_gradients_refuse_other_shapes() -> None:
 @pytest.mark.parametrize(
     "sizes", [{"n_embd": 10, "n_head": 3}, {"vocab_size": 0}, {"n_layer": 10**9}, {"n_ctx": True}, {"n_head": 1.5}]
 )
-def test_sizes_out_of_range_are_refused_by_name(sizes: dict[str, int]) -> None:
+def test_sizes_out_of_range_are_refused_by_name(sizes: dict[str, Any]) -> None:
     with pytest.raises(SettingError, match=next(iter(sizes))):
         GPT2Config(**sizes)
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from sg_core import GPT2, GPT2Config, Optimizations, Sampling
 from sg_core.errors import ModelFileError, SettingError
 from sg_core.inference.session import Session
+from sg_core.network.forward import Pass
 from sg_core.text.vocabulary import learn_vocabulary
 
 CONFIG = GPT2Config(vocab_size=300, n_ctx=96, n_layer=2, n_head=3, n_embd=48)
@@ -95,13 +96,13 @@ def test_only_new_positions_of_a_longer_prompt_are_computed(model: GPT2) -> None
 
 def test_the_token_after_a_prompt_takes_no_pass_of_its_own(model: GPT2, monkeypatch: pytest.MonkeyPatch) -> None:
     passes: list[int] = []
-    run = Session.run
+    run = Pass.run
 
-    def counted(session: Session, ids: Any, *rest: Any, **named: Any) -> None:
+    def counted(one: Pass, ids: Any, *rest: Any, **named: Any) -> None:
         passes.append(ids.shape[1])
-        run(session, ids, *rest, **named)
+        run(one, ids, *rest, **named)
 
-    monkeypatch.setattr(Session, "run", counted)
+    monkeypatch.setattr(Pass, "run", counted)
     session = model.session()
     tokens = list(session.generate(PROMPT * 3, 3, WARM))
     assert passes == [15, 1, 1]
@@ -113,7 +114,7 @@ def test_the_token_after_a_prompt_takes_no_pass_of_its_own(model: GPT2, monkeypa
 
 def test_the_prompt_in_pieces_of_any_size_gives_the_same_text(model: GPT2, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = written(model.session(), PROMPT * 12, 10)
-    monkeypatch.setattr("sg_core.inference.session._chunk", lambda parameters: 7)
+    monkeypatch.setattr("sg_core.inference.decoder._chunk", lambda parameters: 7)
     assert written(model.session(), PROMPT * 12, 10) == whole
 
 

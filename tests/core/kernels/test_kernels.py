@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sg_core.bfloat16 import to_bfloat16
-from sg_core.kernels import attention, cross_entropy, dropout, elementary, gelu, jit, layernorm, linear
+from sg_core.kernels import activation, attention, cross_entropy, dropout, elementary, jit, layernorm, linear
 from sg_core.kernels.blocked import BLOCKED_ROOM, add_blocked
 from sg_core.kernels.copying import row_stride
 from sg_core.kernels.formats import BFLOAT16, FLOAT32, INT4, INT8
@@ -132,38 +133,49 @@ def test_exp_and_softmax_are_exact_to_float32(values: list[float]) -> None:
     assert np.abs(row - weights / weights.sum()).max() < 1e-6
 
 
-def test_nan_is_not_hidden_by_exp_or_gelu() -> None:
+def forms(x: Array) -> dict[str, Array]:
+    """The activations, from their definitions."""
+    wide = x.astype(np.float64)
+    return {
+        "gelu_new": 0.5 * wide * (1 + np.tanh(np.sqrt(2 / np.pi) * (wide + 0.044715 * wide**3))),
+        "gelu": np.vectorize(lambda v: 0.5 * v * math.erfc(-v / math.sqrt(2)))(wide),
+        "quick_gelu": wide * 0.5 * (1 + np.tanh(0.851 * wide)),
+        "relu": np.maximum(wide, 0),
+    }
+
+
+def activated(name: str, x: Array, *, use_table: bool) -> Array:
+    out = np.empty_like(x)
+    number, table = np.int64(activation.NAMES.index(name)), activation.activation_table(name)
+    activation.activation_forward(out, x, number, table, use_table, 0, len(x), 0, 1)
+    return out
+
+
+@pytest.mark.parametrize("name", activation.NAMES)
+def test_nan_is_not_hidden_by_exp_or_the_activation(name: str) -> None:
     bad = np.array([[np.nan]], np.float32)
     assert np.isnan(elementary.exp(np.float32(np.nan)))
-    for use_table in (False, True):
-        out = np.zeros((1, 1), np.float32)
-        gelu.gelu_forward(out, bad, gelu.gelu_table(), use_table, 0, 1, 0, 1)
-        assert np.isnan(out[0, 0])
+    assert np.isnan(activated(name, bad, use_table=False)[0, 0])
+    assert np.isnan(activated(name, bad, use_table=True)[0, 0])
 
 
-def exact_gelu(x: Array) -> Array:
-    wide = x.astype(np.float64)
-    result: Array = 0.5 * wide * (1 + np.tanh(np.sqrt(2 / np.pi) * (wide + 0.044715 * wide**3)))
-    return result
-
-
+@pytest.mark.parametrize("name", activation.NAMES)
 @pytest.mark.parametrize(
     ("use_table", "tolerance"),
     [(False, 1e-6), (True, 2e-4)],  # the table: fp16 rounding of x near 1 (2^-12) times the slope, and of the entry
 )
-def test_gelu_is_the_tanh_form(use_table: bool, tolerance: float) -> None:
+def test_an_activation_is_its_definition(name: str, use_table: bool, tolerance: float) -> None:
     x = np.concatenate([np.linspace(-12, 12, 4999), [1e5, -1e5, 0.0, 7e4]]).astype(np.float32)[None, :]
-    out = np.empty_like(x)
-    gelu.gelu_forward(out, x, gelu.gelu_table(), use_table, 0, 1, 0, 1)
-    assert np.abs(out - exact_gelu(x)).max() < tolerance
+    assert np.abs(activated(name, x, use_table=use_table) - forms(x)[name]).max() < tolerance
 
 
-def test_gelu_backward_is_its_slope() -> None:
-    x = np.linspace(-6, 6, 501, dtype=np.float32)[None, :]
+@pytest.mark.parametrize("name", activation.NAMES)
+def test_the_gradient_of_an_activation_is_its_slope(name: str) -> None:
+    x = np.linspace(-6, 6, 500, dtype=np.float32)[None, :]  # without 0, where ReLU has none
     dy = np.ones_like(x)
-    gelu.gelu_backward(dy, x, 1, 0, 1)
+    activation.activation_backward(dy, x, np.int64(activation.NAMES.index(name)), 1, 0, 1)
     h = 1e-4
-    slope = (exact_gelu(x.astype(np.float64) + h) - exact_gelu(x.astype(np.float64) - h)) / (2 * h)
+    slope = (forms(x.astype(np.float64) + h)[name] - forms(x.astype(np.float64) - h)[name]) / (2 * h)
     assert np.abs(dy - slope).max() < 1e-5  # float32 and the finite difference
 
 
@@ -172,7 +184,7 @@ def test_half_precision_conversion_equals_numpys_bit_for_bit() -> None:
     with np.errstate(over="ignore"):
         table = np.arange(1 << 16, dtype=np.uint16)  # identity: shows which entry is read
         out = np.empty((1, x.size), np.float32)
-        gelu.gelu_forward(out, x[None, :], table, True, 0, 1, 0, 1)
+        activation.activation_forward(out, x[None, :], activation.GELU_TANH, table, True, 0, 1, 0, 1)
         expected = np.maximum(x, 0) + x.astype(np.float16).astype(np.float32)
     assert np.array_equal(out[0], expected)
 
@@ -225,7 +237,8 @@ def test_attention_in_a_batch_and_against_the_cache_are_the_definition(T: int, h
     expected = plain_attention(qkv, heads)
     out = np.full((T, C), np.nan, np.float32)
     room = np.full((1, attention.forward_scratch(hs, T)), np.nan, np.float32)  # what was there before must not count
-    attention.attention_forward(out, qkv, 1, T, heads, room, np.float32(0), np.uint32(0), 0, 1)
+    scale = np.float32(hs**-0.5)
+    attention.attention_forward(out, qkv, 1, T, heads, room, scale, np.float32(0), np.uint32(0), None, ZERO, 0, 1)
     assert np.abs(out - expected).max() < TOLERANCE
     capacity = row_stride(T + 3)
     keys = np.full((heads, hs, capacity), np.nan, np.float32)
@@ -234,7 +247,7 @@ def test_attention_in_a_batch_and_against_the_cache_are_the_definition(T: int, h
     scratch = np.full((1, attention.ROWS * capacity), np.nan, np.float32)
     for t in range(T):  # one position at a time, as decoding does
         attention.scatter_keys_values(keys, values, qkv, 0, t, t + 1, heads, hs, 0, 1)
-        attention.attention_cached(cached, qkv, keys, values, 0, t, t + 1, scratch, 0, 1)
+        attention.attention_cached(cached, qkv, keys, values, 0, t, t + 1, scratch, scale, None, ZERO, ZERO, 0, 1)
     assert np.array_equal(cached, out)  # the same bits, whatever rows are computed together
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,8 +11,10 @@ import pytest
 from sg_core.config import GPT2Config
 from sg_core.errors import SettingError
 from sg_core.gpt2 import GPT2
-from sg_core.inference.generation import Token
+from sg_core.inference.generation import Generation
+from sg_core.inference.sampling import Sampling
 from sg_core.inference.session import Session
+from sg_core.inference.token import Token
 from sg_core.kernels.bandwidth import ReadBandwidth, read_all
 from sg_core.kernels.team import Team
 from sg_core.measure.benchmark import (
@@ -117,13 +119,13 @@ def test_the_tokens_are_greedy_and_the_optimizations_those_asked_for(
     model: GPT2, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sessions: set[tuple[Optimizations, float]] = set()
-    decode = Session.decode
+    generate = Session.generate
 
-    def watch(self: Session, draft: Sequence[int] = ()) -> np.ndarray:
-        sessions.add((self.optimizations, self.sampling.temperature))
-        return decode(self, draft)
+    def watch(self: Session, prompt: Any, count: int, sampling: Sampling, **named: Any) -> Generation:
+        sessions.add((self.optimizations, sampling.temperature))
+        return generate(self, prompt, count, sampling, **named)
 
-    monkeypatch.setattr(Session, "decode", watch)
+    monkeypatch.setattr(Session, "generate", watch)
     wanted = Optimizations().without("kv_cache", "linear")
     assert time_tokens(model, wanted, 3) is not None
     assert sessions == {(wanted, 0.0)}

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from sg_core import GPT2, GPT2Config, Optimizations, Sampling
 from sg_core.errors import SettingError
-from sg_core.inference.generation import Token
+from sg_core.inference.token import Token
 from sg_core.network.weights import PRECISIONS
 from sg_core.text.vocabulary import learn_vocabulary
 
@@ -71,11 +71,12 @@ def test_continuations_are_those_of_single_generations(model: GPT2, stop: tuple[
 def test_a_draft_beyond_all_room_is_refused_before_it_is_computed(model: GPT2) -> None:
     session = model.session()
     first = [token.id for token in session.generate(PROMPT, 5, WARM)]
-    session.reserve(90)
-    session.prefill(None, None)
-    assert session.decode(first + first).shape == (11, 300)
+    decoder = session.decoder
+    decoder.reserve(90)
+    decoder.prefill(None, None)
+    assert decoder.decode(first + first).shape == (11, 300)
     with pytest.raises(SettingError, match="no room"):
-        session.decode([1] * 90)
+        decoder.decode([1] * 90)
     assert [token.id for token in session.generate(PROMPT, 5, WARM)] == first
 
 

@@ -1,0 +1,316 @@
+"""Ids in, logits out: one text as the model sees it, with its KV cache and activations. Knows no characters."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from sg_core.checks import MOST_THREADS, is_whole, whole
+from sg_core.errors import SettingError
+from sg_core.kernels.team import Team, physical_cores
+from sg_core.memory import aligned
+from sg_core.network.activations import Activations
+from sg_core.network.forward import STARTS, Pass
+from sg_core.network.interventions import Interventions
+from sg_core.network.kv_cache import KVCache
+from sg_core.network.model import Model
+from sg_core.network.optimizations import Optimizations
+from sg_core.network.probes import Probes
+from sg_core.network.window import Window
+from sg_core.types import Cancelled, Count, FloatArray
+
+_ROW_SWITCHES = ("kv_cache", "linear", "gelu", "residual", "layernorm", "unembedding")  # off, they want earlier rows
+_LEAST_CHUNK, _MOST_CHUNK = 64, 512  # positions of a prompt computed in one call: a stop is seen between two calls
+_CHUNK_WORK = 65e9  # multiplications of such a call: a fraction of a second
+_MOST_ROWS = 8  # of logits that are kept for the next pass; more are given back
+# weights of fewer bytes are read from the cache so fast that a second thread costs more than it gives
+_SMALL_MODEL = 48 << 20
+
+
+def default_threads(parameter_bytes: int) -> int:
+    """Physical cores, or one for a model so small that handing work over costs more than it saves."""
+    return 1 if parameter_bytes < _SMALL_MODEL else physical_cores()
+
+
+def _chunk(parameters: int) -> int:
+    """More positions at once read the weights less often; a large model takes fewer, so that a stop does not wait."""
+    return int(min(_MOST_CHUNK, max(_LEAST_CHUNK, _CHUNK_WORK / parameters)))
+
+
+class Decoder:
+    """The ids of one text, and what is computed of them. Not to be used by two threads at once.
+
+    `optimizations`, `precision`, `threads`, `probes` and `interventions` may be set at any time; they act from the next
+    pass on. Whatever changes values (precision, interventions, the weights themselves) makes what was computed before
+    invalid: the text goes on as if it had been so from its first token.
+
+        decoder.start(ids[:-1]); logits = decoder.step(ids[-1])
+
+    ids: the text. edits: rises when it changes otherwise than by an id at the end. times (8,) int64: nanoseconds of
+    each of block.OPERATIONS in the last pass.
+    """
+
+    def __init__(
+        self, model: Model, optimizations: Optimizations, precision: str = "f32", threads: int | None = None
+    ) -> None:
+        self.model = model
+        self.optimizations = optimizations
+        self.context_size = model.config.n_ctx
+        self.ids: list[int] = []
+        self.edits = 0
+        self.advance_ns = 0  # what the last position took, where it was computed with those before it
+        self._computed = 0  # positions whose keys and values stand in the cache
+        self._kept = 0  # positions whose activations are kept
+        self._ready = 0  # > 0: logits of the last position stand ready, from a pass of so many rows
+        self.cache = KVCache(model.config, 0)
+        self._chunk = min(self.context_size, _chunk(model.config.parameter_count))
+        self._shared = Activations(model.config, _LEAST_CHUNK, kept=False)
+        self._activations = self._shared
+        self._logits = aligned(1, model.config.vocab_size)
+        self._starts = np.zeros(STARTS, np.int64)
+        self._probes, self._interventions = Probes(), Interventions()
+        self._window: Window | None = None
+        if threads is None:
+            threads = default_threads(4 * model.config.parameter_count)
+        self._team = Team(whole("threads", threads, 1, MOST_THREADS))
+        self._load(precision)
+
+    # ------------------------------------------------------------ settings
+
+    def _load(self, precision: str) -> None:
+        weights = self.model.weights(precision)
+        self._version = self.model.version
+        self._pass = Pass(self.model.parameters, weights, self._team)
+
+    @property
+    def threads(self) -> int:
+        """Threads that compute a token; the text does not depend on it. Raises SettingError."""
+        return self._team.threads
+
+    @threads.setter
+    def threads(self, count: int) -> None:
+        self._team = Team(whole("threads", count, 1, MOST_THREADS))
+        self._pass = Pass(self.model.parameters, self._pass.weights, self._team)
+
+    @property
+    def precision(self) -> str:
+        """How the weights are stored; another one drops what was computed. Raises SettingError when set to another."""
+        return self._pass.weights.precision
+
+    @precision.setter
+    def precision(self, precision: str) -> None:
+        changed = precision != self.precision
+        self._load(precision)
+        if changed:
+            self._forget(0, 0)
+
+    @property
+    def probes(self) -> Probes:
+        """What is kept of each pass; see `activations`. Raises SettingError when set to what the model has not."""
+        return self._probes
+
+    @probes.setter
+    def probes(self, probes: Probes) -> None:
+        self._look(probes, self._interventions)
+        self._forget(self._computed, self._kept)  # the last position is computed once more, with the probes
+
+    @property
+    def interventions(self) -> Interventions:
+        """What is changed inside. Raises SettingError when set to what the model has not."""
+        return self._interventions
+
+    @interventions.setter
+    def interventions(self, interventions: Interventions) -> None:
+        if interventions is not self._interventions:
+            self._look(self._probes, interventions)
+            self._forget(0, 0)
+
+    def _look(self, probes: Probes, interventions: Interventions) -> None:
+        self._window = Window(self.model.config, probes, interventions) if probes or interventions else None
+        self._probes, self._interventions = probes, interventions
+
+    @property
+    def times(self) -> npt.NDArray[np.int64]:
+        """(8,) nanoseconds of each operation in the last pass."""
+        return self._pass.times
+
+    @property
+    def activation_bytes(self) -> int:
+        """Memory of the activations between operations; more while a switch that is off needs earlier rows."""
+        return self._activations.arena.nbytes
+
+    # ------------------------------------------------------------ the text
+
+    def start(self, ids: Sequence[int]) -> int:
+        """Take `ids` as the text so far, keeping the cache of the part that is the same. Returns its length."""
+        self._follow(self.model.current_version())
+        same = 0
+        for old, new in zip(self.ids, ids, strict=False):
+            if old != new:
+                break
+            same += 1
+        self.rewind(same)
+        self.ids = list(ids)
+        # the last position is always computed again: its logits are what is wanted
+        self._forget(min(self._computed, max(0, len(self.ids) - 1)), self._kept)
+        return same
+
+    def rewind(self, n: int) -> None:
+        """Keep the first n ids; their cache stays valid. Raises SettingError when there are fewer."""
+        if not is_whole(n, 0, len(self.ids)):
+            raise SettingError(f"rewind to {n!r} is not possible; the session holds {len(self.ids)} tokens")
+        del self.ids[n:]
+        self._forget(min(self._computed, n), min(self._kept, n))
+
+    def drop_all_but(self, count: int) -> None:
+        """Forget all but the newest `count` ids. Positions are absolute, so what stays must be computed again."""
+        self.ids = self.ids[-count:]
+        self._forget(0, 0)
+
+    def _forget(self, computed: int, kept: int) -> None:
+        self._computed, self._kept, self._ready = computed, kept, 0
+        self.edits += 1
+
+    def _follow(self, version: int) -> None:
+        """Forget what was computed with weights that have changed since."""
+        if version != self._version:
+            self._load(self.precision)
+            self._forget(0, 0)
+
+    def reserve(self, positions: int) -> None:
+        """Make room for this many positions, up to the context size; the cache keeps its content."""
+        wanted = min(self.context_size, positions)
+        if wanted <= self.cache.capacity and self.cache.capacity:
+            return
+        self.cache = self.cache.grown(wanted, self._computed)
+        if self._activations.kept:  # made anew, and filled, before the next token
+            self._activations, self._kept = self._shared, 0
+
+    # ------------------------------------------------------------ passes
+
+    def step(self, *ids: int) -> FloatArray:
+        """Add ids to the text and compute what was not computed yet: logits (V,) of the next id, a copy.
+
+        Raises SettingError for ids outside the vocabulary, and when the context is full.
+        """
+        self.ids += self.model.known_ids(list(ids)).tolist()
+        if not 1 <= len(self.ids) <= self.context_size:
+            raise SettingError(f"the text has {len(self.ids)} tokens; the context takes from 1 to {self.context_size}")
+        self._follow(self.model.current_version())
+        self._computed = min(self._computed, len(self.ids) - 1)
+        self.reserve(len(self.ids))
+        self.prefill(None, None)
+        logits: FloatArray = self.decode()[0].copy()
+        return logits
+
+    def prefill(self, progress: Count | None, cancelled: Cancelled | None) -> bool:
+        """Compute what comes before the last position, and that one with it where it costs no pass of its own.
+
+        Returns False when it was cancelled; what was computed until then counts.
+        """
+        self._follow(self.model.version)
+        self._choose_activations()
+        self.advance_ns = 0
+        kept = self._activations.kept
+        first, last = min(self._computed, self._kept) if kept else self._computed, len(self.ids)
+        if first >= last - 1:
+            return True
+        if kept:
+            last -= 1
+        elif self._shared.rows < min(self._chunk, last - first):
+            self._activations = self._shared = Activations(self.model.config, self._chunk, kept=False)
+        for start in range(first, last, self._chunk):
+            if cancelled is not None and cancelled():
+                return False
+            began = time.perf_counter_ns()
+            stop = min(start + self._chunk, last)
+            rows = stop - start
+            ready = rows if stop == len(self.ids) else 0
+            self._starts.fill(start)
+            self._compute(self.ids[start:stop], stop, (rows - 1, rows) if ready else (0, 0))
+            self._hold(stop)
+            self._ready = ready
+            if ready:
+                self.advance_ns = (time.perf_counter_ns() - began) // ready
+            if progress is not None:
+                progress(stop - first, last - first)
+        return True
+
+    @property
+    def ready(self) -> bool:
+        """Whether the last position has been computed with those before it: `decode` then costs nothing."""
+        return self._ready > 0
+
+    def decode(self, draft: Sequence[int] = ()) -> FloatArray:
+        """Compute the last position, and those of a draft that may follow.
+
+        Returns their logits (1 + len(draft), V), valid until the next call. The draft is no part of the text: `accept`
+        tells that its first id has become one.
+        """
+        ready, self._ready = self._ready, 0
+        if ready and not draft:
+            self.times[:] //= ready
+            return self._logits[:1]
+        on = self.optimizations
+        new = len(self.ids) - 1
+        stop = len(self.ids) + len(draft)
+        switches = (on.layernorm, on.kv_cache, on.linear, on.gelu, on.residual)
+        self._starts[:] = [new if switch else 0 for switch in switches]
+        rows = 1 + len(draft) if on.unembedding else stop
+        if self._logits.shape[0] < rows or self._logits.shape[0] > max(rows, _MOST_ROWS):
+            most = (_MOST_ROWS if on.lookup else 1) if on.unembedding else self.cache.capacity
+            self._logits = aligned(max(most, rows), self.model.config.vocab_size)
+        base = 0 if self._activations.kept else new
+        self._compute([*self.ids[new:], *draft], stop, (stop - base - rows, stop - base), 1 + len(draft))
+        self._hold(len(self.ids))
+        return self._logits[rows - 1 - len(draft) : rows]
+
+    def accept(self) -> None:
+        """The last id was the first of the draft: its position has been computed."""
+        self._hold(len(self.ids))
+
+    def activations(self, row: int = 0) -> dict[str, FloatArray]:
+        """What the probes saw, by name, at the position that gave a row of the last pass's logits."""
+        return {} if self._window is None or not self._probes else self._window.row(row)
+
+    def decode_many(
+        self, ids: npt.NDArray[np.int32], stop: int, cache: KVCache, logits: FloatArray, wanted: tuple[int, int]
+    ) -> None:
+        """One pass over new ids (B, n) of B texts at positions stop-n:stop, whose caches are `cache`, side by side.
+
+        `wanted` rows of the last norm become rows of logits. Earlier rows are left alone, whatever the optimizations.
+        """
+        B, n = ids.shape
+        self._starts.fill(stop - n)
+        window = None if self._window is None else self._window.open(B, stop - n, stop, n, cache.capacity)
+        self._pass.run(
+            ids, stop, self._starts, self._shared, logits, wanted,
+            cache=cache, use_table=self.optimizations.gelu_table, window=window,
+        )  # fmt: skip
+
+    def _compute(self, new_ids: Sequence[int], stop: int, wanted: tuple[int, int], kept: int = 1) -> None:
+        """kept: of so many positions, the last ones, probes keep what they see."""
+        base = 0 if self._activations.kept else stop - len(new_ids)
+        window = None if self._window is None else self._window.open(1, base, stop, kept, self.cache.capacity)
+        self._pass.run(
+            np.array([new_ids], np.int32), stop, self._starts, self._activations, self._logits, wanted,
+            cache=self.cache, use_table=self.optimizations.gelu_table, window=window,
+        )  # fmt: skip
+
+    def _hold(self, count: int) -> None:
+        """The first `count` positions are computed."""
+        self._computed = count
+        self._kept = count if self._activations.kept else 0
+
+    def _choose_activations(self) -> None:
+        """Kept activations while a switch that is off needs earlier rows; the small shared ones otherwise."""
+        needed = not all(getattr(self.optimizations, name) for name in _ROW_SWITCHES)
+        if needed and not self._activations.kept:
+            self._activations = Activations(self.model.config, self.cache.capacity, kept=True)
+            self._kept = 0
+        elif not needed:
+            self._activations = self._shared
+            self._kept = 0

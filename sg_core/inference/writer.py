@@ -1,0 +1,112 @@
+"""From logits to the next token and its text."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sg_core.checks import whole
+from sg_core.errors import ModelFileError, SettingError
+from sg_core.inference.sampler import Room, choose
+from sg_core.inference.sampling import Sampling
+from sg_core.inference.token import TOP, Token
+from sg_core.kernels.ranking import likeliest
+from sg_core.network.block import OPERATIONS
+from sg_core.network.model import Model
+from sg_core.text.text_stream import TextStream
+from sg_core.text.tokenizer import Tokenizer
+from sg_core.types import FloatArray
+
+# Called with the ids so far and logits (V,) of the next, which it changes in place: -inf forbids an id.
+Processor = Callable[[Sequence[int], FloatArray], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What follows: a Token's first four fields, and why nothing comes after it ("" when something may)."""
+
+    id: int
+    text: str
+    logprob: float
+    top: tuple[tuple[int, float], ...]
+    finished: str
+
+    def token(
+        self,
+        times: npt.NDArray[np.int64],
+        computing: int,
+        sampling: int,
+        moved: int = 0,
+        activations: dict[str, FloatArray] | None = None,
+    ) -> Token:
+        """The token with its times, all in ns: of each operation, of computing the logits, and of choosing."""
+        op_ms = {name: ns * 1e-6 for name, ns in zip(OPERATIONS, times.tolist(), strict=True)}
+        op_ms["sampling"] = sampling * 1e-6
+        ms = (computing + sampling) * 1e-6
+        return Token(self.id, self.text, self.logprob, self.top, ms, op_ms, moved, activations or {})
+
+
+class Writer:
+    """Makes one text of logits: the draws, what can be shown of the text, and its end."""
+
+    def __init__(
+        self, model: Model, tokenizer: Tokenizer | None, stop: Sequence[str], processors: Sequence[Processor] = ()
+    ) -> None:
+        self._model = model
+        self._tokenizer = tokenizer
+        self._processors = tuple(processors)
+        self._stream = TextStream(tuple(stop))
+        self._limit = model.config.vocab_size if tokenizer is None else tokenizer.vocab_size
+        self._end = None if tokenizer is None else tokenizer.end_of_text
+        self._room = Room(model.config.vocab_size)
+        self._exponentials = np.empty(model.config.vocab_size, np.float32)
+
+    def choose(self, logits: FloatArray, sampling: Sampling, ids: Sequence[int], place: int, last: bool) -> Choice:
+        """The token after `ids`, from logits (V,); place: how many tokens the whole text has, which decides the draw.
+
+        Raises ModelFileError for logits that are not finite, SettingError when processors forbid every token.
+        """
+        logits = logits[: self._limit]
+        top_ids = np.empty(min(TOP, len(logits)), np.int64)
+        logprobs = np.empty(len(top_ids), np.float64)
+        total = likeliest(top_ids, logprobs, logits, self._exponentials[: len(logits)])
+        if not math.isfinite(total):
+            raise ModelFileError(
+                f"{self._model.name} gives no usable scores (NaN or infinite); its weights are damaged"
+            )
+        favoured = self._processed(logits, ids) if self._processors else logits
+        if favoured is logits and sampling.temperature == 0.0 and sampling.repetition_penalty == 1.0:
+            id = int(top_ids[0])
+        else:
+            seen = np.unique(ids) if sampling.repetition_penalty != 1.0 else top_ids[:0]
+            id = choose(favoured, seen[seen < len(logits)], sampling, place, self._room)
+        top = tuple(zip(top_ids.tolist(), logprobs.tolist(), strict=True))
+        text = "" if self._tokenizer is None or id == self._end else self._stream.push(self._tokenizer.token_bytes(id))
+        finished = "end of text" if id == self._end else "stop" if self._stream.stopped else "length" if last else ""
+        if finished:
+            text += self._stream.finish()
+        return Choice(id, text, float(logits[id]) - total, top, finished)
+
+    def rest(self) -> str:
+        """The text that is held back, when nothing follows any more. To be called once."""
+        return self._stream.finish()
+
+    def _processed(self, logits: FloatArray, ids: Sequence[int]) -> FloatArray:
+        favoured = logits.copy()
+        for process in self._processors:
+            process(ids, favoured)
+        if np.isnan(favoured).any() or not favoured.max() > -np.inf or favoured.max() == np.inf:
+            raise SettingError("a logits processor left no token to choose: scores must be finite, or -inf to forbid")
+        return favoured
+
+
+def check_request(max_tokens: int, stop: Sequence[str]) -> None:
+    """Raises SettingError."""
+    whole("max_tokens", max_tokens, 0)
+    if isinstance(stop, str) or not all(isinstance(text, str) and text for text in stop):
+        raise SettingError(f"stop is {stop!r}; it must be a sequence of texts that are not empty")
