@@ -70,8 +70,8 @@ def _block_tensors(C: int, H: int) -> list[tuple[str, tuple[int, ...]]]:
 def layout(config: GPT2Config, lean: bool = False) -> ParameterLayout:
     """The arena's plan for a model of these sizes.
 
-    lean: without the matrices of the blocks, which are stored elsewhere (see `quantize`) at the places they have in
-    the full plan; `blocks` tells those.
+    lean: without the matrices that multiply alone, which are stored elsewhere (see `weights`) at the places they have
+    in the full plan; `blocks` and `ends` tell those.
     """
     C = config.n_embd
     block_tensors = _block_tensors(C, config.hidden_size)
@@ -94,12 +94,14 @@ def layout(config: GPT2Config, lean: bool = False) -> ParameterLayout:
                 position += int(np.prod(shape))
         decayed = decayed or position
     if lean:
-        left_out = sum(int(np.prod(shape)) for _, shape, transposed in entries if transposed)
+        looked_up = {f"{PREFIX}wte.weight", f"{PREFIX}wpe.weight"}
+        elsewhere = [(name, shape) for name, shape, _ in entries if len(shape) == 2 and name not in looked_up]
+        left_out = sum(int(np.prod(shape)) for _, shape in elsewhere)
         position -= left_out
         decayed -= left_out
         for name, shape, _ in entries:
             places[name] -= left_out if len(shape) == 1 else 0
-        entries = [entry for entry in entries if not entry[2]]
+        entries = [entry for entry in entries if len(entry[1]) == 1 or entry[0] in looked_up]
     tensors = tuple(Tensor(name, places[name], shape, transposed) for name, shape, transposed in entries)
     blocks = [[places[f"{PREFIX}h.{i}.{name}"] for name, _ in block_tensors] for i in range(config.n_layer)]
     ends = [places[PREFIX + name] for name in ("wte.weight", "wpe.weight", "ln_f.weight", "ln_f.bias")]

@@ -111,11 +111,11 @@ def test_a_model_loaded_in_one_precision_writes_the_same_and_holds_no_float32_ma
     assert np.array_equal(weights.scales, expected.scales)
     whole = model.session(precision=precision).generate(PROMPT, 30, WARM)
     assert [t.logprob for t in small.session().generate(PROMPT, 30, WARM)] == [t.logprob for t in whole]
+    assert np.array_equal(small.logits(PROMPT), model.logits(PROMPT, precision=precision))
     matrices = 12 * 2 * 64**2
     assert small.parameters.arena.size == model.config.parameter_count - matrices
     for refused in (
         lambda: small.session(precision="f32"),
-        lambda: small.logits([1, 2]),
         lambda: small.loss_and_gradients([[1]], [[2]]),
         lambda: small.save_pretrained(tmp_path / "again"),
     ):
