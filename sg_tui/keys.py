@@ -12,7 +12,7 @@ from typing import Literal
 from textual.binding import Binding
 
 from sg_core.network.optimizations import Optimizations
-from sg_core.training.settings import PRECISIONS
+from sg_core.network.precisions import PRECISIONS
 
 Scope = Literal["app", "write", "small", "prompt", "document", "form", "train", "chart", "bench"]
 

@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from sg_core.training.settings import BITS
+from sg_core.network.precisions import Precision
 
 if TYPE_CHECKING:
     from sg_core.inference.session import Session
@@ -93,7 +93,7 @@ class Ahead:
         else:
             self._close()
             lookup = session.optimizations.lookup and left > 0 and not session.ready
-            most = min(left, MOST if BITS[session.precision] > 8 else _MOST_REDUCED)
+            most = min(left, MOST if Precision.named(session.precision).bits > 8 else _MOST_REDUCED)
             self._draft = session.lookup.draft(session.ids, most) if lookup else []
             self._rows, self._used, self._setting = session.decode(self._draft), 0, setting
         row: FloatArray = self._rows[self._used]

@@ -20,7 +20,8 @@ from sg_core.measure.benchmark import (
     original_ladder,
 )
 from sg_core.network.optimizations import Optimizations
-from sg_core.training.settings import PRECISIONS, PRESETS
+from sg_core.network.precisions import PRECISIONS, Precision
+from sg_core.training.settings import PRESETS
 from sg_tui.commands.interrupt import Interrupt
 from sg_tui.commands.options import DEFAULT_MODEL, add_json, add_threads, add_with, names, whole
 from sg_tui.commands.output import DONE, Output
@@ -97,10 +98,8 @@ def run(args: argparse.Namespace, output: Output) -> int:
     precisions = precisions or [PRECISIONS[0]]
     benchmark = Benchmark(_model(args, output, precisions[0]))
     config = benchmark.model.config
-    from sg_core.network.weights import check_precision
-
     for precision in precisions:
-        check_precision(precision, config)  # said before anything is measured
+        Precision.named(precision).check(config)  # said before anything is measured
     tokens = args.tokens
     if tokens is None and args.all:
         tokens = min(TOKENS_OF_MANY, config.n_ctx)
@@ -133,11 +132,11 @@ def _model(args: argparse.Namespace, output: Output, precision: str) -> GPT2:
         output.progress(f"loading {name}")
         return GPT2.from_pretrained(name, precision)
     from sg_core.memory import require_memory
-    from sg_core.training.settings import BITS
 
     config = _SIZES[args.random]() if args.random in _SIZES else PRESETS[args.random].config
     name = f"{args.random} (random weights)"
-    require_memory(config.parameter_count * BITS.get(precision, 32) // 8, name, SettingError, "choose a smaller size")
+    size = config.parameter_count * Precision.named(precision).bits // 8
+    require_memory(size, name, SettingError, "choose a smaller size")
     output.progress(f"making {name}")
     return GPT2.random(config, name=name, precision=precision)
 

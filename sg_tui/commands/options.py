@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 from sg_core.checks import MOST_THREADS
-from sg_core.training.settings import PRECISIONS
+from sg_core.network.precisions import PRECISIONS
 
 DEFAULT_MODEL = "tinyshakespeare"
 MODEL_HELP = (

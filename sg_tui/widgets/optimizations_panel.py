@@ -9,7 +9,7 @@ from textual.message import Message
 
 from sg_core.engine.messages import Metrics
 from sg_core.network.optimizations import Optimizations
-from sg_core.training.settings import PRECISIONS
+from sg_core.network.precisions import PRECISIONS
 from sg_tui.keys import ROW_SWITCHES, SWITCH_LABELS
 from sg_tui.state.effects import Effects
 from sg_tui.state.generation_state import GenerationState
