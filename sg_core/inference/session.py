@@ -28,7 +28,6 @@ from sg_core.types import FloatArray
 if TYPE_CHECKING:
     from sg_core.gpt2 import GPT2
 
-_ROW_SWITCHES = ("kv_cache", "linear", "gelu", "residual", "layernorm", "unembedding")  # off, they want earlier rows
 _LEAST_CHUNK, _MOST_CHUNK = 64, 512  # positions of a prompt computed in one call: a stop is seen between two calls
 _CHUNK_WORK = 65e9  # multiplications of such a call: a fraction of a second
 _SMALL_MODEL = (
@@ -240,8 +239,7 @@ class Session:
         on = self.optimizations
         new = len(self.ids) - 1
         stop = len(self.ids) + len(draft)
-        switches = (on.layernorm, on.kv_cache, on.linear, on.gelu, on.residual)
-        self._starts[:] = [new if switch else 0 for switch in switches]
+        self._starts[:] = on.starts(new)
         rows = 1 + len(draft) if on.unembedding else stop
         if self._logits.shape[0] < rows or self._logits.shape[0] > max(rows, 1 + MOST):
             most = (1 + MOST if on.lookup else 1) if on.unembedding else self.cache.capacity
@@ -266,7 +264,7 @@ class Session:
 
     def _choose_activations(self) -> None:
         """Kept activations while a switch that is off needs earlier rows; the small shared ones otherwise."""
-        needed = not all(getattr(self.optimizations, name) for name in _ROW_SWITCHES)
+        needed = self.optimizations.needs_earlier_rows
         if needed and not self._activations.kept:
             self._activations = Activations(self.model.config, self.cache.capacity, kept=True)
             self._kept = 0

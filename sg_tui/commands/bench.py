@@ -19,7 +19,7 @@ from sg_core.measure.benchmark import (
     later_ladder,
     original_ladder,
 )
-from sg_core.network.optimizations import Optimizations
+from sg_core.network.optimizations import TABLE, Optimizations
 from sg_core.network.precisions import PRECISIONS, Precision
 from sg_core.training.settings import PRESETS
 from sg_tui.commands.interrupt import Interrupt
@@ -190,7 +190,7 @@ class _Bench:
         )
         weights = f"{row.weight_bytes / 1e6:,.4g} MB of weights at {row.read_rate / 1e9:.1f} GB/s"
         self._output.line(f"bound {row.bound_ms:.3g} ms/token: {weights}, the best this machine reads")
-        numbered = [f"{number} {name}" for number, name in enumerate(Optimizations.names(), 1)]
+        numbered = [f"{one.number} {one.name}" for one in TABLE]
         for part in (numbered[:4], numbered[4:]):
             self._output.line(" ".join(part))
         self._output.line(_HEADER)
@@ -243,10 +243,7 @@ def as_json(row: Measurement) -> dict[str, Any]:
 def as_line(row: Measurement, faster: float) -> str:
     """A row under _HEADER: the numbers of the optimizations that are on, then the figures."""
     timing = row.timing
-    switches = "".join(
-        str(number) if getattr(timing.optimizations, name) else "."
-        for number, name in enumerate(Optimizations.names(), 1)
-    )
+    switches = "".join(str(one.number) if getattr(timing.optimizations, one.name) else "." for one in TABLE)
     times = "".join(f"{ms:9.3f}" for ms in (timing.minimum, timing.maximum))
     rates = f"{timing.tokens_per_second:8,.0f}{row.gb_per_second:7.1f}{row.ratio_to_bound:9.2f}{faster:10.2f}"
     return f"{switches}{timing.ms_per_token:9.3f}{times}{rates}{row.peak_bytes / 1e6:9,.0f}"
