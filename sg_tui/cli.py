@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from sg_core import __version__
 from sg_core.checks import MOST_THREADS
 from sg_core.errors import SettingError, SgError
-from sg_core.training.settings import PRECISIONS
+from sg_core.network.precisions import Precision
 from sg_tui.commands import bench, complete, doctor, models, train
 from sg_tui.commands.options import (
     DEFAULT_MODEL,
@@ -98,8 +98,8 @@ def _open_app(args: argparse.Namespace) -> int:
         raise SgError(
             "the app needs a terminal that can draw, but TERM is dumb or not set; use: sg-tui complete PROMPT"
         )
-    if args.app_precision not in (None, *PRECISIONS):
-        raise SettingError(f"precision is {args.app_precision!r}; choose from {', '.join(PRECISIONS)}")
+    if args.app_precision is not None:
+        Precision.named(args.app_precision)
     from sg_tui.app import SgApp
 
     app = SgApp(args.app_model or DEFAULT_MODEL, args.app_precision, args.app_threads)

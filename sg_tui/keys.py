@@ -11,8 +11,8 @@ from typing import Literal
 
 from textual.binding import Binding
 
-from sg_core.network.optimizations import Optimizations
-from sg_core.training.settings import PRECISIONS
+from sg_core.network.optimizations import TABLE, USUAL
+from sg_core.network.precisions import PRECISIONS
 
 Scope = Literal["app", "write", "small", "prompt", "document", "form", "train", "chart", "bench"]
 
@@ -55,21 +55,8 @@ class Action:
         return self.shown or " ".join(key_text(key) for key in self.keys)
 
 
-# The words for the switches, in the order of their numbers.
-SWITCH_LABELS: dict[str, str] = {
-    "kv_cache": "KV cache",
-    "linear": "linear",
-    "gelu": "GELU",
-    "residual": "residual",
-    "gelu_table": "GELU table",
-    "layernorm": "layer norm",
-    "unembedding": "unembedding",
-    "lookup": "lookup",
-}
-# Those that change which rows are computed; they are measured, and switched all at once.
-ROW_SWITCHES = tuple(name for name in Optimizations.names() if name != "lookup")
-_LAST = len(SWITCH_LABELS)
-_ALL = f"Switch 1 to {len(ROW_SWITCHES)} off, or all of them on again"
+_LAST = len(TABLE)
+_ALL = f"Switch 1 to {len(USUAL)} off, or all of them on again"
 
 _APP = (
     Action("help", ("f1",), "help", "What every key does", "app", footer=2, priority=True),
@@ -157,27 +144,27 @@ _WRITE = (
     Action("save_text", ("ctrl+s",), "save", "Save the text to a file", "write", footer=7),
     *(
         Action(
-            f"flip('{name}')",
-            (f"alt+{number}",),
-            SWITCH_LABELS[name],
-            f"Switch {SWITCH_LABELS[name]} on or off",
+            f"flip('{one.name}')",
+            (f"alt+{one.number}",),
+            one.label,
+            f"Switch {one.label} on or off",
             "write",
             priority=True,
         )
-        for number, name in enumerate(Optimizations.names(), 1)
+        for one in TABLE
     ),
     *(
         Action(
-            f"flip('{name}')",
-            (str(number),),
-            "switches" if number == 1 else "",
-            f"Switch {SWITCH_LABELS[name]} on or off",
+            f"flip('{one.name}')",
+            (str(one.number),),
+            "switches" if one.number == 1 else "",
+            f"Switch {one.label} on or off",
             "document",
-            footer=1 if number == 1 else 0,
+            footer=1 if one.number == 1 else 0,
             palette=False,
-            shown=f"1-{_LAST}" if number == 1 else "",
+            shown=f"1-{_LAST}" if one.number == 1 else "",
         )
-        for number, name in enumerate(Optimizations.names(), 1)
+        for one in TABLE
     ),
     Action("flip('all')", ("alt+0",), "all", _ALL, "write", priority=True),
     Action("flip('all')", ("0",), "all", _ALL, "document", footer=3, palette=False),

@@ -78,8 +78,8 @@ class SetPace:
 class SetPrecision:
     """How weights are stored from the next token on, also of a running generation, and in models loaded later.
 
-    One of settings.PRECISIONS. Answered by PrecisionSet, or by Failed when it does not fit the loaded model; of several
-    that wait only the last is obeyed and answered.
+    One of precisions.PRECISIONS. Answered by PrecisionSet, or by Failed when it does not fit the loaded model; of
+    several that wait only the last is obeyed and answered.
     """
 
     precision: str

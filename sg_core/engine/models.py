@@ -14,7 +14,7 @@ from sg_core.engine.parts import Parts
 from sg_core.errors import ModelFileError, SettingError, SgError, TrainingError
 from sg_core.files import shown
 from sg_core.network.optimizations import Optimizations
-from sg_core.training.settings import PRECISIONS
+from sg_core.network.precisions import PRECISIONS, Precision
 from sg_core.types import Cancelled
 
 if TYPE_CHECKING:
@@ -64,9 +64,9 @@ class Models:
     def load(self, command: Load, cancelled: Cancelled) -> None:
         """Load a model and tell it. Raises SgError when it was cancelled or can't be loaded."""
         threads = self._threads if command.threads is None else command.threads
-        wanted = self._precision if command.precision is None else _known(command.precision)
+        wanted = self._precision if command.precision is None else Precision.named(command.precision).name
         try:
-            self._compile(_kernels_of(wanted), cancelled)
+            self._compile(Precision.named(wanted).kernels, cancelled)
             self._outbox.phase("loading", command.model)
             model = self.parts.load(command.model)
             _go_on(cancelled)
@@ -88,16 +88,19 @@ class Models:
     def _new_session(self, model: GPT2, precision: str, threads: int | None) -> Session:
         """A session in this precision, or, told by a Notice, in f32 where it does not fit the model."""
         fitting = self._fitting(precision, model.config)
-        if fitting != PRECISIONS[0]:
-            self._outbox.phase("converting", fitting)
+        self._tell_conversion(fitting)
         return model.session(self._optimizations, fitting, threads)
+
+    def _tell_conversion(self, precision: str) -> None:
+        if Precision.named(precision).reduced:
+            self._outbox.phase("converting", precision)
 
     def _fitting(self, precision: str, config: GPT2Config) -> str:
         try:
-            self.parts.check_precision(precision, config)
+            Precision.named(precision).check(config)
         except SettingError as problem:
-            self._compile("f32", lambda: False)
-            self._outbox.emit(Notice(f"{problem}; f32 is used for this model"))
+            self._compile(PRECISIONS[0], lambda: False)
+            self._outbox.emit(Notice(f"{problem}; {PRECISIONS[0]} is used for this model"))
             return PRECISIONS[0]
         return precision
 
@@ -119,15 +122,14 @@ class Models:
 
     def set_precision(self, precision: str) -> None:
         """From the next token on, of these and all later models. Raises SettingError: nothing has changed then."""
-        _known(precision)
+        storage = Precision.named(precision)
         if self.session is not None:
-            self.parts.check_precision(precision, self.session.model.config)
+            storage.check(self.session.model.config)
         sessions = self._sessions()
         if sessions:
-            self._compile(_kernels_of(precision), lambda: False)
+            self._compile(storage.kernels, lambda: False)
         for session in reversed(sessions):  # the loaded one last: it is the one that is told
-            if precision != PRECISIONS[0]:
-                self._outbox.phase("converting", precision)
+            self._tell_conversion(precision)
             session.precision = self._fitting(precision, session.model.config)
         self._precision = precision
         self._outbox.emit(PrecisionSet(precision))
@@ -172,7 +174,7 @@ class Models:
         if trainee is None:
             raise TrainingError("no model is in training; start a training first")
         if trainee.session is None:
-            self._compile(_kernels_of(self._precision), lambda: False)
+            self._compile(Precision.named(self._precision).kernels, lambda: False)
             trainee.session = self._new_session(trainee.model, self._precision, self._threads)
         trainee.session.rewind(0)
         trainee.session.precision = trainee.session.precision  # stored anew where the weights have changed
@@ -204,7 +206,7 @@ class Models:
     def _compile(self, kernels: str, cancelled: Cancelled) -> None:
         """Compile what is not compiled yet; a stop is seen between two kernels.
 
-        kernels: "training" (with those of f32, which it samples with), or a precision as `_kernels_of` tells it.
+        kernels: "training" (with those of f32, which it samples with), or what `Precision.kernels` tells.
         """
         warm_up = self.parts.warm_up
         _go_on(cancelled)
@@ -218,17 +220,6 @@ class Models:
         training = kernels == "training"
         warm_up(training, progress, PRECISIONS[0] if training else kernels)
         self._compiled |= {kernels, PRECISIONS[0]} if training else {kernels}
-
-
-def _known(precision: str) -> str:
-    if precision not in PRECISIONS:
-        raise SettingError(f"precision is {precision!r}; choose from {', '.join(PRECISIONS)}")
-    return precision
-
-
-def _kernels_of(precision: str) -> str:
-    """The precision that stands for all those which the same kernels compute."""
-    return precision if precision == PRECISIONS[0] else PRECISIONS[1]
 
 
 def _go_on(cancelled: Cancelled) -> None:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Protocol
 from sg_core.types import Cancelled, Progress
 
 if TYPE_CHECKING:
-    from sg_core.config import GPT2Config
     from sg_core.engine.messages import Bench, BenchRow, Train
     from sg_core.gpt2 import GPT2
     from sg_core.inference.session import Session
@@ -37,7 +36,6 @@ class Parts:
     """The functions behind the commands."""
 
     warm_up: Callable[[bool, Progress, str], None]  # (for training too, progress, precision): compiles the kernels
-    check_precision: Callable[[str, GPT2Config], None]  # raises SettingError
     load: Callable[[str], GPT2]
     prepare: Prepare
     new_run_folder: Callable[[str], Path]
@@ -50,12 +48,10 @@ def real_parts() -> Parts:
     from sg_core.gpt2 import GPT2
     from sg_core.inference.decoder import default_threads
     from sg_core.measure.compilation import warm_up
-    from sg_core.network.weights import check_precision
     from sg_core.training.preparation import new_run_folder
 
     return Parts(
         warm_up=warm_up,
-        check_precision=check_precision,
         load=GPT2.from_pretrained,
         prepare=_prepare,
         new_run_folder=new_run_folder,

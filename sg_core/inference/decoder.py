@@ -13,16 +13,15 @@ from sg_core.errors import SettingError
 from sg_core.kernels.team import Team, physical_cores
 from sg_core.memory import aligned
 from sg_core.network.activations import Activations
-from sg_core.network.forward import STARTS, Pass
+from sg_core.network.forward import Pass
 from sg_core.network.interventions import Interventions
 from sg_core.network.kv_cache import KVCache
 from sg_core.network.model import Model
-from sg_core.network.optimizations import Optimizations
+from sg_core.network.optimizations import STAGES, Optimizations
 from sg_core.network.probes import Probes
 from sg_core.network.window import Window
 from sg_core.types import Cancelled, Count, FloatArray
 
-_ROW_SWITCHES = ("kv_cache", "linear", "gelu", "residual", "layernorm", "unembedding")  # off, they want earlier rows
 _LEAST_CHUNK, _MOST_CHUNK = 64, 512  # positions of a prompt computed in one call: a stop is seen between two calls
 _CHUNK_WORK = 65e9  # multiplications of such a call: a fraction of a second
 _MOST_ROWS = 8  # of logits that are kept for the next pass; more are given back
@@ -70,7 +69,7 @@ class Decoder:
         self._shared = Activations(model.config, _LEAST_CHUNK, kept=False)
         self._activations = self._shared
         self._logits = aligned(1, model.config.vocab_size)
-        self._starts = np.zeros(STARTS, np.int64)
+        self._starts = np.zeros(len(STAGES), np.int64)
         self._probes, self._interventions = Probes(), Interventions()
         self._window: Window | None = None
         if threads is None:
@@ -257,8 +256,7 @@ class Decoder:
         on = self.optimizations
         new = len(self.ids) - 1
         stop = len(self.ids) + len(draft)
-        switches = (on.layernorm, on.kv_cache, on.linear, on.gelu, on.residual)
-        self._starts[:] = [new if switch else 0 for switch in switches]
+        self._starts[:] = on.starts(new)
         rows = 1 + len(draft) if on.unembedding else stop
         if self._logits.shape[0] < rows or self._logits.shape[0] > max(rows, _MOST_ROWS):
             most = (_MOST_ROWS if on.lookup else 1) if on.unembedding else self.cache.capacity
@@ -307,7 +305,7 @@ class Decoder:
 
     def _choose_activations(self) -> None:
         """Kept activations while a switch that is off needs earlier rows; the small shared ones otherwise."""
-        needed = not all(getattr(self.optimizations, name) for name in _ROW_SWITCHES)
+        needed = self.optimizations.needs_earlier_rows
         if needed and not self._activations.kept:
             self._activations = Activations(self.model.config, self.cache.capacity, kept=True)
             self._kept = 0

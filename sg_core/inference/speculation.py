@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 
 from sg_core.inference.decoder import Decoder
-from sg_core.training.settings import BITS
+from sg_core.network.precisions import Precision
 from sg_core.types import FloatArray
 
 # Tokens of a draft by the confidence in it: with the next one they fill the tiles of 2, 4 or 8 rows (see `products`).
@@ -91,7 +91,7 @@ class Ahead:
         else:
             self._close()
             lookup = decoder.optimizations.lookup and left > 0 and not decoder.ready
-            most = min(left, MOST if BITS[decoder.precision] > 8 else _MOST_REDUCED)
+            most = min(left, MOST if Precision.named(decoder.precision).bits > 8 else _MOST_REDUCED)
             self._draft = self._lookup.draft(decoder.ids, most) if lookup else []
             self._rows, self._used, self._setting = decoder.decode(self._draft), 0, setting
         self.row = self._used

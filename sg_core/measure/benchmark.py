@@ -15,12 +15,12 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import product
+from itertools import compress, product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sg_core.checks import whole
-from sg_core.network.optimizations import Optimizations
+from sg_core.network.optimizations import ROW_SWITCHES, TABLE, USUAL, Optimizations
 from sg_core.types import Cancelled, Count
 
 if TYPE_CHECKING:
@@ -55,22 +55,21 @@ def original_ladder() -> tuple[Rung, ...]:
 
 def later_ladder() -> tuple[Rung, ...]:
     """The eight rows of StaticGrad's later table: none, then one optimization more in each row, the GELU table last."""
-    order = ("kv_cache", "linear", "gelu", "residual", "layernorm", "unembedding", "gelu_table")
     rungs = [Rung("no optimization", Optimizations.none())]
-    for name in order:
+    for name in (*ROW_SWITCHES, *(name for name in USUAL if name not in ROW_SWITCHES)):
         rungs.append(Rung(f"+ {name}", rungs[-1].optimizations.with_(name)))
     return tuple(rungs)
 
 
 def every_combination() -> tuple[Rung, ...]:
     """All 128, from none to all, counting in binary with switch 1 as the highest digit."""
-    combinations = (Optimizations(*switches) for switches in product((False, True), repeat=7))
+    none = Optimizations.none()
+    combinations = (none.with_(*compress(USUAL, switches)) for switches in product((False, True), repeat=len(USUAL)))
     return tuple(Rung(_numbers(one) or "none", one) for one in combinations)
 
 
 def _numbers(optimizations: Optimizations) -> str:
-    names = Optimizations.names()
-    return " ".join(str(number) for number, name in enumerate(names, 1) if getattr(optimizations, name))
+    return " ".join(str(one.number) for one in TABLE if getattr(optimizations, one.name))
 
 
 @dataclass(frozen=True, slots=True)

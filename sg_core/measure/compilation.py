@@ -5,21 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from sg_core.training.settings import PRECISIONS
+from sg_core.network.precisions import PRECISIONS, Precision
 from sg_core.types import Progress
 
 
 def compiled(precision: str = PRECISIONS[0]) -> bool:
     """Whether the kernels of generation in a precision are compiled, in memory or in the cache folder.
 
-    f32 has a forward pass of its own; the other precisions share one.
+    Reduced precisions share a forward pass.
     """
     from sg_core.kernels.drawing import draw
     from sg_core.kernels.ranking import likeliest
     from sg_core.network.forward import forward
 
-    stored_bytes = precision != PRECISIONS[0]
-    passes = (signature for signature in _signatures(forward) if _reads_bytes(signature) == stored_bytes)
+    reduced = Precision.named(precision).reduced
+    passes = (signature for signature in _signatures(forward) if _reads_bytes(signature) == reduced)
     return any(True for _ in passes) and bool(_signatures(likeliest)) and bool(_signatures(draw))
 
 
@@ -37,11 +37,12 @@ def warm_up(training: bool = False, progress: Progress | None = None, precision:
 
     progress is called with (what, done, total), also once at the end.
     """
-    steps: list[tuple[str, Callable[[], None]]] = [("sampling", _warm_sampling)]
-    if precision == PRECISIONS[0]:
-        steps += [("forward pass", _warm_forward)]
-    else:
-        steps += [("forward pass for stored weights", _warm_stored)]
+    storage = Precision.named(precision)
+    forward = "forward pass for stored weights" if storage.reduced else "forward pass"
+    steps: list[tuple[str, Callable[[], None]]] = [
+        ("sampling", _warm_sampling),
+        (forward, lambda: _warm_forward(storage.kernels)),
+    ]
     if training:
         steps += [("loss", _warm_loss), ("backward pass", _warm_backward), ("optimizer", _warm_optimizer)]
     for done, (name, step) in enumerate(steps):
@@ -85,15 +86,7 @@ def _warm_sampling() -> None:
     choose(logits, np.empty(0, np.int64), Sampling(), 0)
 
 
-def _warm_forward() -> None:
-    _write(PRECISIONS[0])
-
-
-def _warm_stored() -> None:
-    _write("bf16")
-
-
-def _write(precision: str) -> None:
+def _warm_forward(precision: str) -> None:
     for _ in _tiny().session(precision=precision, threads=1).generate([0, 1], max_tokens=1):
         pass
 

@@ -16,9 +16,8 @@ import numpy.typing as npt
 from sg_core.errors import SettingError
 from sg_core.gpt2 import GPT2
 from sg_core.memory import aligned
-from sg_core.network.weights import check_precision
+from sg_core.network.precisions import PRECISIONS, Precision
 from sg_core.training.dataset import Ids, TextDataset, read_text
-from sg_core.training.settings import PRECISIONS
 from sg_core.types import Cancelled, Count, FloatArray, Progress
 
 PIECE = 64  # positions in one pass: their logits are what takes memory
@@ -105,9 +104,9 @@ def measure_quality(
     progress(tokens done, tokens in all). Raises SettingError for a precision that does not fit the model.
     """
     for precision in precisions:
-        check_precision(precision, model.config)
-    exact = _Reader(model, PRECISIONS[0], threads)
-    others = [_Reader(model, precision, threads) for precision in precisions if precision != PRECISIONS[0]]
+        Precision.named(precision).check(model.config)
+    readers = {name: _Reader(model, name, threads) for name in (PRECISIONS[0], *precisions)}
+    exact, *others = readers.values()
     done = 0
     for inputs, targets in text.windows:
         for start in range(0, len(inputs), PIECE):
@@ -121,10 +120,9 @@ def measure_quality(
             done += len(wanted)
             if progress is not None:
                 progress(done, text.tokens)
-    sums = {reader.precision: reader for reader in (exact, *others)}
     tokens, f32_loss = text.tokens, exact.loss / text.tokens
     return [
-        Quality(name, tokens, text.characters, sums[name].loss / tokens, f32_loss, sums[name].kl / tokens)
+        Quality(name, tokens, text.characters, readers[name].loss / tokens, f32_loss, readers[name].kl / tokens)
         for name in precisions
     ]
 
@@ -133,7 +131,6 @@ class _Reader:
     """A session that reads windows; `loss` and `kl` are sums over the tokens so far."""
 
     def __init__(self, model: GPT2, precision: str, threads: int | None) -> None:
-        self.precision = precision
         self.loss = self.kl = 0.0
         self._decoder = model.session(precision=precision, threads=threads).decoder
         self._decoder.reserve(model.config.n_ctx)

@@ -15,7 +15,8 @@ from sg_core.kernels.team import Team
 from sg_core.memory import aligned
 from sg_core.network.activations import Activations
 from sg_core.network.backward import backward, loss_forward
-from sg_core.network.forward import STARTS, Pass, attention_scales
+from sg_core.network.forward import Pass, attention_scales
+from sg_core.network.optimizations import STAGES
 from sg_core.network.parameters import HEAD, Parameters
 from sg_core.network.weights import Weights, quantized
 from sg_core.types import FloatArray
@@ -50,7 +51,7 @@ class BatchPass:
         self._parameters, self._weights, self._team = parameters, weights, team
         self._pass = Pass(parameters, weights, team)
         self._activations = Activations(config, B * T, kept=gradients)
-        self._starts = np.zeros(STARTS, np.int64)
+        self._starts = np.zeros(len(STAGES), np.int64)
         self._logits: FloatArray | None = None
         self._losses = np.empty(B * T, np.float64)
         self._backward_room: tuple[Any, ...] | None = None

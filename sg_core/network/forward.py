@@ -35,9 +35,8 @@ from sg_core.network.parameters import HEAD, LNF_B, LNF_W, WPE, WTE, Parameters
 from sg_core.network.weights import Weights
 from sg_core.types import FloatArray
 
-# Cells of `starts`: the first position each kind of operation computes.
+# Cells of `starts`: the first position each kind of operation computes, in the order of optimizations.STAGES.
 LAYERNORM, ATTENTION, LINEAR, GELU, RESIDUAL = range(5)
-STARTS = 5
 _NO_CACHE = np.zeros(1, np.float32)
 
 

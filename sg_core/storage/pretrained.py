@@ -17,9 +17,9 @@ from sg_core.errors import ModelFileError, SettingError
 from sg_core.files import make_folder, open_regular, read_json_object, replacing, shown
 from sg_core.memory import require_memory
 from sg_core.network.parameters import PREFIX, layout
+from sg_core.network.precisions import Precision
 from sg_core.storage.safetensors_file import READABLE, StoredTensor, read_header, read_tensor, write_file
 from sg_core.text.tokenizer import Tokenizer
-from sg_core.training.settings import BITS
 from sg_core.types import FloatArray
 
 CONFIG = "config.json"
@@ -79,7 +79,7 @@ def read_config(folder: Path, precision: str = "f32") -> GPT2Config:
         raise ModelFileError(
             f"{where}: n_inner is {shown(inner)[:60]}; only null or 4 * n_embd = {4 * config.n_embd} is supported"
         )
-    size = config.parameter_count * BITS.get(precision, 32) // 8
+    size = config.parameter_count * Precision.named(precision).bits // 8
     require_memory(size, f"the model of {where}", ModelFileError)
     return config
 

@@ -1,4 +1,4 @@
-"""Settings of a training run, the named presets, and the precisions of weights."""
+"""Settings of a training run, and the named presets."""
 
 from __future__ import annotations
 
@@ -6,9 +6,6 @@ from dataclasses import dataclass
 
 from sg_core.checks import number, whole
 from sg_core.config import GPT2Config
-
-BITS = {"f32": 32, "bf16": 16, "int8": 8, "int4": 4}  # of a stored weight, by precision
-PRECISIONS = tuple(BITS)  # how a session stores the weights, from most to fewest bits
 
 
 @dataclass(frozen=True, slots=True)

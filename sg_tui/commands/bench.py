@@ -19,8 +19,9 @@ from sg_core.measure.benchmark import (
     later_ladder,
     original_ladder,
 )
-from sg_core.network.optimizations import Optimizations
-from sg_core.training.settings import PRECISIONS, PRESETS
+from sg_core.network.optimizations import TABLE, Optimizations
+from sg_core.network.precisions import PRECISIONS, Precision
+from sg_core.training.settings import PRESETS
 from sg_tui.commands.interrupt import Interrupt
 from sg_tui.commands.options import DEFAULT_MODEL, add_json, add_threads, add_with, names, whole
 from sg_tui.commands.output import DONE, Output
@@ -97,10 +98,8 @@ def run(args: argparse.Namespace, output: Output) -> int:
     precisions = precisions or [PRECISIONS[0]]
     benchmark = Benchmark(_model(args, output, precisions[0]))
     config = benchmark.model.config
-    from sg_core.network.weights import check_precision
-
     for precision in precisions:
-        check_precision(precision, config)  # said before anything is measured
+        Precision.named(precision).check(config)  # said before anything is measured
     tokens = args.tokens
     if tokens is None and args.all:
         tokens = min(TOKENS_OF_MANY, config.n_ctx)
@@ -133,11 +132,11 @@ def _model(args: argparse.Namespace, output: Output, precision: str) -> GPT2:
         output.progress(f"loading {name}")
         return GPT2.from_pretrained(name, precision)
     from sg_core.memory import require_memory
-    from sg_core.training.settings import BITS
 
     config = _SIZES[args.random]() if args.random in _SIZES else PRESETS[args.random].config
     name = f"{args.random} (random weights)"
-    require_memory(config.parameter_count * BITS.get(precision, 32) // 8, name, SettingError, "choose a smaller size")
+    size = config.parameter_count * Precision.named(precision).bits // 8
+    require_memory(size, name, SettingError, "choose a smaller size")
     output.progress(f"making {name}")
     return GPT2.random(config, name=name, precision=precision)
 
@@ -191,7 +190,7 @@ class _Bench:
         )
         weights = f"{row.weight_bytes / 1e6:,.4g} MB of weights at {row.read_rate / 1e9:.1f} GB/s"
         self._output.line(f"bound {row.bound_ms:.3g} ms/token: {weights}, the best this machine reads")
-        numbered = [f"{number} {name}" for number, name in enumerate(Optimizations.names(), 1)]
+        numbered = [f"{one.number} {one.name}" for one in TABLE]
         for part in (numbered[:4], numbered[4:]):
             self._output.line(" ".join(part))
         self._output.line(_HEADER)
@@ -244,10 +243,7 @@ def as_json(row: Measurement) -> dict[str, Any]:
 def as_line(row: Measurement, faster: float) -> str:
     """A row under _HEADER: the numbers of the optimizations that are on, then the figures."""
     timing = row.timing
-    switches = "".join(
-        str(number) if getattr(timing.optimizations, name) else "."
-        for number, name in enumerate(Optimizations.names(), 1)
-    )
+    switches = "".join(str(one.number) if getattr(timing.optimizations, one.name) else "." for one in TABLE)
     times = "".join(f"{ms:9.3f}" for ms in (timing.minimum, timing.maximum))
     rates = f"{timing.tokens_per_second:8,.0f}{row.gb_per_second:7.1f}{row.ratio_to_bound:9.2f}{faster:10.2f}"
     return f"{switches}{timing.ms_per_token:9.3f}{times}{rates}{row.peak_bytes / 1e6:9,.0f}"

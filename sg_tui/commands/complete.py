@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from sg_core.errors import DataError, SettingError
 from sg_core.inference.sampling import Sampling
-from sg_core.network.optimizations import Optimizations
+from sg_core.network.optimizations import USUAL, Optimizations
 from sg_tui.commands.options import add_json, add_model, add_precision, add_threads, add_with, names, number, whole
 from sg_tui.commands.output import DONE, Output
 
@@ -72,7 +72,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add_with(parser)
     parser.add_argument(
         "--without", default="", metavar="NAMES",
-        help=f"optimizations to switch off, separated by commas: {', '.join(Optimizations.names()[:-1])}",
+        help=f"optimizations to switch off, separated by commas: {', '.join(USUAL)}",
     )  # fmt: skip
     add_json(parser)
 

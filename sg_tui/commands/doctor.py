@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from sg_core.network.precisions import PRECISIONS, Precision
 from sg_tui.commands.output import DONE, FAILED, Output
 
 HELP = "show folders, versions, CPU and speed of this machine"
@@ -121,8 +122,9 @@ def _kernels() -> str:
     from sg_core.measure.compilation import cache_description, compiled
 
     state = "compiled" if compiled() else "not compiled yet (the first start does it)"
-    others = "compiled too" if compiled("int8") else "not yet (their first use does it)"
-    return f"{state}, for bf16, int8 and int4 {others}, {cache_description()}"
+    *others, last = (name for name in PRECISIONS if Precision.named(name).reduced)
+    reduced = "compiled too" if compiled(last) else "not yet (their first use does it)"
+    return f"{state}, for {', '.join(others)} and {last} {reduced}, {cache_description()}"
 
 
 def _terminal() -> str:

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 from sg_core.checks import MOST_THREADS
-from sg_core.training.settings import PRECISIONS
+from sg_core.network.optimizations import TABLE
+from sg_core.network.precisions import PRECISIONS
 
 DEFAULT_MODEL = "tinyshakespeare"
 MODEL_HELP = (
@@ -64,9 +65,10 @@ def add_precision(parser: argparse.ArgumentParser) -> None:
 
 def add_with(parser: argparse._ActionsContainer) -> None:
     """--with, for what is off unless asked for; its value is `with_`."""
+    unusual = (f"{one.name} ({one.effect})" for one in TABLE if not one.default)
     parser.add_argument(
         "--with", dest="with_", default="", metavar="NAMES",
-        help="optimizations to switch on that are off as a rule: lookup (drafts from the text so far)",
+        help=f"optimizations to switch on that are off as a rule: {', '.join(unusual)}",
     )  # fmt: skip
 
 

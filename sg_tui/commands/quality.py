@@ -6,8 +6,7 @@ import argparse
 import time
 from typing import TYPE_CHECKING, Any
 
-from sg_core.errors import SettingError
-from sg_core.training.settings import PRECISIONS
+from sg_core.network.precisions import PRECISIONS, Precision
 from sg_tui.commands.interrupt import Interrupt
 from sg_tui.commands.output import DONE, Output
 from sg_tui.figures import duration
@@ -23,11 +22,10 @@ def run_quality(args: argparse.Namespace, model: GPT2, precisions: list[str], ou
     """Measure the precisions, all that fit the model when none is named, and print a row for each."""
     from sg_core.measure.compilation import warm_up
     from sg_core.measure.quality import measure_quality, validation_text
-    from sg_core.network.weights import check_precision
 
-    precisions = precisions or _fitting(model)
+    precisions = precisions or [name for name in PRECISIONS if Precision.named(name).fits(model.config)]
     for precision in precisions:
-        check_precision(precision, model.config)  # before a text is fetched or read
+        Precision.named(precision).check(model.config)  # before a text is fetched or read
     with Interrupt() as interrupt:
         text = validation_text(model, args.data, args.tokens, output.progress, interrupt)
         for precision in dict.fromkeys([PRECISIONS[0], *precisions]):
@@ -51,19 +49,6 @@ def run_quality(args: argparse.Namespace, model: GPT2, precisions: list[str], ou
         else:
             output.line(as_line(row))
     return DONE
-
-
-def _fitting(model: GPT2) -> list[str]:
-    from sg_core.network.weights import check_precision
-
-    fitting = []
-    for precision in PRECISIONS:
-        try:
-            check_precision(precision, model.config)
-        except SettingError:
-            continue
-        fitting.append(precision)
-    return fitting
 
 
 def as_json(model: str, row: Quality) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from typing import Any
 from sg_core.checks import whole
 from sg_core.errors import SettingError
 from sg_core.inference.sampling import Sampling
-from sg_core.training.settings import PRECISIONS
+from sg_core.network.precisions import PRECISIONS
 from sg_tui.state.play import Cast, name
 from sg_tui.terminal.textsafe import safe_line
 

@@ -14,8 +14,8 @@ from textual.content import Content
 from textual.widget import Widget
 
 from sg_core.engine.messages import Done, Event, Failed, SetOptimizations, Token
-from sg_core.network.optimizations import Optimizations
-from sg_tui.keys import ROW_SWITCHES, Scope, bindings
+from sg_core.network.optimizations import USUAL, Optimizations
+from sg_tui.keys import Scope, bindings
 from sg_tui.library.store import SavedText, Store
 from sg_tui.screens.mode import ModeScreen
 from sg_tui.screens.save_dialog import SaveDialog
@@ -317,9 +317,9 @@ class WriteScreen(ModeScreen):
         if name in Optimizations.names():
             optimizations = state.optimizations.toggled(name)
         else:
-            every = all(getattr(state.optimizations, name) for name in ROW_SWITCHES)
+            every = all(getattr(state.optimizations, name) for name in USUAL)
             switched = state.optimizations
-            optimizations = switched.without(*ROW_SWITCHES) if every else switched.with_(*ROW_SWITCHES)
+            optimizations = switched.without(*USUAL) if every else switched.with_(*USUAL)
         state.switch(optimizations)
         self.sg.submit(SetOptimizations(optimizations))
         self.draw_all()

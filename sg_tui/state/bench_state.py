@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from sg_core.engine.messages import Bench, BenchRow, Done, Event, Failed, Loaded, Phase
-from sg_core.network.optimizations import Optimizations
-from sg_tui.keys import ROW_SWITCHES
+from sg_core.network.optimizations import TABLE, USUAL, Optimizations
 
 SortKey = Literal["order", "ms", "switches"]
 SORT_KEYS: tuple[SortKey, ...] = ("order", "ms", "switches")
-COMBINATIONS = 2 ** len(ROW_SWITCHES)
+COMBINATIONS = 2 ** len(USUAL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +73,7 @@ class BenchState:
         """How many rows there will be at the most."""
         if self.command is None:
             return 0
-        return len(ROW_SWITCHES) + 1 if self.is_ladder else COMBINATIONS
+        return len(USUAL) + 1 if self.is_ladder else COMBINATIONS
 
     def lines(self, sort: SortKey = "order") -> list[Line]:
         """The rows with their factors, sorted: as measured, by ms per token, or by how many switches are on."""
@@ -101,13 +100,13 @@ class BenchState:
 
 def switched_on(optimizations: Optimizations) -> tuple[int, ...]:
     """The numbers of the switches that are on."""
-    return tuple(number for number, name in enumerate(ROW_SWITCHES, 1) if getattr(optimizations, name))
+    return tuple(one.number for one in TABLE if one.default and getattr(optimizations, one.name))
 
 
 def pattern(optimizations: Optimizations) -> str:
     """The switches as seven places: the number where one is on, a dot where it is off."""
     on = switched_on(optimizations)
-    return "".join(str(number) if number in on else "·" for number in range(1, len(ROW_SWITCHES) + 1))
+    return "".join(str(one.number) if one.number in on else "·" for one in TABLE if one.default)
 
 
 def _times(before: float, after: float) -> float:

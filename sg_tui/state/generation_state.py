@@ -21,7 +21,7 @@ from sg_core.engine.messages import (
 )
 from sg_core.inference.sampling import Sampling
 from sg_core.network.optimizations import Optimizations
-from sg_core.training.settings import PRECISIONS
+from sg_core.network.precisions import PRECISIONS
 from sg_tui.state.effects import Effects
 
 AVERAGED = 20  # tokens over which the time of an operation is averaged

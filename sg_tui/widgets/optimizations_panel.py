@@ -8,10 +8,8 @@ from textual.content import Content
 from textual.message import Message
 
 from sg_core.engine.messages import Metrics
-from sg_core.network.optimizations import Optimizations
-from sg_core.training.settings import PRECISIONS
-from sg_tui.keys import ROW_SWITCHES, SWITCH_LABELS
-from sg_tui.state.effects import Effects
+from sg_core.network.optimizations import TABLE, Optimization, Optimizations
+from sg_core.network.precisions import PRECISIONS
 from sg_tui.state.generation_state import GenerationState
 from sg_tui.widgets import precision_row
 from sg_tui.widgets.panel import Panel, lines
@@ -50,28 +48,27 @@ class OptimizationsPanel(Panel, can_focus=True):
 
     def show(self, state: GenerationState) -> None:
         self._state = state
-        optimizations, effects = state.optimizations, state.effects
-        rows = [self._line(number, name, optimizations, effects) for number, name in enumerate(ROW_SWITCHES)]
-        self.set_content(lines([*rows, self._lookup_line(state), self._precision_line(state)]))
-        both = effects.between(Optimizations(), Optimizations.none())
+        rows = [self._line(one, state) if one.default else self._drafts_line(one, state) for one in TABLE]
+        self.set_content(lines([*rows, self._precision_line(state)]))
+        both = state.effects.between(Optimizations(), Optimizations.none())
         self.border_subtitle = f"all off {effect_text(*both)}" if both else ""
 
-    def _line(self, number: int, name: str, optimizations: Optimizations, effects: Effects) -> Content:
-        measured = effects.of(optimizations, name)
-        on = getattr(optimizations, name)
+    def _line(self, one: Optimization, state: GenerationState) -> Content:
+        measured = state.effects.of(state.optimizations, one.name)
+        on = getattr(state.optimizations, one.name)
         words = f"off: {effect_text(*measured)}" if measured else ""
-        return self._switch(number, name, on, (words, "$faint" if on else "$foreground"))
+        return self._switch(one, on, (words, "$faint" if on else "$foreground"))
 
-    def _lookup_line(self, state: GenerationState) -> Content:
-        on, room = state.optimizations.lookup, self.content_size.width - 23
+    def _drafts_line(self, one: Optimization, state: GenerationState) -> Content:
+        on, room = getattr(state.optimizations, one.name), self.content_size.width - 23
         words = drafts_text(state.metrics, room) if on else ""
-        return self._switch(len(ROW_SWITCHES), "lookup", on, (words, "$foreground"))
+        return self._switch(one, on, (words, "$foreground"))
 
-    def _switch(self, number: int, name: str, on: bool, words: tuple[str, str]) -> Content:
+    def _switch(self, one: Optimization, on: bool, words: tuple[str, str]) -> Content:
         return Content.assemble(
-            self._pointer(number),
-            (f"{number + 1} ", "bold $foreground" if on else "$faint"),
-            (f"{SWITCH_LABELS[name]:<13}", "$foreground"),
+            self._pointer(one.number - 1),
+            (f"{one.number} ", "bold $foreground" if on else "$faint"),
+            (f"{one.label:<13}", "$foreground"),
             ("● on   " if on else "○ off  ", "bold $success" if on else "bold $warning"),
             words,
         )
@@ -148,4 +145,4 @@ def drafts_text(metrics: Metrics | None, room: int) -> str:
 
 def switches_text(optimizations: Optimizations) -> str:
     """The switches in one line: 1+2+3-4+..."""
-    return "".join(f"{number}{'+' if getattr(optimizations, name) else '-'}" for number, name in enumerate(NAMES, 1))
+    return "".join(f"{one.number}{'+' if getattr(optimizations, one.name) else '-'}" for one in TABLE)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from textual.content import Content
 from textual.message import Message
 
-from sg_core.training.settings import PRECISIONS
+from sg_core.network.precisions import PRECISIONS
 from sg_tui.state.generation_state import GenerationState
 
 

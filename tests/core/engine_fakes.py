@@ -29,7 +29,6 @@ from sg_core.errors import ModelFileError, SettingError
 from sg_core.inference.sampling import Sampling
 from sg_core.inference.token import Token as EngineToken
 from sg_core.network.optimizations import Optimizations
-from sg_core.network.weights import check_precision
 from sg_core.training.settings import TrainingConfig
 from sg_core.training.trainer import Evaluation, StepResult
 
@@ -101,7 +100,6 @@ class World:
 
         return Parts(
             warm_up=warm_up,
-            check_precision=check_precision,
             load=cast(Any, load),
             prepare=cast(Any, prepare),
             new_run_folder=new_run_folder,

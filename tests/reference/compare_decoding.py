@@ -29,7 +29,7 @@ import numpy as np
 
 from sg_core import GPT2, Sampling
 from sg_core.kernels.bandwidth import ReadBandwidth
-from sg_core.training.settings import PRECISIONS
+from sg_core.network.precisions import PRECISIONS
 
 TOKENS = 200
 PROMPT = 512

@@ -53,9 +53,8 @@ from sg_core.engine.messages import (
     TrainingStarted,
     TrainStep,
 )
-from sg_core.network.optimizations import Optimizations
+from sg_core.network.optimizations import USUAL, Optimizations
 from sg_core.training.settings import PRESETS
-from sg_tui.keys import ROW_SWITCHES
 
 REPLY = (
     "What light is this that burns upon the hill?\n\nJULIET:\nThe lantern of the watch, and not the day;\n"
@@ -277,7 +276,7 @@ class ScriptedEngine:
         self._writing = (command.request, 0)
         self.emit(Phase("benchmarking"))
         settings = Optimizations.none()
-        for name in ("", *ROW_SWITCHES):
+        for name in ("", *USUAL):
             settings = settings.with_(name) if name else settings
             self.optimizations, kept = settings, self.optimizations
             ms = sum(self._op_ms(command.tokens).values())

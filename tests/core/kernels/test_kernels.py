@@ -21,7 +21,8 @@ from sg_core.kernels.products import PANEL_SIZE, add_outer
 from sg_core.kernels.ranking import likeliest
 from sg_core.kernels.simd import ZERO
 from sg_core.kernels.team import Team, barrier, physical_cores
-from sg_core.network.weights import PRECISIONS, shared_by, to_int4, to_int8
+from sg_core.network.precisions import PRECISIONS, Precision
+from sg_core.network.quantization import to_int4, to_int8
 
 Array = npt.NDArray[Any]
 # float32 has 24 bits: a sum of a few hundred terms of order one is good to a few 1e-6
@@ -37,7 +38,8 @@ def forward_rows(
     precision: str = "f32",
 ) -> None:  # fmt: skip
     """linear_forward with a weight (N, K) in a precision."""
-    words, scales, share = weight.reshape(-1), np.zeros(1, np.float32), shared_by(weight.shape[1], precision)
+    words, scales = weight.reshape(-1), np.zeros(1, np.float32)
+    share = Precision.named(precision).group_size(weight.shape[1])
     if precision == "bf16":
         words = to_bfloat16(words).view(np.uint8)
     elif precision == "int8":
@@ -82,7 +84,7 @@ def test_a_stored_weight_is_off_by_at_most_half_a_step(precision: str, worst: fl
     x = np.eye(K, dtype=np.float32)
     out = np.empty((K, N), np.float32)
     forward_rows(out, x, weight, np.zeros(0, np.float32), 0, K, 0, 1, precision)
-    share = 1 if precision == "bf16" else shared_by(K, precision)
+    share = 1 if precision == "bf16" else Precision.named(precision).group_size(K)
     # half a step of what the group's largest number allows; int4 may choose a smaller step and clip the largest
     largest = np.abs(weight.reshape(-1, share)).max(axis=1).repeat(share).reshape(N, K)
     error = np.abs(out.T - weight)
@@ -146,7 +148,7 @@ def forms(x: Array) -> dict[str, Array]:
 
 def activated(name: str, x: Array, *, use_table: bool) -> Array:
     out = np.empty_like(x)
-    number, table = np.int64(activation.NAMES.index(name)), activation.activation_table(name)
+    number, table = activation.NAMES.index(name), activation.activation_table(name)
     activation.activation_forward(out, x, number, table, use_table, 0, len(x), 0, 1)
     return out
 
@@ -173,7 +175,7 @@ def test_an_activation_is_its_definition(name: str, use_table: bool, tolerance: 
 def test_the_gradient_of_an_activation_is_its_slope(name: str) -> None:
     x = np.linspace(-6, 6, 500, dtype=np.float32)[None, :]  # without 0, where ReLU has none
     dy = np.ones_like(x)
-    activation.activation_backward(dy, x, np.int64(activation.NAMES.index(name)), 1, 0, 1)
+    activation.activation_backward(dy, x, activation.NAMES.index(name), 1, 0, 1)
     h = 1e-4
     slope = (forms(x.astype(np.float64) + h)[name] - forms(x.astype(np.float64) - h)[name]) / (2 * h)
     assert np.abs(dy - slope).max() < 1e-5  # float32 and the finite difference

@@ -13,8 +13,8 @@ from sg_core.config import GPT2Config
 from sg_core.errors import SettingError
 from sg_core.gpt2 import GPT2
 from sg_core.measure.quality import PIECE, Quality, ValidationText, measure_quality, validation_text
+from sg_core.network.precisions import PRECISIONS
 from sg_core.text.vocabulary import learn_vocabulary
-from sg_core.training.settings import PRECISIONS
 
 TOKENS = 12_000  # of about 49,000: in windows spread evenly over the text
 

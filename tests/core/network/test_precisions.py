@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from sg_core import GPT2, GPT2Config, Optimizations, Sampling
 from sg_core.errors import SettingError
 from sg_core.inference.token import Token
-from sg_core.network.weights import PRECISIONS
+from sg_core.kernels.formats import FORMATS
+from sg_core.network.precisions import PRECISIONS, Precision
 from sg_core.text.vocabulary import learn_vocabulary
 
 PROMPT = [5, 17, 3, 250, 9]
@@ -142,3 +143,28 @@ def test_damaged_weights_are_named_when_loaded_in_one_precision(tmp_path: Path) 
     damaged.save_pretrained(tmp_path)
     names = ["transformer.h.1.mlp.c_fc.weight", "transformer.ln_f.bias"]
     assert GPT2.from_pretrained(tmp_path, "int8").not_finite() == GPT2.from_pretrained(tmp_path).not_finite() == names
+
+
+def test_a_precision_is_what_the_kernels_read_it_as() -> None:
+    for name, format in zip(PRECISIONS, FORMATS, strict=True):
+        precision = Precision.named(name)
+        assert (FORMATS[precision.format], precision.bits) == (format, format.bits)
+        assert format.group in (0, precision.group_size(64))
+    assert [name for name in PRECISIONS if Precision.named(name).reduced] == ["bf16", "int8", "int4"]
+
+
+def test_a_precision_is_refused_by_name_where_it_does_not_fit() -> None:
+    narrow = GPT2Config(vocab_size=8, n_ctx=8, n_layer=1, n_head=1, n_embd=48)
+    assert [name for name in PRECISIONS if Precision.named(name).fits(narrow)] == ["f32", "bf16", "int8"]
+    with pytest.raises(SettingError, match="n_embd is 48, not a multiple: choose int8"):
+        Precision.named("int4").check(narrow)
+    with pytest.raises(SettingError, match="precision is 'f64'; choose from f32, bf16, int8, int4"):
+        Precision.named("f64")
+
+
+def test_the_bytes_of_a_precision_are_those_of_its_weights(model: GPT2) -> None:
+    for name in PRECISIONS:
+        weights = model.weights(name)
+        count, precision = model.parameters.layout.decayed, Precision.named(name)
+        stored = weights.words.nbytes if precision.reduced else 4 * count
+        assert precision.bytes_of(count, 64) == stored + (weights.scales.nbytes if precision.scaled else 0)

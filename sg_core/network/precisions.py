@@ -1,0 +1,126 @@
+"""How a session stores the weights: what each precision costs, which models it fits, how numbers become it.
+
+Cheap to import: NumPy and the kernels come with the first number that is stored.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sg_core.config import GPT2Config
+from sg_core.errors import SettingError
+
+if TYPE_CHECKING:
+    from sg_core.types import Bytes, FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class Precision:
+    """A storage of weights.
+
+    bits: of a stored number. format: its number in `kernels.formats.FORMATS`. scaled: neighbours share a scale.
+    kernels: the name of the precision that stands for all which the same kernels compute.
+    """
+
+    name: str
+    bits: int
+    format: int
+    scaled: bool
+    kernels: str
+
+    @staticmethod
+    def named(name: str) -> Precision:
+        """Raises SettingError for an unknown name."""
+        if name not in _BY_NAME:
+            raise SettingError(f"precision is {name!r}; choose from {', '.join(PRECISIONS)}")
+        return _BY_NAME[name]
+
+    @property
+    def reduced(self) -> bool:
+        """Whether it stores less than the float32 of the parameters, which it then does apart, as bytes."""
+        return self.bits < 32
+
+    def check(self, config: GPT2Config) -> None:
+        """Raises SettingError where it does not fit a model."""
+
+    def fits(self, config: GPT2Config) -> bool:
+        """Whether it fits a model."""
+        try:
+            self.check(config)
+        except SettingError:
+            return False
+        return True
+
+    def group_size(self, width: int) -> int:
+        """How many neighbours are stored at once, those that share a scale if they do. width: of a row."""
+        from sg_core.kernels.products import K_BLOCK
+
+        return K_BLOCK
+
+    def bytes_of(self, numbers: int, width: int) -> int:
+        """Bytes of so many stored numbers of a model, with their scales. width: of its rows."""
+        return numbers * self.bits // 8 + (4 * (numbers // self.group_size(width)) if self.scaled else 0)
+
+    def store(self, words: FloatArray | Bytes, scales: FloatArray, start: int, numbers: FloatArray) -> None:
+        """Convert flat float32 numbers to those from `start` on. scales: one for each group of them."""
+        words[start : start + len(numbers)] = numbers
+
+
+class _BFloat16(Precision):
+    __slots__ = ()
+
+    def store(self, words: FloatArray | Bytes, scales: FloatArray, start: int, numbers: FloatArray) -> None:
+        from sg_core.bfloat16 import to_bfloat16
+
+        words.view("u2")[start : start + len(numbers)] = to_bfloat16(numbers)
+
+
+class _Int8(Precision):
+    """Symmetric, one scale for n_embd neighbours or a whole part of them, as many as are summed at once."""
+
+    __slots__ = ()
+
+    def group_size(self, width: int) -> int:
+        from sg_core.kernels.products import K_BLOCK
+
+        return next(width // parts for parts in range(-(-width // K_BLOCK), width + 1) if width % parts == 0)
+
+    def store(self, words: FloatArray | Bytes, scales: FloatArray, start: int, numbers: FloatArray) -> None:
+        from sg_core.network.quantization import to_int8
+
+        stored, scales[:] = to_int8(numbers.reshape(len(scales), -1))
+        words.view("i1")[start : start + len(numbers)] = stored.reshape(-1)
+
+
+class _Int4(Precision):
+    """Offset 8, one scale for 32 neighbours."""
+
+    __slots__ = ()
+
+    def check(self, config: GPT2Config) -> None:
+        for name, width in (("n_embd", config.n_embd), ("n_inner", config.hidden_size)):
+            if width % (group := self.group_size(width)):
+                raise SettingError(
+                    f"int4 shares a scale among {group} weights; {name} is {width}, not a multiple: choose int8"
+                )
+
+    def group_size(self, width: int) -> int:
+        from sg_core.kernels.formats import INT4_GROUP
+
+        return INT4_GROUP
+
+    def store(self, words: FloatArray | Bytes, scales: FloatArray, start: int, numbers: FloatArray) -> None:
+        from sg_core.network.quantization import to_int4
+
+        words[start // 2 : (start + len(numbers)) // 2], scales[:] = to_int4(numbers.reshape(len(scales), -1))
+
+
+_ALL = (
+    Precision("f32", 32, 0, scaled=False, kernels="f32"),
+    _BFloat16("bf16", 16, 1, scaled=False, kernels="bf16"),
+    _Int8("int8", 8, 2, scaled=True, kernels="bf16"),
+    _Int4("int4", 4, 3, scaled=True, kernels="bf16"),
+)
+_BY_NAME = {one.name: one for one in _ALL}
+PRECISIONS = tuple(_BY_NAME)  # from most to fewest bits; the first is that of the parameters themselves
