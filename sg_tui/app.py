@@ -30,20 +30,16 @@ from sg_core.engine.messages import (
     Loaded,
     Notice,
     PrecisionSet,
-    Saved,
     SetPace,
     SetPrecision,
     SetSampling,
     SetThreads,
-    TrainingEnded,
-    TrainingStarted,
 )
 from sg_core.errors import SettingError
 from sg_tui.keys import ACTIONS, bindings
 from sg_tui.library import preferences
 from sg_tui.library.librarian import Librarian
 from sg_tui.library.preferences import Preferences
-from sg_tui.library.store import RunRecord
 from sg_tui.screens.help import HelpScreen
 from sg_tui.screens.mode import ModeScreen
 from sg_tui.screens.model_picker import ModelPicker
@@ -243,19 +239,8 @@ class SgApp(App[None]):
                 self._loading, self.model = False, model
             case PrecisionSet(precision=precision):
                 self.precision = precision
-            case TrainingStarted() | Saved() | TrainingEnded():
-                self._keep_run()
         for screen in screens:
             screen.handle(event)
-
-    def _keep_run(self) -> None:
-        """Note the run in the library: what it is, how far it came, how good it is."""
-        run, status = self.training.run, self.training.status
-        if run is None or not run.facts.out:
-            return
-        best = run.best.val_loss if run.best else None
-        record = RunRecord(run.facts.out, run.facts.model, run.facts.data, run.step, best, status)
-        self.librarian.ask(lambda store: store.save_run(record))
 
     def mode_screens(self) -> list[ModeScreen]:
         """The main screens that exist so far, seen or hidden."""

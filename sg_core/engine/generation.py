@@ -43,7 +43,6 @@ class Generation:
         self._drafted, self._accepted = session.lookup.drafted, session.lookup.accepted  # before
         self._count = 0
         self._first_token_ms = 0.0
-        self._prompt_tokens = 0
         self._untold = False  # the newest figures have not gone out
         self._tokens: Iterator[EngineToken] = session.generate(
             command.prompt, command.max_tokens, command.sampling, command.stop, self._prefilled, cancelled
@@ -83,7 +82,6 @@ class Generation:
         self._count += 1
         if self._count == 1:
             self._first_token_ms = (time.perf_counter() - self._given_at) * 1e3
-            self._prompt_tokens = len(self.session.ids) - 1
         if token.context_moved:
             self._outbox.emit(ContextMoved(self.request, token.context_moved))
         self._outbox.phase("decoding")
@@ -108,7 +106,6 @@ class Generation:
             tokens_per_second=self._times.tokens_per_second,
             first_token_ms=self._first_token_ms,
             prefill_ms=self.session.prefill_ms,
-            prompt_tokens=self._prompt_tokens,
             context_used=min(len(self.session.ids), self.session.context_size),
             context_size=self.session.context_size,
             drafted=self.session.lookup.drafted - self._drafted,

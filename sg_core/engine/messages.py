@@ -218,7 +218,6 @@ class Metrics:
     tokens_per_second: float
     first_token_ms: float  # from the command to the first token
     prefill_ms: float
-    prompt_tokens: int
     context_used: int
     context_size: int
     drafted: int = 0  # tokens that lookup tried in this generation

@@ -1,4 +1,4 @@
-"""Texts and training runs in SQLite. What can't be opened is kept aside, never overwritten.
+"""Texts in SQLite. What can't be opened is kept aside, never overwritten.
 
 A `Store` belongs to one thread; `librarian.Librarian` gives the app one off the screen's thread.
 """
@@ -25,23 +25,15 @@ _TABLES = """
 CREATE TABLE IF NOT EXISTS texts (
     id TEXT PRIMARY KEY, title TEXT NOT NULL, model TEXT NOT NULL, mode TEXT NOT NULL,
     created REAL NOT NULL, updated REAL NOT NULL, characters INTEGER NOT NULL, turns BLOB NOT NULL);
-CREATE TABLE IF NOT EXISTS runs (
-    folder TEXT PRIMARY KEY, model TEXT NOT NULL, data TEXT NOT NULL, started REAL NOT NULL,
-    updated REAL NOT NULL, step INTEGER NOT NULL, val_loss REAL, state TEXT NOT NULL);
 """
 _SAVE_TEXT = """
 INSERT INTO texts VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET
     title = excluded.title, model = excluded.model, mode = excluded.mode, updated = excluded.updated,
     characters = excluded.characters, turns = excluded.turns
 """
-_SAVE_RUN = """
-INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (folder) DO UPDATE SET
-    model = excluded.model, data = excluded.data, updated = excluded.updated, step = excluded.step,
-    val_loss = COALESCE(excluded.val_loss, val_loss), state = excluded.state
-"""
 _ADOPT = """
-INSERT OR REPLACE INTO {table} SELECT * FROM aside.{table} AS other WHERE NOT EXISTS
-    (SELECT 1 FROM {table} AS own WHERE own.{key} = other.{key} AND own.updated >= other.updated)
+INSERT OR REPLACE INTO texts SELECT * FROM aside.texts AS other WHERE NOT EXISTS
+    (SELECT 1 FROM texts AS own WHERE own.id = other.id AND own.updated >= other.updated)
 """
 
 
@@ -55,19 +47,6 @@ class SavedText:
     mode: str
     updated: float
     characters: int
-
-
-@dataclass(frozen=True, slots=True)
-class RunRecord:
-    """A training run, as it is listed. val_loss: the best, nats per token; None before an evaluation."""
-
-    folder: str
-    model: str
-    data: str
-    step: int
-    val_loss: float | None
-    state: str
-    updated: float = 0.0
 
 
 class _NewerFormatError(Exception):
@@ -108,19 +87,8 @@ class Store:
             self.notices.append(f"a kept text can't be read, it stays in the library: {problem}")
             return None
 
-    # ------------------------------------------------------------ runs
-
-    def save_run(self, run: RunRecord) -> None:
-        """Keep what is known of a training run, by its folder. Raises sqlite3.Error."""
-        now, where = time.time(), (_plain(run.folder), _plain(run.model), _plain(run.data))
-        self._run(_SAVE_RUN, (*where, now, now, run.step, run.val_loss, run.state))
-
-    def runs(self) -> list[RunRecord]:
-        """The training runs, newest first. Raises sqlite3.Error."""
-        rows = self._run("SELECT folder, model, data, step, val_loss, state, updated FROM runs ORDER BY updated DESC")
-        return [RunRecord(*row) for row in rows]
-
     def close(self) -> None:
+        """Let go of the file."""
         self._db.close()
 
     # ------------------------------------------------------------ opening
@@ -172,8 +140,7 @@ class Store:
                 _connect(path).close()
                 database.execute("ATTACH ? AS aside", (str(path),))
                 try:
-                    database.execute(_ADOPT.format(table="texts", key="id"))
-                    database.execute(_ADOPT.format(table="runs", key="folder"))
+                    database.execute(_ADOPT)
                 finally:
                     database.execute("DETACH aside")
                 path.unlink()

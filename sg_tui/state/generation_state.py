@@ -77,10 +77,6 @@ class GenerationState:
         """What the switches are worth in the present precision."""
         return self._effects.setdefault(self.precision, Effects())
 
-    @property
-    def idle(self) -> bool:
-        return self.phase.name == "idle"
-
     def asked(self, command: Generate) -> None:
         """`command` is about to be submitted."""
         self.request, self.running, self.reason = command.request, True, ""

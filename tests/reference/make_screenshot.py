@@ -32,7 +32,7 @@ async def take(model: str, target: Path) -> None:
                 await pilot.pause(0.05)
 
         generation = app.generation
-        await until(lambda: generation.loaded is not None and generation.idle)
+        await until(lambda: generation.loaded is not None and generation.phase.name == "idle")
         generation.max_tokens = 60
         await pilot.press(*"JULIET:", "enter")
         for switch in ("", "alt+2", "alt+2", "alt+1", "alt+1"):

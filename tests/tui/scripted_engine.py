@@ -237,8 +237,7 @@ class ScriptedEngine:
         reply = self.replies[command.sampling.seed % len(self.replies)]
         cuts = [at for at in (reply.find(stop) for stop in command.stop if stop) if at >= 0]
         pieces = re.findall(r" ?\w+|\W", reply[: min(cuts)] if cuts else reply)
-        prompt_tokens = max(1, len(command.prompt) // 3)
-        used = min(prompt_tokens, CONTEXT // 2)
+        used = min(max(1, len(command.prompt) // 3), CONTEXT // 2)
         times: list[float] = []
         self._writing = (command.request, 0)
         self.emit(Phase("prefill", "", used, used), Phase("decoding"))
@@ -250,7 +249,7 @@ class ScriptedEngine:
             token = self._token(command.request, piece, used)
             times.append(token.ms)
             self._writing = (command.request, number)
-            self.emit(token, metrics(command.request, times, prompt_tokens, used))
+            self.emit(token, metrics(command.request, times, used))
             yield
         reason = "length" if len(pieces) > command.max_tokens else "stop" if cuts else "end of text"
         self._writing = None
@@ -321,7 +320,7 @@ class ScriptedEngine:
         self.emit(TrainingEnded(training.steps, "finished"), Phase("idle"))
 
 
-def metrics(request: int, times: list[float], prompt_tokens: int, used: int) -> Metrics:
+def metrics(request: int, times: list[float], used: int) -> Metrics:
     """The figures after `times` (ms of every token so far)."""
     newest = sorted(times[-50:])
     median = newest[len(newest) // 2]
@@ -333,7 +332,6 @@ def metrics(request: int, times: list[float], prompt_tokens: int, used: int) -> 
         tokens_per_second=1000 / median,
         first_token_ms=9.0 + times[0],
         prefill_ms=9.0,
-        prompt_tokens=prompt_tokens,
         context_used=used,
         context_size=CONTEXT,
     )

@@ -25,7 +25,7 @@ async def opened(
     async with app.run_test(size=size, notifications=True) as pilot:
         await wait_until(pilot, lambda: engine.submitted, "the load command")
         engine.run_until_idle()
-        await wait_until(pilot, lambda: app.generation.loaded and app.generation.idle, "the model")
+        await wait_until(pilot, lambda: app.generation.loaded and app.generation.phase.name == "idle", "the model")
         screen = app.screen
         assert isinstance(screen, WriteScreen)
         yield pilot, app, screen

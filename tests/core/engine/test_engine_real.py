@@ -120,7 +120,6 @@ def test_a_text_is_written_again_from_what_the_session_holds(driver: Driver) -> 
         driver.finish(Load("a") if request == 1 else SetThreads(1), Generate(request, TEXT[:150], 10, greedy))
     assert written(driver, 2) == written(driver, 1) != ""
     first, second = (next(one for one in driver.of(Metrics) if one.request == request) for request in (1, 2))
-    assert first.prompt_tokens == second.prompt_tokens
     assert first.prefill_ms > second.prefill_ms == 0.0
 
 

@@ -14,10 +14,10 @@ from stories import STANDARD, WIDE, screen_text, see, wait_until
 from textual.widgets import OptionList
 from write_stories import by_hand, opened, send
 
-from sg_core.engine.messages import Failed, Generate, Load, Notice, Phase, Train
+from sg_core.engine.messages import Failed, Generate, Load, Notice, Phase
 from sg_core.network.optimizations import Optimizations
 from sg_tui.app import SgApp
-from sg_tui.library.store import RunRecord, Store
+from sg_tui.library.store import Store
 from sg_tui.screens.model_picker import ModelPicker
 from sg_tui.screens.write import WriteScreen
 from sg_tui.widgets.prompt import Prompt
@@ -237,19 +237,6 @@ async def test_leaving_takes_no_time_and_keeps_what_was_written(home: Path) -> N
     assert [one.title for one in store.texts()] == ["ROMEO: What light is this"]
     store.close()
     assert not [one for one in threading.enumerate() if one.name == "sg-library" and one.is_alive()]
-
-
-async def test_a_training_run_is_noted_in_the_library(home: Path) -> None:
-    engine = by_hand()
-    async with opened(engine) as (pilot, app, _):
-        app.submit(Train(out="runs/x"))
-        engine.advance(30)
-        await wait_until(pilot, lambda: app.training.run is not None)
-    store = Store(home / "data")
-    (run,) = store.runs()
-    store.close()
-    assert isinstance(run, RunRecord)
-    assert (run.folder, run.data) == ("runs/x", "tinyshakespeare")
 
 
 async def test_a_flush_that_costs_much_makes_the_next_ones_come_later(

@@ -173,7 +173,7 @@ async def test_lookup_is_switch_8_and_tells_how_many_drafts_came_true() -> None:
         await pilot.press("alt+8")
         assert engine.submitted[-1] == SetOptimizations(ALL.with_("lookup"))
         await see(pilot, "8 lookup       ● on   no draft yet")
-        engine.emit(replace(metrics(app.generation.request, [1.0], 3, 9), drafted=75, accepted=43))
+        engine.emit(replace(metrics(app.generation.request, [1.0], 9), drafted=75, accepted=43))
         await see(pilot, "8 lookup       ● on   43 of 75 drafts kept")
         await pilot.press("escape")
         await see(pilot, "stopped")

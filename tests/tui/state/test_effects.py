@@ -78,7 +78,7 @@ def token(ms: float, request: int = 1, optimizations: Optimizations = ON, precis
 
 
 def metrics(used: int) -> Metrics:
-    return Metrics(1, 1, 1.0, 1.0, 1000.0, 9.0, 5.0, 3, used, 256)
+    return Metrics(1, 1, 1.0, 1.0, 1000.0, 9.0, 5.0, used, 256)
 
 
 def test_the_first_token_after_a_change_is_not_counted() -> None:
