@@ -18,22 +18,24 @@ from textual.app import App, SystemCommand
 from textual.screen import Screen
 
 from sg_core import paths
-from sg_core.engine.messages import (
+from sg_core.engine.commands import (
     Command,
+    Generate,
+    Load,
+    SetPace,
+    SetPrecision,
+    SetSampling,
+    SetThreads,
+)
+from sg_core.engine.events import (
     ContextMoved,
     Done,
     Event,
     Exported,
     Failed,
-    Generate,
-    Load,
     Loaded,
     Notice,
     PrecisionSet,
-    SetPace,
-    SetPrecision,
-    SetSampling,
-    SetThreads,
 )
 from sg_core.errors import SettingError
 from sg_tui.keys import ACTIONS, bindings

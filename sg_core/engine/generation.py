@@ -6,8 +6,9 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
+from sg_core.engine.commands import Generate
+from sg_core.engine.events import ContextMoved, Done, Metrics, Token
 from sg_core.engine.inbox import Order
-from sg_core.engine.messages import ContextMoved, Done, Generate, Metrics, Token
 from sg_core.engine.outbox import Outbox
 from sg_core.measure.token_times import TokenTimes
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sg_core.engine.messages import Bench, Done, Load, Loaded, Notice, PrecisionSet, Train
+from sg_core.engine.commands import Bench, Load, Train
+from sg_core.engine.events import Done, Loaded, Notice, PrecisionSet
 from sg_core.engine.outbox import Outbox
 from sg_core.engine.parts import Cancelled, Parts
 from sg_core.errors import ModelFileError, SettingError, SgError, TrainingError

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from sg_core.config import GPT2Config
-    from sg_core.engine.messages import Bench, BenchRow, Train
+    from sg_core.engine.commands import Bench, Train
+    from sg_core.engine.events import BenchRow
     from sg_core.gpt2 import GPT2
     from sg_core.inference.session import Session
     from sg_core.training.trainer import Trainer
@@ -88,7 +89,7 @@ def _prepare(command: Train, progress: Progress, cancelled: Cancelled, threads: 
 
 
 def _measure(command: Bench, session: Session, progress: Progress, cancelled: Cancelled) -> Iterator[BenchRow]:
-    from sg_core.engine.messages import BenchRow
+    from sg_core.engine.events import BenchRow
     from sg_core.measure.benchmark import every_combination, later_ladder, time_tokens
 
     rungs = every_combination() if command.every_combination else later_ladder()

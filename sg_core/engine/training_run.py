@@ -9,14 +9,14 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sg_core.engine.messages import (
+from sg_core.engine.commands import Train
+from sg_core.engine.events import (
     Calibrated,
     Evaluated,
     Exported,
     Notice,
     Sample,
     Saved,
-    Train,
     TrainingEnded,
     TrainingStarted,
     TrainStep,

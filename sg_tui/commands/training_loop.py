@@ -9,7 +9,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sg_core.engine.messages import (
+from sg_core.engine.commands import Train
+from sg_core.engine.events import (
     Calibrated,
     Evaluated,
     Event,
@@ -19,7 +20,6 @@ from sg_core.engine.messages import (
     Phase,
     Sample,
     Saved,
-    Train,
     TrainingEnded,
     TrainingStarted,
     TrainStep,

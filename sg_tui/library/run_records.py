@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from sg_core.config import GPT2Config
-from sg_core.engine.messages import Evaluated, Saved, TrainingStarted
+from sg_core.engine.events import Evaluated, Saved, TrainingStarted
 from sg_core.training.settings import TrainingConfig
 from sg_tui.state.training_run import Run
 

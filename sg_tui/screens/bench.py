@@ -9,7 +9,8 @@ from textual.content import Content
 from textual.widget import Widget
 from textual.widgets import Static
 
-from sg_core.engine.messages import Bench, Event, Loaded
+from sg_core.engine.commands import Bench
+from sg_core.engine.events import Event, Loaded
 from sg_tui.keys import Scope, bindings
 from sg_tui.screens.mode import ModeScreen
 from sg_tui.state.bench_state import COMBINATIONS, SORT_KEYS, BenchState

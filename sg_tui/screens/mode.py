@@ -11,7 +11,7 @@ from textual.screen import Screen
 from textual.widget import Widget
 from textual.widgets import Static
 
-from sg_core.engine.messages import Event
+from sg_core.engine.events import Event
 from sg_tui.keys import Scope
 from sg_tui.widgets.action_footer import ActionFooter
 from sg_tui.widgets.header import Header

@@ -13,17 +13,15 @@ from textual.widget import Widget
 from textual.widgets import Input
 
 from sg_core import paths
-from sg_core.engine.messages import (
-    Event,
+from sg_core.engine.commands import (
     Generate,
     PauseTraining,
     ResumeTraining,
-    Saved,
     SaveTraining,
     StopTraining,
     Train,
-    TrainingEnded,
 )
+from sg_core.engine.events import Event, Saved, TrainingEnded
 from sg_tui.keys import Scope, actions, bindings
 from sg_tui.library.run_records import RunKeeper
 from sg_tui.screens.mode import ModeScreen

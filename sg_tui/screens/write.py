@@ -13,7 +13,8 @@ from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
 from textual.widget import Widget
 
-from sg_core.engine.messages import Done, Event, Failed, SetOptimizations, Token
+from sg_core.engine.commands import SetOptimizations
+from sg_core.engine.events import Done, Event, Failed, Token
 from sg_core.network.optimizations import Optimizations
 from sg_tui.keys import ROW_SWITCHES, Scope, bindings
 from sg_tui.library.store import SavedText, Store

@@ -6,7 +6,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from sg_core.engine.messages import Bench, BenchRow, Done, Event, Failed, Loaded, Phase
+from sg_core.engine.commands import Bench
+from sg_core.engine.events import (
+    BenchRow,
+    Done,
+    Event,
+    Failed,
+    Loaded,
+    Phase,
+)
 from sg_core.network.optimizations import Optimizations
 from sg_tui.keys import ROW_SWITCHES
 

@@ -7,12 +7,12 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 
-from sg_core.engine.messages import (
+from sg_core.engine.commands import Generate
+from sg_core.engine.events import (
     ContextMoved,
     Done,
     Event,
     Failed,
-    Generate,
     Loaded,
     Metrics,
     Phase,

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
-from sg_core.engine.messages import Token
+from sg_core.engine.events import Token
 
 Author = Literal["person", "model", "cue"]
 TITLE_LENGTH = 60

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from sg_core.engine.messages import Done, Event, Failed, Generate, Token
+from sg_core.engine.commands import Generate
+from sg_core.engine.events import Done, Event, Failed, Token
 
 
 class Talk:

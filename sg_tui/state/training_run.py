@@ -7,7 +7,7 @@ from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from sg_core.engine.messages import Evaluated, Sample, Saved, TrainingStarted, TrainStep
+from sg_core.engine.events import Evaluated, Sample, Saved, TrainingStarted, TrainStep
 
 SMOOTHING = 0.95  # weight of the past in the moving average of the loss: about the last 20 steps
 ETA_STEPS = 400  # the time left is told from at most so many of the latest steps

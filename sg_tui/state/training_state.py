@@ -9,14 +9,14 @@ import time
 from collections.abc import Callable
 from typing import Literal
 
-from sg_core.engine.messages import (
+from sg_core.engine.commands import Train
+from sg_core.engine.events import (
     Evaluated,
     Event,
     Failed,
     Phase,
     Sample,
     Saved,
-    Train,
     TrainingEnded,
     TrainingStarted,
     TrainStep,

@@ -8,7 +8,7 @@ from textual import events
 from textual.content import Content
 from textual.widget import Widget
 
-from sg_core.engine.messages import Phase
+from sg_core.engine.events import Phase
 from sg_tui.figures import duration
 from sg_tui.terminal.textsafe import safe_line
 

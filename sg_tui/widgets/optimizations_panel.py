@@ -7,7 +7,7 @@ from textual.binding import Binding
 from textual.content import Content
 from textual.message import Message
 
-from sg_core.engine.messages import Metrics
+from sg_core.engine.events import Metrics
 from sg_core.network.optimizations import Optimizations
 from sg_core.training.settings import PRECISIONS
 from sg_tui.keys import ROW_SWITCHES, SWITCH_LABELS

@@ -6,7 +6,7 @@ import math
 
 from textual.content import Content
 
-from sg_core.engine.messages import Phase
+from sg_core.engine.events import Phase
 from sg_tui.figures import duration, nats, number
 from sg_tui.state.training_run import Run
 from sg_tui.state.training_state import TrainingState

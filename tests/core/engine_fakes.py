@@ -11,16 +11,14 @@ from types import SimpleNamespace
 from typing import Any, TypeVar, cast
 
 from sg_core.config import GPT2Config
+from sg_core.engine.commands import Bench, Command, Train
 from sg_core.engine.engine import Engine
-from sg_core.engine.messages import (
-    Bench,
+from sg_core.engine.events import (
     BenchRow,
-    Command,
     Evaluated,
     Event,
     Sample,
     Saved,
-    Train,
     TrainingEnded,
     TrainStep,
 )

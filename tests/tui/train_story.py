@@ -11,10 +11,8 @@ from stories import WIDE, screen_text, see, wait_until
 from textual.pilot import Pilot
 
 from sg_core.config import GPT2Config
-from sg_core.engine.messages import (
-    Event,
-    Train,
-)
+from sg_core.engine.commands import Train
+from sg_core.engine.events import Event
 from sg_tui.app import SgApp
 from sg_tui.screens.train import TrainScreen
 

@@ -10,7 +10,7 @@ from scripted_engine import ScriptedEngine
 from stories import WIDE, wait_until
 from textual.pilot import Pilot
 
-from sg_core.engine.messages import Generate
+from sg_core.engine.commands import Generate
 from sg_tui.app import SgApp
 from sg_tui.screens.write import WriteScreen
 from sg_tui.widgets.prompt import Prompt

@@ -12,22 +12,24 @@ import pytest
 from engine_fakes import Driver as BaseDriver
 from engine_fakes import FakeSession, World
 
-from sg_core.engine.messages import (
+from sg_core.engine.commands import (
     Bench,
-    BenchRow,
-    ContextMoved,
-    Done,
-    Failed,
     Generate,
     Load,
-    Loaded,
-    Metrics,
-    Notice,
-    Phase,
     SetOptimizations,
     SetPace,
     SetSampling,
     SetThreads,
+)
+from sg_core.engine.events import (
+    BenchRow,
+    ContextMoved,
+    Done,
+    Failed,
+    Loaded,
+    Metrics,
+    Notice,
+    Phase,
     Token,
 )
 from sg_core.inference.sampling import Sampling

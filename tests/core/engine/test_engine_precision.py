@@ -9,20 +9,16 @@ import pytest
 from engine_fakes import CONFIG, Driver, FakeSession, World
 
 from sg_core.config import GPT2Config
-from sg_core.engine.messages import (
+from sg_core.engine.commands import Generate, Load, SetOptimizations, SetPrecision, Train
+from sg_core.engine.events import (
     Done,
     Failed,
-    Generate,
-    Load,
     Loaded,
     Metrics,
     Notice,
     Phase,
     PrecisionSet,
-    SetOptimizations,
-    SetPrecision,
     Token,
-    Train,
 )
 from sg_core.measure.token_times import WINDOW, TokenTimes
 from sg_core.network.optimizations import Optimizations

@@ -10,25 +10,27 @@ import pytest
 from engine_fakes import Driver
 
 from sg_core.config import GPT2Config
-from sg_core.engine.messages import (
+from sg_core.engine.commands import (
     Bench,
+    Generate,
+    Load,
+    SetOptimizations,
+    SetPrecision,
+    SetThreads,
+    StopTraining,
+    Train,
+)
+from sg_core.engine.events import (
     BenchRow,
     Done,
     Evaluated,
     Failed,
-    Generate,
-    Load,
     Loaded,
     Metrics,
     PrecisionSet,
     Sample,
     Saved,
-    SetOptimizations,
-    SetPrecision,
-    SetThreads,
-    StopTraining,
     Token,
-    Train,
     TrainingEnded,
     TrainingStarted,
     TrainStep,

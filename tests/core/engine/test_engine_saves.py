@@ -11,17 +11,13 @@ import pytest
 from engine_fakes import Driver, FakeTrainer, World, story
 
 from sg_core.config import GPT2Config
-from sg_core.engine.messages import (
+from sg_core.engine.commands import PauseTraining, ResumeTraining, SaveTraining, StopTraining, Train
+from sg_core.engine.events import (
     Evaluated,
     Failed,
     Notice,
-    PauseTraining,
     Phase,
-    ResumeTraining,
     Saved,
-    SaveTraining,
-    StopTraining,
-    Train,
     TrainingEnded,
     TrainStep,
 )

@@ -10,24 +10,26 @@ from typing import Any
 import pytest
 from engine_fakes import Driver, FakeSession, FakeTrainer, World, story
 
-from sg_core.engine.messages import (
+from sg_core.engine.commands import (
     Bench,
+    Generate,
+    Load,
+    PauseTraining,
+    ResumeTraining,
+    SaveTraining,
+    StopTraining,
+    Train,
+)
+from sg_core.engine.events import (
     Done,
     Evaluated,
     Exported,
     Failed,
-    Generate,
-    Load,
     Notice,
-    PauseTraining,
     Phase,
-    ResumeTraining,
     Sample,
     Saved,
-    SaveTraining,
-    StopTraining,
     Token,
-    Train,
     TrainingEnded,
     TrainingStarted,
     TrainStep,

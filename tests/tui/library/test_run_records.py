@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from sg_core.config import GPT2Config
-from sg_core.engine.messages import Evaluated, Saved, TrainingStarted
+from sg_core.engine.events import Evaluated, Saved, TrainingStarted
 from sg_core.training.settings import TrainingConfig
 from sg_tui.library.run_records import MOST_POINTS, NAME, RunKeeper, load_records
 from sg_tui.state.training_run import Run

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sg_core.engine.messages import Token
+from sg_core.engine.events import Token
 from sg_tui.library.librarian import Librarian
 from sg_tui.library.store import Store, dump_turns, load_turns
 from sg_tui.state.manuscript import Manuscript, Piece, Turn

@@ -14,7 +14,8 @@ from stories import STANDARD, WIDE, screen_text, see, wait_until
 from textual.widgets import OptionList
 from write_stories import by_hand, opened, send
 
-from sg_core.engine.messages import Failed, Generate, Load, Notice, Phase
+from sg_core.engine.commands import Generate, Load
+from sg_core.engine.events import Failed, Notice, Phase
 from sg_core.network.optimizations import Optimizations
 from sg_tui.app import SgApp
 from sg_tui.library.store import Store

@@ -12,7 +12,8 @@ from scripted_engine import ScriptedEngine
 from stories import SMALL, STANDARD, WIDE, screen_lines, screen_text, see, wait_until
 from textual.pilot import Pilot
 
-from sg_core.engine.messages import Bench, BenchRow, Done, Failed
+from sg_core.engine.commands import Bench
+from sg_core.engine.events import BenchRow, Done, Failed
 from sg_core.network.optimizations import Optimizations
 from sg_tui.app import SgApp
 from sg_tui.screens.bench import BenchScreen

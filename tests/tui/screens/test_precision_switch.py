@@ -9,7 +9,8 @@ from scripted_engine import ScriptedEngine, metrics
 from stories import SMALL, STANDARD, WIDE, screen_lines, screen_text, see, wait_until
 from write_stories import by_hand, opened, send, write
 
-from sg_core.engine.messages import Failed, Load, PrecisionSet, SetOptimizations, SetPrecision
+from sg_core.engine.commands import Load, SetOptimizations, SetPrecision
+from sg_core.engine.events import Failed, PrecisionSet
 from sg_core.network.optimizations import Optimizations
 from sg_tui.app import SgApp
 from sg_tui.screens.model_picker import ModelPicker

@@ -8,13 +8,8 @@ import pytest
 from stories import SMALL, STANDARD, WIDE, screen_lines
 from train_story import train_view, training
 
-from sg_core.engine.messages import (
-    Failed,
-    Generate,
-    Sample,
-    Train,
-    TrainStep,
-)
+from sg_core.engine.commands import Generate, Train
+from sg_core.engine.events import Failed, Sample, TrainStep
 from sg_tui.widgets.loss_chart import LossChart
 
 # ------------------------------------------------------------------ samples and talking

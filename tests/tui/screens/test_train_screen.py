@@ -9,15 +9,11 @@ from pathlib import Path
 
 from train_story import CONFIG, train_view, training
 
-from sg_core.engine.messages import (
+from sg_core.engine.commands import PauseTraining, ResumeTraining, SaveTraining, StopTraining, Train
+from sg_core.engine.events import (
     Failed,
-    PauseTraining,
     Phase,
-    ResumeTraining,
     Saved,
-    SaveTraining,
-    StopTraining,
-    Train,
     TrainingEnded,
     TrainingStarted,
     TrainStep,

@@ -8,7 +8,7 @@ from stories import SMALL, STANDARD, WIDE, screen_text, see, wait_until
 from textual import events
 from write_stories import by_hand, generations, opened, send, write
 
-from sg_core.engine.messages import SetOptimizations, SetPace, SetSampling, SetThreads
+from sg_core.engine.commands import SetOptimizations, SetPace, SetSampling, SetThreads
 from sg_core.network.optimizations import Optimizations
 from sg_tui.widgets.prompt import Prompt
 from sg_tui.widgets.text_view import TextView

@@ -9,7 +9,7 @@ from stories import SMALL, STANDARD, WIDE, screen_lines, screen_text, see, wait_
 from textual import events
 from write_stories import by_hand, generations, opened, send, write
 
-from sg_core.engine.messages import Failed
+from sg_core.engine.events import Failed
 from sg_tui.widgets.prompt import LONGEST_PASTE, Prompt
 from sg_tui.widgets.text_view import TextView
 

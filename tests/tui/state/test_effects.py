@@ -7,7 +7,15 @@ from dataclasses import replace
 import pytest
 
 from sg_core.config import GPT2Config
-from sg_core.engine.messages import Failed, Generate, Loaded, Metrics, Phase, PrecisionSet, Token
+from sg_core.engine.commands import Generate
+from sg_core.engine.events import (
+    Failed,
+    Loaded,
+    Metrics,
+    Phase,
+    PrecisionSet,
+    Token,
+)
 from sg_core.network.optimizations import Optimizations
 from sg_tui.state.effects import Effects
 from sg_tui.state.generation_state import GenerationState

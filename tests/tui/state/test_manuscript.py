@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sg_core.engine.messages import Token
+from sg_core.engine.events import Token
 from sg_core.inference.sampling import Sampling
 from sg_tui.state.manuscript import Manuscript, Piece
 from sg_tui.state.play import Cast, name

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sg_core.config import GPT2Config
-from sg_core.engine.messages import (
+from sg_core.engine.commands import Train
+from sg_core.engine.events import (
     Evaluated,
     Event,
     Failed,
@@ -17,7 +18,6 @@ from sg_core.engine.messages import (
     Phase,
     Sample,
     Saved,
-    Train,
     TrainingEnded,
     TrainingStarted,
     TrainStep,
