@@ -125,7 +125,7 @@ class SaveTraining:
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """Measure the ladder (or all 128 combinations) on the loaded model; each row comes as a BenchRow.
+    """Measure the ladder (or all 128 combinations) on the loaded model; each row comes as a Measured.
 
     Refused while a training runs, which would disturb it. Ends with exactly one Done or Failed.
     """

@@ -1,14 +1,18 @@
 """What comes out of the engine thread: frozen, plain data.
 
-Events are appended to `engine.Engine.events`, a deque that the reader drains with `popleft`.
+Events are appended to `engine.Engine.events`, a deque that the reader drains with `popleft`. The results of a training,
+`StepResult` and `Evaluation`, are events as they are.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from sg_core.config import GPT2Config
+from sg_core.inference.token import Token
+from sg_core.measure.benchmark import Timing
 from sg_core.network.optimizations import Optimizations
+from sg_core.training.results import Evaluation, StepResult
 from sg_core.training.settings import TrainingConfig
 
 
@@ -44,18 +48,14 @@ class PrecisionSet:
 
 
 @dataclass(frozen=True, slots=True)
-class Token:
-    """One token of a running generation. `text` is raw model output, safe to concatenate; it may be empty."""
+class TokenEvent:
+    """One token of a running generation, as the model wrote it: its text is raw, and may be empty."""
 
     request: int
-    id: int
-    text: str
-    logprob: float  # natural log of the probability the model gave it, before sampling settings
-    top: tuple[tuple[int, float, str], ...]  # the likeliest: (id, logprob, text)
-    ms: float
-    op_ms: dict[str, float]  # operation -> ms, in the order of the computation
-    optimizations: Optimizations = field(default_factory=Optimizations)  # those it was computed with
-    precision: str = "f32"
+    token: Token
+    top_texts: tuple[str, ...]  # of `token.top`, in its order; a part of a character is U+FFFD
+    optimizations: Optimizations  # those it was computed with
+    precision: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,26 +107,6 @@ class TrainingStarted:
 
 
 @dataclass(frozen=True, slots=True)
-class TrainStep:
-    """One optimizer step. loss: mean nats per token of its batch."""
-
-    step: int
-    loss: float
-    lr: float
-    grad_norm: float
-    tokens_per_second: float
-
-
-@dataclass(frozen=True, slots=True)
-class Evaluated:
-    """Validation: mean nats per token, and per character of its text (comparable between vocabularies)."""
-
-    step: int
-    val_loss: float
-    val_loss_per_char: float
-
-
-@dataclass(frozen=True, slots=True)
 class Sample:
     """A text written by the model as it was after `step`."""
 
@@ -169,16 +149,12 @@ class TrainingEnded:
 
 
 @dataclass(frozen=True, slots=True)
-class BenchRow:
-    """One measured row of the ladder."""
+class Measured:
+    """One row of a benchmark."""
 
     request: int
     label: str
-    optimizations: Optimizations
-    ms_per_token: float
-    minimum: float
-    maximum: float
-    tokens: int
+    timing: Timing
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,19 +177,19 @@ Event = (
     Phase
     | Loaded
     | PrecisionSet
-    | Token
+    | TokenEvent
     | Metrics
     | ContextMoved
     | Done
     | TrainingStarted
-    | TrainStep
-    | Evaluated
+    | StepResult
+    | Evaluation
     | Sample
     | Saved
     | Calibrated
     | Exported
     | TrainingEnded
-    | BenchRow
+    | Measured
     | Notice
     | Failed
 )

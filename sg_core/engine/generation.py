@@ -7,14 +7,14 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from sg_core.engine.commands import Generate
-from sg_core.engine.events import ContextMoved, Done, Metrics, Token
+from sg_core.engine.events import ContextMoved, Done, Metrics, TokenEvent
 from sg_core.engine.inbox import Order
 from sg_core.engine.outbox import Outbox
 from sg_core.measure.token_times import TokenTimes
 
 if TYPE_CHECKING:
-    from sg_core.inference.generation import Token as EngineToken
     from sg_core.inference.session import Session
+    from sg_core.inference.token import Token
 
 
 class Generation:
@@ -45,7 +45,7 @@ class Generation:
         self._count = 0
         self._first_token_ms = 0.0
         self._untold = False  # the newest figures have not gone out
-        self._tokens: Iterator[EngineToken] = session.generate(
+        self._tokens: Iterator[Token] = session.generate(
             command.prompt, command.max_tokens, command.sampling, command.stop, self._prefilled, cancelled
         )
 
@@ -79,7 +79,7 @@ class Generation:
     def _prefilled(self, done: int, total: int) -> None:
         self._outbox.phase("prefill", "", done, total)
 
-    def _tell(self, token: EngineToken) -> None:
+    def _tell(self, token: Token) -> None:
         self._count += 1
         if self._count == 1:
             self._first_token_ms = (time.perf_counter() - self._given_at) * 1e3
@@ -87,12 +87,7 @@ class Generation:
             self._outbox.emit(ContextMoved(self.request, token.context_moved))
         self._outbox.phase("decoding")
         used = self.session.optimizations
-        self._outbox.emit(
-            Token(
-                self.request, token.id, token.text, token.logprob, self._top(token), token.ms, token.op_ms, used,
-                self.session.precision,
-            )
-        )  # fmt: skip
+        self._outbox.emit(TokenEvent(self.request, token, self._top_texts(token), used, self.session.precision))
         self._times.add(token.ms, used.lookup)
         self._untold = self._count > 1 and not self._outbox.metrics_due()
         if not self._untold:
@@ -113,9 +108,9 @@ class Generation:
             accepted=self.session.lookup.accepted - self._accepted,
         )
 
-    def _top(self, token: EngineToken) -> tuple[tuple[int, float, str], ...]:
-        """The alternatives with their texts; the bytes of a part of a character become U+FFFD."""
+    def _top_texts(self, token: Token) -> tuple[str, ...]:
+        """The texts of the alternatives; the bytes of a part of a character become U+FFFD."""
         tokenizer = self.session.model.tokenizer
         if tokenizer is None:
-            return tuple((id, logprob, "") for id, logprob in token.top)
-        return tuple((id, logprob, tokenizer.token_bytes(id).decode("utf-8", "replace")) for id, logprob in token.top)
+            return ("",) * len(token.top)
+        return tuple(tokenizer.token_bytes(id).decode("utf-8", "replace") for id, _ in token.top)

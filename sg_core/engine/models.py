@@ -195,7 +195,7 @@ class Models:
 
         for row in self.parts.measure(command, session, tell, cancelled):
             self._outbox.emit(row)
-            tokens += row.tokens
+            tokens += row.timing.tokens
         self._outbox.emit(Done(command.request, "stopped" if cancelled() else "length", tokens))
 
     # ------------------------------------------------------------ kernels

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sg_core.errors import SettingError
-from sg_core.inference.generation import Token, Writer, check_request, prompt_ids, token
+from sg_core.inference.generation import Writer, check_request, prompt_ids, token
 from sg_core.inference.sampling import Sampling
+from sg_core.inference.token import Token
 from sg_core.memory import aligned
 
 if TYPE_CHECKING:

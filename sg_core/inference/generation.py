@@ -15,6 +15,7 @@ from sg_core.errors import ModelFileError, SettingError
 from sg_core.inference.sampler import Room, choose
 from sg_core.inference.sampling import Sampling
 from sg_core.inference.speculation import Ahead
+from sg_core.inference.token import Token
 from sg_core.kernels.ranking import likeliest
 from sg_core.network.forward import OPERATIONS
 from sg_core.network.parameters import FloatArray
@@ -25,26 +26,6 @@ if TYPE_CHECKING:
     from sg_core.inference.session import Session
 
 TOP = 8  # alternatives told with every token
-
-
-@dataclass(frozen=True, slots=True)
-class Token:
-    """One generated token.
-
-    text: safe to concatenate: bytes of an unfinished UTF-8 character, or of what may become a stop string, wait for a
-    later token. logprob: natural log of the model's own probability, before temperature and filters. top: the
-    likeliest (id, logprob). ms: computing and choosing it; the first after a prompt has its share of the pass that
-    computed both. op_ms: {operation: ms}, in order. context_moved: > 0 when the context was full just before this
-    token, and only that many tokens were kept.
-    """
-
-    id: int
-    text: str
-    logprob: float
-    top: tuple[tuple[int, float], ...]
-    ms: float
-    op_ms: dict[str, float]
-    context_moved: int = 0
 
 
 @dataclass(frozen=True, slots=True)

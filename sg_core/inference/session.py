@@ -10,9 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from sg_core.errors import SettingError
-from sg_core.inference.generation import Token, generate
+from sg_core.inference.generation import generate
 from sg_core.inference.sampling import Sampling
 from sg_core.inference.speculation import MOST, Lookup
+from sg_core.inference.token import Token
 from sg_core.kernels.attention import ROWS
 from sg_core.kernels.gelu import gelu_table
 from sg_core.kernels.products import PANEL_SIZE

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sg_core.inference.token import Token
 from sg_tui.state.manuscript import Author, Manuscript, Piece, Turn
 from sg_tui.terminal.textsafe import safe_line
 
@@ -191,11 +192,20 @@ def dump_turns(turns: list[Turn]) -> bytes:
             "typed": turn.typed,
             "seed": turn.seed,
             "given": [[piece.author, piece.text] for piece in turn.given],
-            "written": [[piece.text, piece.id, _number(piece.logprob), piece.top] for piece in turn.written],
+            "written": [_written(piece) for piece in turn.written],
         }
         for turn in turns
     ]
     return json.dumps(data, separators=(",", ":")).encode("ascii")
+
+
+def _written(piece: Piece) -> list[object]:
+    """What the model wrote: text, id, logprob and alternatives, as version 0.1 wrote it too."""
+    token = piece.token
+    if token is None:
+        return [piece.text, -1, None, []]
+    top = [(*one, text) for one, text in zip(token.top, piece.top_texts, strict=True)]
+    return [token.text, token.id, _number(token.logprob), top]
 
 
 def load_turns(data: bytes) -> list[Turn]:
@@ -205,17 +215,20 @@ def load_turns(data: bytes) -> list[Turn]:
 
 def _turn(data: dict[str, Any]) -> Turn:
     given = [Piece(str(text), _author(author)) for author, text in data["given"]]
-    written = [
-        Piece(
-            str(text),
-            "model",
-            int(id),
-            math.nan if logprob is None else float(logprob),
-            tuple((int(other), float(value), str(shown)) for other, value, shown in top),
-        )
-        for text, id, logprob, top in data["written"]
-    ]
-    return Turn(given, written, str(data["typed"]), int(data["seed"]))
+    return Turn(given, [_read(*one) for one in data["written"]], str(data["typed"]), int(data["seed"]))
+
+
+def _read(text: object, id: Any, logprob: Any, top: Any) -> Piece:
+    """A token as it was written; how long it took is not kept: NaN."""
+    token = Token(
+        int(id),
+        str(text),
+        math.nan if logprob is None else float(logprob),
+        tuple((int(other), float(value)) for other, value, _ in top),
+        math.nan,
+        {},
+    )
+    return Piece.written(token, tuple(str(shown) for _, _, shown in top))
 
 
 def _author(name: object) -> Author:

@@ -14,7 +14,7 @@ from textual.content import Content
 from textual.widget import Widget
 
 from sg_core.engine.commands import SetOptimizations
-from sg_core.engine.events import Done, Event, Failed, Token
+from sg_core.engine.events import Done, Event, Failed, TokenEvent
 from sg_core.network.optimizations import Optimizations
 from sg_tui.keys import ROW_SWITCHES, Scope, bindings
 from sg_tui.library.store import SavedText, Store
@@ -106,8 +106,8 @@ class WriteScreen(ModeScreen):
     def handle(self, event: Event) -> None:
         request = self.sg.generation.request
         match event:
-            case Token() if event.request == request:
-                self.writing.manuscript.write(event)
+            case TokenEvent() if event.request == request:
+                self.writing.manuscript.write(event.token, event.top_texts)
             case Done() | Failed() if event.request == request and request:
                 self.keep()
                 if self._waiting:

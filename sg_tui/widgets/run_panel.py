@@ -94,7 +94,7 @@ def _figures(state: TrainingState, run: Run, width: int) -> list[Content]:
     ]
     last = run.last
     rows += [
-        _row("loss", nats(last.loss) if last else "–", note="nats a token"),
+        _row("loss", nats(last.counted_loss) if last else "–", note="nats a token"),
         _row("  average", nats(run.curve.average), "bold $primary"),
     ]
     newest = run.evaluations[-1] if run.evaluations else None

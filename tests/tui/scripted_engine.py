@@ -38,24 +38,25 @@ from sg_core.engine.commands import (
     Train,
 )
 from sg_core.engine.events import (
-    BenchRow,
     ContextMoved,
     Done,
-    Evaluated,
     Event,
     Failed,
     Loaded,
+    Measured,
     Metrics,
     Phase,
     PrecisionSet,
     Sample,
     Saved,
-    Token,
+    TokenEvent,
     TrainingEnded,
     TrainingStarted,
-    TrainStep,
 )
+from sg_core.inference.token import Token
+from sg_core.measure.benchmark import Timing
 from sg_core.network.optimizations import Optimizations
+from sg_core.training.results import Evaluation, StepResult
 from sg_core.training.settings import PRESETS
 from sg_tui.keys import ROW_SWITCHES
 
@@ -248,24 +249,23 @@ class ScriptedEngine:
             if used > CONTEXT:
                 used = CONTEXT // 2
                 self.emit(ContextMoved(command.request, used))
-            token = self._token(command.request, piece, used)
-            times.append(token.ms)
+            told = self._token(command.request, piece, used)
+            times.append(told.token.ms)
             self._writing = (command.request, number)
-            self.emit(token, metrics(command.request, times, used))
+            self.emit(told, metrics(command.request, times, used))
             yield
         reason = "length" if len(pieces) > command.max_tokens else "stop" if cuts else "end of text"
         self._writing = None
         self.emit(Done(command.request, reason, min(len(pieces), command.max_tokens)), Phase("idle"))
 
-    def _token(self, request: int, piece: str, position: int) -> Token:
+    def _token(self, request: int, piece: str, position: int) -> TokenEvent:
         op_ms = self._op_ms(position)
         token_id = sum(map(ord, piece)) % self.config.vocab_size
         logprob = -0.1 - (token_id % 7) / 4
-        others = ((logprob - k, text) for k, text in enumerate((" the", " and", ",", "\n"), 1))
-        top = ((token_id, logprob, piece), *((k, p, text) for k, (p, text) in enumerate(others)))
-        return Token(
-            request, token_id, piece, logprob, top, sum(op_ms.values()), op_ms, self.optimizations, self.precision
-        )
+        texts = (piece, " the", " and", ",", "\n")
+        top = ((token_id, logprob), *((k, logprob - k - 1) for k in range(4)))
+        token = Token(token_id, piece, logprob, top, sum(op_ms.values()), op_ms)
+        return TokenEvent(request, token, texts, self.optimizations, self.precision)
 
     def _op_ms(self, position: int) -> dict[str, float]:
         op_ms = {name: ms * SPEED[self.precision] for name, ms in OPERATIONS.items()}
@@ -284,7 +284,8 @@ class ScriptedEngine:
             ms = sum(self._op_ms(command.tokens).values())
             self.optimizations = kept
             label = f"+ {name}" if name else "no optimization"
-            self.emit(BenchRow(command.request, label, settings, ms, 0.9 * ms, 1.2 * ms, command.tokens))
+            times = (0.9 * ms, *[ms] * (command.tokens - 2), 1.2 * ms)
+            self.emit(Measured(command.request, label, Timing(settings, self.precision, 2, times)))
             yield
         self._writing = None
         self.emit(Done(command.request, "length", command.tokens), Phase("idle"))
@@ -309,10 +310,10 @@ class ScriptedEngine:
         for step in range(first + 1, training.steps + 1):
             self._training = (step, self._training[1] if self._training else out)
             loss = 1.4 + 4.8 * math.exp(-step / 40) + 0.05 * math.sin(step)
-            self.emit(TrainStep(step, loss, training.learning_rate, 1.0, 20_000.0))
+            self.emit(StepResult(step, loss, training.learning_rate, 1.0, 20_000.0))
             last = step == training.steps
             if last or _due(step, training.evaluate_every):
-                self.emit(Evaluated(step, loss + 0.1, (loss + 0.1) / 2.5))
+                self.emit(Evaluation(step, loss + 0.1, (loss + 0.1) / 2.5))
             if last or _due(step, training.save_every):
                 self.emit(Saved(step, self._training[1] or out))
             if _due(step, command.sample_every):

@@ -11,8 +11,8 @@ import pytest
 from sg_core.config import GPT2Config
 from sg_core.errors import SettingError
 from sg_core.gpt2 import GPT2
-from sg_core.inference.generation import Token
 from sg_core.inference.session import Session
+from sg_core.inference.token import Token
 from sg_core.kernels.bandwidth import ReadBandwidth, read_all
 from sg_core.kernels.team import Team
 from sg_core.measure.benchmark import (

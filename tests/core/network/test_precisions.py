@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from sg_core import GPT2, GPT2Config, Optimizations, Sampling
 from sg_core.errors import SettingError
-from sg_core.inference.generation import Token
+from sg_core.inference.token import Token
 from sg_core.network.weights import PRECISIONS
 from sg_core.text.vocabulary import learn_vocabulary
 

@@ -13,9 +13,9 @@ import pytest
 from cli_support import failure, make_model, records, start
 
 from sg_core.gpt2 import GPT2
-from sg_core.inference.generation import Token
 from sg_core.inference.sampling import Sampling
 from sg_core.inference.session import Session
+from sg_core.inference.token import Token
 from sg_core.network.optimizations import Optimizations
 from sg_tui.cli import main
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,16 +11,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sg_core.engine.events import Token
+from sg_core.inference.token import Token
 from sg_tui.library.librarian import Librarian
 from sg_tui.library.store import Store, dump_turns, load_turns
 from sg_tui.state.manuscript import Manuscript, Piece, Turn
 
 
+def token(text: str, logprob: float) -> Token:
+    """As it comes back from the library, which keeps no times."""
+    return Token(5, text, logprob, ((5, logprob), (6, -1.5)), math.nan, {})
+
+
 def text(words: str = "To be", answer: str = " or not") -> Manuscript:
     manuscript = Manuscript()
     manuscript.begin([Piece("ROMEO:\n", "cue"), Piece(words, "person")], words, seed=7)
-    manuscript.write(Token(1, 5, answer, -0.5, ((5, -0.5, answer), (6, -1.5, "!")), 1.0, {}))
+    manuscript.write(token(answer, -0.5), (answer, "!"))
     return manuscript
 
 
@@ -98,6 +104,9 @@ def test_a_library_of_version_0_1_shows_its_texts(tmp_path: Path, name: str) -> 
     manuscript = store.load_text("old")
     assert manuscript is not None
     assert manuscript.text == "ROMEO:\nTo be or not"
+    first, last = manuscript.turns[0].written
+    assert first == Piece.written(Token(5, " or", -0.5, ((5, -0.5), (6, -1.5)), math.nan, {}), (" or", "!"))
+    assert last == Piece.written(Token(9, " not", math.nan, (), math.nan, {}))
     store.save_text("old", manuscript, "tinyshakespeare", "chat")
     again = reopened(tmp_path).load_text("old")
     assert again is not None
@@ -119,7 +128,7 @@ TEXTS = st.text(st.characters(), max_size=8)  # lone surrogates too
 
 @given(TEXTS, TEXTS, st.floats(-50, 0), st.integers(0, 1 << 62))
 def test_any_character_survives(given_: str, written: str, logprob: float, seed: int) -> None:
-    piece = Piece(written, "model", 3, logprob, ((3, logprob, written),))
+    piece = Piece.written(token(written, logprob), (written, "!"))
     turns = [Turn([Piece(given_, "person")], [piece], given_, seed)]
     assert load_turns(dump_turns(turns)) == turns
 
