@@ -31,7 +31,7 @@ async def take(model: str, target: Path) -> None:
                     raise TimeoutError("the app did not come so far")
                 await pilot.pause(0.05)
 
-        generation = app.generation
+        generation = app.desk.generation
         await until(lambda: generation.loaded is not None and generation.phase.name == "idle")
         generation.max_tokens = 60
         await pilot.press(*"JULIET:", "enter")

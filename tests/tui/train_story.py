@@ -66,7 +66,7 @@ async def train_view(size: tuple[int, int] = WIDE) -> AsyncIterator[Story]:
         story = Story(app, engine, pilot)
         await story.until(lambda: engine.submitted, "the app asks for its model")
         engine.run_until_idle()
-        await story.until(lambda: app.generation.loaded, "the model is loaded")
+        await story.until(lambda: app.desk.generation.loaded, "the model is loaded")
         await story.press("f3")
         await story.until(lambda: isinstance(app.screen, TrainScreen) and app.screen.focused, "the Train view")
         yield story

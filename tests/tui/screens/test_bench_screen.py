@@ -104,7 +104,7 @@ async def bench_view(size: tuple[int, int] = WIDE) -> AsyncIterator[Story]:
         story = Story(app, engine, pilot)
         await story.until(lambda: engine.submitted)
         engine.run_until_idle()
-        await story.until(lambda: app.generation.loaded)
+        await story.until(lambda: app.desk.generation.loaded)
         await story.press("f4")
         await story.until(lambda: isinstance(app.screen, BenchScreen))
         yield story

@@ -43,7 +43,7 @@ async def test_talking_to_the_model_streams_its_answer_and_escape_stops_it() -> 
         await story.until(lambda: not story.screen.talk.running)
         await story.press("escape")
         await story.until(lambda: not story.screen.query_one("#line").display)
-        assert story.app.training.status == "running"
+        assert story.app.desk.training.status == "running"
 
 
 async def test_a_sample_can_be_asked_for() -> None:

@@ -142,14 +142,14 @@ async def test_stop_saves_and_the_run_can_go_on_with_its_curve() -> None:
         await story.press("p")
         await story.until(lambda: len(story.sent(Train)) == 2)
         assert story.sent(Train)[1].resume == "runs/scripted"
-        run = story.app.training.run
+        run = story.app.desk.training.run
         assert run is not None
         facts = run.facts
         await story.emit(
             TrainingStarted("random", CONFIG, facts.training, facts.data, 1000, 100, 30, facts.out),
             StepResult(31, 3.0, 1e-3, 1.0, 100.0),
         )
-        assert story.app.training.earlier == []
+        assert story.app.desk.training.earlier == []
         assert list(run.curve.steps) == [float(step) for step in range(1, 32)]
 
 
@@ -178,7 +178,7 @@ async def test_a_failed_save_offers_another_folder() -> None:
         await story.press("enter")
         await story.until(lambda: story.sent(SaveTraining))
         assert story.sent(SaveTraining)[0].folder == "/elsewhere"
-        await story.until(lambda: "No space left" not in story.app.training.failure)
+        await story.until(lambda: "No space left" not in story.app.desk.training.failure)
 
 
 async def test_what_came_while_another_view_was_shown_is_there() -> None:
@@ -236,7 +236,7 @@ async def test_the_next_session_offers_to_go_on_with_an_unfinished_run(home: Pat
         assert story.sent(Train)[0].resume == str(folder)
         await story.emit(replace(facts, first_step=30), StepResult(31, 2.0, 1e-3, 1.0, 9.0))
         await story.see("31 of 90")
-        run = story.app.training.run
+        run = story.app.desk.training.run
         assert run is not None
         assert list(run.curve.steps) == [float(step) for step in range(1, 32)]
 
