@@ -16,6 +16,25 @@ from sg_core.network.precisions import PRECISIONS
 
 Scope = Literal["app", "write", "small", "prompt", "document", "form", "train", "chart", "bench"]
 
+
+@dataclass(frozen=True, slots=True)
+class Mode:
+    """A main view: its name, key, label and description, and the class of its screen as "module:Class"."""
+
+    name: str
+    key: str
+    label: str
+    description: str
+    screen: str
+
+
+# The first one is seen first; a screen's module is imported when it is first opened.
+MODES = (
+    Mode("write", "f2", "Write", "Complete text and chat", "sg_tui.screens.write:WriteScreen"),
+    Mode("train", "f3", "Train", "Train a model and watch it learn", "sg_tui.screens.train:TrainScreen"),
+    Mode("bench", "f4", "Bench", "Measure every optimization", "sg_tui.screens.bench:BenchScreen"),
+)
+
 SCOPES: dict[Scope, str] = {
     "app": "Everywhere",
     "write": "Write",
@@ -60,9 +79,10 @@ _ALL = f"Switch 1 to {len(USUAL)} off, or all of them on again"
 
 _APP = (
     Action("help", ("f1",), "help", "What every key does", "app", footer=2, priority=True),
-    Action("mode('write')", ("f2",), "Write", "Complete text and chat", "app", priority=True),
-    Action("mode('train')", ("f3",), "Train", "Train a model and watch it learn", "app", priority=True),
-    Action("mode('bench')", ("f4",), "Bench", "Measure every optimization", "app", priority=True),
+    *(
+        Action(f"mode('{mode.name}')", (mode.key,), mode.label, mode.description, "app", priority=True)
+        for mode in MODES
+    ),
     Action("command_palette", ("ctrl+p",), "palette", "Find any action by name", "app", footer=5, palette=False),
     Action("choose_model", ("ctrl+l",), "model", "Choose another model", "app", priority=True),
     Action(

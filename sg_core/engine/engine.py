@@ -17,16 +17,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from sg_core.checks import number
-from sg_core.engine.generation import Generation
-from sg_core.engine.inbox import FOREVER, Inbox, Order
-from sg_core.engine.messages import (
+from sg_core.engine.commands import (
     Bench,
     Command,
-    Done,
-    Event,
     Generate,
     Load,
-    Notice,
     PauseTraining,
     ResumeTraining,
     SaveTraining,
@@ -37,8 +32,10 @@ from sg_core.engine.messages import (
     SetThreads,
     StopTraining,
     Train,
-    TrainingEnded,
 )
+from sg_core.engine.events import Done, Event, Notice, TrainingEnded
+from sg_core.engine.generation import Generation
+from sg_core.engine.inbox import FOREVER, Inbox, Order
 from sg_core.engine.models import Models
 from sg_core.engine.outbox import Outbox
 from sg_core.engine.parts import Parts, real_parts

@@ -6,15 +6,16 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
+from sg_core.engine.commands import Generate
+from sg_core.engine.events import ContextMoved, Done, Metrics, TokenEvent
 from sg_core.engine.inbox import Order
-from sg_core.engine.messages import ContextMoved, Done, Generate, Metrics, Token
 from sg_core.engine.outbox import Outbox
 from sg_core.measure.token_times import TokenTimes
 from sg_core.types import Cancelled
 
 if TYPE_CHECKING:
     from sg_core.inference.session import Session
-    from sg_core.inference.token import Token as EngineToken
+    from sg_core.inference.token import Token
 
 
 class Generation:
@@ -44,9 +45,8 @@ class Generation:
         self._drafted, self._accepted = session.lookup.drafted, session.lookup.accepted  # before
         self._count = 0
         self._first_token_ms = 0.0
-        self._prompt_tokens = 0
         self._untold = False  # the newest figures have not gone out
-        self._tokens: Iterator[EngineToken] = session.generate(
+        self._tokens: Iterator[Token] = session.generate(
             command.prompt, command.max_tokens, command.sampling, command.stop, self._prefilled, cancelled
         )
 
@@ -80,21 +80,15 @@ class Generation:
     def _prefilled(self, done: int, total: int) -> None:
         self._outbox.phase("prefill", "", done, total)
 
-    def _tell(self, token: EngineToken) -> None:
+    def _tell(self, token: Token) -> None:
         self._count += 1
         if self._count == 1:
             self._first_token_ms = (time.perf_counter() - self._given_at) * 1e3
-            self._prompt_tokens = len(self.session.ids) - 1
         if token.context_moved:
             self._outbox.emit(ContextMoved(self.request, token.context_moved))
         self._outbox.phase("decoding")
         used = self.session.optimizations
-        self._outbox.emit(
-            Token(
-                self.request, token.id, token.text, token.logprob, self._top(token), token.ms, token.op_ms, used,
-                self.session.precision,
-            )
-        )  # fmt: skip
+        self._outbox.emit(TokenEvent(self.request, token, self._top_texts(token), used, self.session.precision))
         self._times.add(token.ms, used.lookup)
         self._untold = self._count > 1 and not self._outbox.metrics_due()
         if not self._untold:
@@ -109,16 +103,15 @@ class Generation:
             tokens_per_second=self._times.tokens_per_second,
             first_token_ms=self._first_token_ms,
             prefill_ms=self.session.prefill_ms,
-            prompt_tokens=self._prompt_tokens,
             context_used=min(len(self.session.ids), self.session.context_size),
             context_size=self.session.context_size,
             drafted=self.session.lookup.drafted - self._drafted,
             accepted=self.session.lookup.accepted - self._accepted,
         )
 
-    def _top(self, token: EngineToken) -> tuple[tuple[int, float, str], ...]:
-        """The alternatives with their texts; the bytes of a part of a character become U+FFFD."""
+    def _top_texts(self, token: Token) -> tuple[str, ...]:
+        """The texts of the alternatives; the bytes of a part of a character become U+FFFD."""
         tokenizer = self.session.tokenizer
         if tokenizer is None:
-            return tuple((id, logprob, "") for id, logprob in token.top)
-        return tuple((id, logprob, tokenizer.token_bytes(id).decode("utf-8", "replace")) for id, logprob in token.top)
+            return ("",) * len(token.top)
+        return tuple(tokenizer.token_bytes(id).decode("utf-8", "replace") for id, _ in token.top)

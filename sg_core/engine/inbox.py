@@ -9,7 +9,7 @@ import time
 from collections import deque
 from dataclasses import dataclass
 
-from sg_core.engine.messages import Command
+from sg_core.engine.commands import Command
 
 FOREVER = float("inf")
 

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sg_core.checks import MOST_THREADS, whole
-from sg_core.engine.messages import Bench, Done, Load, Loaded, Notice, PrecisionSet, Train
+from sg_core.engine.commands import Bench, Load, Train
+from sg_core.engine.events import Done, Loaded, Notice, PrecisionSet
 from sg_core.engine.outbox import Outbox
 from sg_core.engine.parts import Parts
 from sg_core.errors import ModelFileError, SettingError, SgError, TrainingError
@@ -198,7 +199,7 @@ class Models:
 
         for row in self.parts.measure(command, session, tell, cancelled):
             self._outbox.emit(row)
-            tokens += row.tokens
+            tokens += row.timing.tokens
         self._outbox.emit(Done(command.request, "stopped" if cancelled() else "length", tokens))
 
     # ------------------------------------------------------------ kernels

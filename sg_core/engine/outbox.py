@@ -6,7 +6,7 @@ import time
 import traceback
 from collections import deque
 
-from sg_core.engine.messages import Event, Failed, Metrics, Phase
+from sg_core.engine.events import Event, Failed, Metrics, Phase
 from sg_core.errors import SgError
 
 PACE = 0.025  # seconds between two Metrics, or two counts of the same phase

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Protocol
 from sg_core.types import Cancelled, Progress
 
 if TYPE_CHECKING:
-    from sg_core.engine.messages import Bench, BenchRow, Train
+    from sg_core.engine.commands import Bench, Train
+    from sg_core.engine.events import Measured
     from sg_core.gpt2 import GPT2
     from sg_core.inference.session import Session
     from sg_core.network.model import Model
@@ -28,7 +29,7 @@ class Measure(Protocol):
 
     def __call__(
         self, command: Bench, session: Session, progress: Progress, cancelled: Cancelled
-    ) -> Iterator[BenchRow]: ...
+    ) -> Iterator[Measured]: ...
 
 
 @dataclass(frozen=True)
@@ -83,8 +84,8 @@ def _prepare(command: Train, progress: Progress, cancelled: Cancelled, threads: 
     return trainer
 
 
-def _measure(command: Bench, session: Session, progress: Progress, cancelled: Cancelled) -> Iterator[BenchRow]:
-    from sg_core.engine.messages import BenchRow
+def _measure(command: Bench, session: Session, progress: Progress, cancelled: Cancelled) -> Iterator[Measured]:
+    from sg_core.engine.events import Measured
     from sg_core.measure.benchmark import every_combination, later_ladder, time_tokens
 
     rungs = every_combination() if command.every_combination else later_ladder()
@@ -101,12 +102,4 @@ def _measure(command: Bench, session: Session, progress: Progress, cancelled: Ca
         )
         if timing is None:
             return
-        yield BenchRow(
-            command.request,
-            rung.label,
-            rung.optimizations,
-            timing.ms_per_token,
-            timing.minimum,
-            timing.maximum,
-            timing.tokens,
-        )
+        yield Measured(command.request, rung.label, timing)

@@ -2,31 +2,29 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sg_core.engine.messages import (
+from sg_core.engine.commands import Train
+from sg_core.engine.events import (
     Calibrated,
-    Evaluated,
     Exported,
     Notice,
     Sample,
     Saved,
-    Train,
     TrainingEnded,
     TrainingStarted,
-    TrainStep,
 )
 from sg_core.engine.outbox import Outbox, readable
 from sg_core.errors import SgError, TrainingError
 from sg_core.inference.sampling import Sampling
 
 if TYPE_CHECKING:
-    from sg_core.training.trainer import StepResult, Trainer
+    from sg_core.training.results import StepResult
+    from sg_core.training.trainer import Trainer
 
 SAMPLE_TOKENS = 120
 SAMPLE_TEMPERATURE = 0.8
@@ -181,8 +179,7 @@ class TrainingRun:
             self._reason = "finished"
 
     def _tell_step(self, result: StepResult) -> None:
-        loss = math.nan if result.skipped else result.loss
-        self._outbox.emit(TrainStep(result.step, loss, result.lr, result.grad_norm, result.tokens_per_second))
+        self._outbox.emit(result)
         if result.skipped:
             self._outbox.emit(Notice(f"step {result.step} was skipped: its loss or gradient was not finite"))
 
@@ -191,7 +188,7 @@ class TrainingRun:
         evaluation = self.trainer.evaluate(cancelled=self._interlude)
         if self.stopping:
             return
-        self._outbox.emit(Evaluated(evaluation.step, evaluation.val_loss, evaluation.val_loss_per_char))
+        self._outbox.emit(evaluation)
         if self._saved_step == evaluation.step and evaluation.val_loss == self.trainer.best_val_loss:
             self._saved_step = -1  # saved before it was known to be the best: once more, marked as such
             self._save()

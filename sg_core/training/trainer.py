@@ -6,7 +6,6 @@ import dataclasses
 import math
 import os
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,32 +21,12 @@ from sg_core.storage.checkpoint import load_checkpoint, save_checkpoint, sweep
 from sg_core.text.tokenizer import Tokenizer
 from sg_core.training.dataset import TextDataset
 from sg_core.training.optimizer import AdamW, learning_rate
+from sg_core.training.results import Evaluation, StepResult
 from sg_core.training.settings import TrainingConfig
 from sg_core.types import Cancelled
 
 _MOST_SKIPPED = 5  # steps in a row with a loss or gradient that is not finite
 _VALIDATION_BATCH = 16  # windows a pass
-
-
-@dataclass(frozen=True, slots=True)
-class StepResult:
-    """One optimizer step. step counts from 1; loss: mean nats per token; skipped: the gradient was not finite."""
-
-    step: int
-    loss: float
-    lr: float
-    grad_norm: float
-    tokens_per_second: float
-    skipped: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Evaluation:
-    """Loss on the validation text: nats per token, and per character (comparable between vocabularies)."""
-
-    step: int
-    val_loss: float
-    val_loss_per_char: float
 
 
 class Trainer:

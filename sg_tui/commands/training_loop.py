@@ -9,9 +9,9 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sg_core.engine.messages import (
+from sg_core.engine.commands import Train
+from sg_core.engine.events import (
     Calibrated,
-    Evaluated,
     Event,
     Exported,
     Failed,
@@ -19,13 +19,12 @@ from sg_core.engine.messages import (
     Phase,
     Sample,
     Saved,
-    Train,
     TrainingEnded,
     TrainingStarted,
-    TrainStep,
 )
 from sg_core.engine.outbox import Outbox
 from sg_core.engine.training_run import SAVE_ADVICE, TrainingRun
+from sg_core.training.results import Evaluation, StepResult
 from sg_tui.commands.interrupt import Interrupt
 from sg_tui.commands.output import DONE, FAILED, INTERRUPTED, Output
 from sg_tui.figures import duration
@@ -98,9 +97,9 @@ class _Report:
     def take(self, event: Event) -> None:
         """Tell an event."""
         match event:
-            case TrainStep():
+            case StepResult():
                 self._step(event)
-            case Evaluated():
+            case Evaluation():
                 self._evaluated(event)
             case Sample(step=step, text=text):
                 self._tell({"step": step, "sample": text}, f"--- sample at step {step}\n{text}\n---")
@@ -141,32 +140,28 @@ class _Report:
         steps = f"steps {event.first_step:,} to {event.training.steps:,}"
         self._output.note(f"{event.model}: {config.parameter_count / 1e6:,.2f} M parameters, {sizes}; {data}; {steps}")
 
-    def _step(self, event: TrainStep) -> None:
+    def _step(self, result: StepResult) -> None:
         if self._json:
             record = {
-                "step": event.step,
-                "loss": event.loss,
-                "lr": event.lr,
-                "grad_norm": event.grad_norm,
-                "tokens_per_second": event.tokens_per_second,
+                "step": result.step,
+                "loss": result.counted_loss,
+                "lr": result.lr,
+                "grad_norm": result.grad_norm,
+                "tokens_per_second": result.tokens_per_second,
             }
             self._output.json(record)
             return
         now, steps = time.monotonic(), self._trainer.config.steps
-        if now - self._told_at < _LINE_SECONDS and event.step < steps:
+        if now - self._told_at < _LINE_SECONDS and result.step < steps:
             return
         self._told_at = now
-        left = (now - self._began) / (event.step - self._first) * (steps - event.step)
+        left = (now - self._began) / (result.step - self._first) * (steps - result.step)
         self._output.line(
-            f"step {event.step}/{steps}  loss {event.loss:.4f}  lr {event.lr:.2e}  "
-            f"{event.tokens_per_second:,.0f} tokens/s  {duration(left)} left"
+            f"step {result.step}/{steps}  loss {result.counted_loss:.4f}  lr {result.lr:.2e}  "
+            f"{result.tokens_per_second:,.0f} tokens/s  {duration(left)} left"
         )
 
-    def _evaluated(self, event: Evaluated) -> None:
-        record = {
-            "step": event.step,
-            "val_loss": event.val_loss,
-            "val_loss_per_char": event.val_loss_per_char,
-        }
-        line = f"step {event.step}: validation {event.val_loss:.4f} a token, {event.val_loss_per_char:.4f} a character"
-        self._tell(record, line)
+    def _evaluated(self, result: Evaluation) -> None:
+        step, loss, per_char = result.step, result.val_loss, result.val_loss_per_char
+        record = {"step": step, "val_loss": loss, "val_loss_per_char": per_char}
+        self._tell(record, f"step {step}: validation {loss:.4f} a token, {per_char:.4f} a character")

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from sg_core.config import GPT2Config
-from sg_core.engine.messages import Evaluated, Saved, TrainingStarted
+from sg_core.engine.events import Saved, TrainingStarted
+from sg_core.training.results import Evaluation
 from sg_core.training.settings import TrainingConfig
 from sg_tui.state.training_run import Run
 
@@ -129,7 +130,7 @@ def _from_json(data: dict[str, Any], folder: Path) -> Run:
     for step, loss, seconds in zip(data["steps"], data["losses"], data["seconds"], strict=True):
         run.curve.add(int(step), _float(loss), float(seconds))
     for step, loss, per_char, seconds in data["evaluations"]:
-        run.evaluations.append(Evaluated(int(step), _float(loss), _float(per_char)))
+        run.evaluations.append(Evaluation(int(step), _float(loss), _float(per_char)))
         run.evaluation_seconds.append(float(seconds))
     if data["saved"] is not None:
         run.saved = Saved(int(data["saved"]), str(folder))

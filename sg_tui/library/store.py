@@ -1,4 +1,4 @@
-"""Texts and training runs in SQLite. What can't be opened is kept aside, never overwritten.
+"""Texts in SQLite. What can't be opened is kept aside, never overwritten.
 
 A `Store` belongs to one thread; `librarian.Librarian` gives the app one off the screen's thread.
 """
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sg_core.inference.token import Token
 from sg_tui.state.manuscript import Author, Manuscript, Piece, Turn
 from sg_tui.terminal.textsafe import safe_line
 
@@ -25,23 +26,15 @@ _TABLES = """
 CREATE TABLE IF NOT EXISTS texts (
     id TEXT PRIMARY KEY, title TEXT NOT NULL, model TEXT NOT NULL, mode TEXT NOT NULL,
     created REAL NOT NULL, updated REAL NOT NULL, characters INTEGER NOT NULL, turns BLOB NOT NULL);
-CREATE TABLE IF NOT EXISTS runs (
-    folder TEXT PRIMARY KEY, model TEXT NOT NULL, data TEXT NOT NULL, started REAL NOT NULL,
-    updated REAL NOT NULL, step INTEGER NOT NULL, val_loss REAL, state TEXT NOT NULL);
 """
 _SAVE_TEXT = """
 INSERT INTO texts VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET
     title = excluded.title, model = excluded.model, mode = excluded.mode, updated = excluded.updated,
     characters = excluded.characters, turns = excluded.turns
 """
-_SAVE_RUN = """
-INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (folder) DO UPDATE SET
-    model = excluded.model, data = excluded.data, updated = excluded.updated, step = excluded.step,
-    val_loss = COALESCE(excluded.val_loss, val_loss), state = excluded.state
-"""
 _ADOPT = """
-INSERT OR REPLACE INTO {table} SELECT * FROM aside.{table} AS other WHERE NOT EXISTS
-    (SELECT 1 FROM {table} AS own WHERE own.{key} = other.{key} AND own.updated >= other.updated)
+INSERT OR REPLACE INTO texts SELECT * FROM aside.texts AS other WHERE NOT EXISTS
+    (SELECT 1 FROM texts AS own WHERE own.id = other.id AND own.updated >= other.updated)
 """
 
 
@@ -55,19 +48,6 @@ class SavedText:
     mode: str
     updated: float
     characters: int
-
-
-@dataclass(frozen=True, slots=True)
-class RunRecord:
-    """A training run, as it is listed. val_loss: the best, nats per token; None before an evaluation."""
-
-    folder: str
-    model: str
-    data: str
-    step: int
-    val_loss: float | None
-    state: str
-    updated: float = 0.0
 
 
 class _NewerFormatError(Exception):
@@ -108,19 +88,8 @@ class Store:
             self.notices.append(f"a kept text can't be read, it stays in the library: {problem}")
             return None
 
-    # ------------------------------------------------------------ runs
-
-    def save_run(self, run: RunRecord) -> None:
-        """Keep what is known of a training run, by its folder. Raises sqlite3.Error."""
-        now, where = time.time(), (_plain(run.folder), _plain(run.model), _plain(run.data))
-        self._run(_SAVE_RUN, (*where, now, now, run.step, run.val_loss, run.state))
-
-    def runs(self) -> list[RunRecord]:
-        """The training runs, newest first. Raises sqlite3.Error."""
-        rows = self._run("SELECT folder, model, data, step, val_loss, state, updated FROM runs ORDER BY updated DESC")
-        return [RunRecord(*row) for row in rows]
-
     def close(self) -> None:
+        """Let go of the file."""
         self._db.close()
 
     # ------------------------------------------------------------ opening
@@ -172,8 +141,7 @@ class Store:
                 _connect(path).close()
                 database.execute("ATTACH ? AS aside", (str(path),))
                 try:
-                    database.execute(_ADOPT.format(table="texts", key="id"))
-                    database.execute(_ADOPT.format(table="runs", key="folder"))
+                    database.execute(_ADOPT)
                 finally:
                     database.execute("DETACH aside")
                 path.unlink()
@@ -224,11 +192,20 @@ def dump_turns(turns: list[Turn]) -> bytes:
             "typed": turn.typed,
             "seed": turn.seed,
             "given": [[piece.author, piece.text] for piece in turn.given],
-            "written": [[piece.text, piece.id, _number(piece.logprob), piece.top] for piece in turn.written],
+            "written": [_written(piece) for piece in turn.written],
         }
         for turn in turns
     ]
     return json.dumps(data, separators=(",", ":")).encode("ascii")
+
+
+def _written(piece: Piece) -> list[object]:
+    """What the model wrote: text, id, logprob and alternatives, as version 0.1 wrote it too."""
+    token = piece.token
+    if token is None:
+        return [piece.text, -1, None, []]
+    top = [(*one, text) for one, text in zip(token.top, piece.top_texts, strict=True)]
+    return [token.text, token.id, _number(token.logprob), top]
 
 
 def load_turns(data: bytes) -> list[Turn]:
@@ -238,17 +215,20 @@ def load_turns(data: bytes) -> list[Turn]:
 
 def _turn(data: dict[str, Any]) -> Turn:
     given = [Piece(str(text), _author(author)) for author, text in data["given"]]
-    written = [
-        Piece(
-            str(text),
-            "model",
-            int(id),
-            math.nan if logprob is None else float(logprob),
-            tuple((int(other), float(value), str(shown)) for other, value, shown in top),
-        )
-        for text, id, logprob, top in data["written"]
-    ]
-    return Turn(given, written, str(data["typed"]), int(data["seed"]))
+    return Turn(given, [_read(*one) for one in data["written"]], str(data["typed"]), int(data["seed"]))
+
+
+def _read(text: object, id: Any, logprob: Any, top: Any) -> Piece:
+    """A token as it was written; how long it took is not kept: NaN."""
+    token = Token(
+        int(id),
+        str(text),
+        math.nan if logprob is None else float(logprob),
+        tuple((int(other), float(value)) for other, value, _ in top),
+        math.nan,
+        {},
+    )
+    return Piece.written(token, tuple(str(shown) for _, _, shown in top))
 
 
 def _author(name: object) -> Author:

@@ -9,10 +9,12 @@ from textual.content import Content
 from textual.widget import Widget
 from textual.widgets import Static
 
-from sg_core.engine.messages import Bench, Event, Loaded
+from sg_core.engine.commands import Bench
+from sg_core.engine.events import Loaded
+from sg_tui.desk import Desk
 from sg_tui.keys import Scope, bindings
 from sg_tui.screens.mode import ModeScreen
-from sg_tui.state.bench_state import COMBINATIONS, SORT_KEYS, BenchState
+from sg_tui.state.bench_state import COMBINATIONS, SORT_KEYS
 from sg_tui.terminal.textsafe import safe_line
 from sg_tui.widgets.bench_table import SORT_WORDS, BenchTable
 
@@ -20,15 +22,14 @@ FEWEST_TOKENS, MOST_TOKENS = 8, 1024
 
 
 class BenchScreen(ModeScreen):
-    """`bench` knows the rows; `tokens` is what the next measurement writes in each row."""
+    """`desk.bench` knows the rows; `tokens` is what the next measurement writes in each row."""
 
     MODE = "bench"
     CSS_PATH = "../styles/bench.tcss"
     BINDINGS = bindings("bench")  # type: ignore[assignment]  # a list of Binding is what Textual wants
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.bench = BenchState()
+    def __init__(self, desk: Desk) -> None:
+        super().__init__(desk)
         self.tokens = 64
 
     def body(self) -> Iterable[Widget]:
@@ -39,13 +40,10 @@ class BenchScreen(ModeScreen):
     def scopes(self) -> tuple[Scope, ...]:
         return ("bench", "app")
 
-    def handle(self, event: Event) -> None:
-        self.bench.take(event)
-
     # ------------------------------------------------------------ drawing
 
     def draw(self) -> None:
-        bench = self.bench
+        bench = self.desk.bench
         table = self.query_one(BenchTable)
         if not table.is_mounted:
             return
@@ -56,19 +54,19 @@ class BenchScreen(ModeScreen):
 
     def _measured(self) -> Content:
         """What the rows were measured on, or will be."""
-        command, loaded = self.bench.command, self.bench.measured or self.sg.generation.loaded
+        command, loaded = self.desk.bench.command, self.desk.bench.measured or self.desk.generation.loaded
         if loaded is None:
             return Content.styled("No model is loaded yet.", "$faint")
         tokens = command.tokens if command is not None else self._tokens_within(loaded)
         size = f"{loaded.config.parameter_count / 1e6:,.1f} M parameters"
-        count = self.sg.generation.threads or loaded.threads
+        count = self.desk.generation.threads or loaded.threads
         threads = f"{count} thread{'s' if count != 1 else ''}"
         what = f"{size}  ·  {loaded.precision}  ·  {threads}  ·  {tokens} tokens a row from a prompt of one"
         return Content.assemble((f"{safe_line(loaded.model, 40)}  ", "bold $foreground"), (what, "$faint"))
 
     def _words(self) -> Content:
         """What goes on, what came of it, or what a key would do."""
-        bench = self.bench
+        bench = self.desk.bench
         if bench.failure:
             return Content.styled(f"! {safe_line(bench.failure)}", "$error")
         if bench.running:
@@ -91,24 +89,24 @@ class BenchScreen(ModeScreen):
         self._measure(True)
 
     def _measure(self, every_combination: bool) -> None:
-        loaded = self.sg.generation.loaded
-        if self.bench.running:
-            self.sg.say("A measurement is under way. Esc stops it.")
+        loaded = self.desk.generation.loaded
+        if self.desk.bench.running:
+            self.desk.say("A measurement is under way. Esc stops it.")
             return
         if loaded is None:
-            self.sg.say("No model is loaded yet.", "warning")
+            self.desk.say("No model is loaded yet.", "warning")
             return
-        command = Bench(self.sg.next_request(), self._tokens_within(loaded), every_combination)
-        self.bench.asked(command, loaded)
-        self.sg.submit(command)
+        command = Bench(self.desk.next_request(), self._tokens_within(loaded), every_combination)
+        self.desk.bench.asked(command, loaded)
+        self.desk.submit(command)
         self.draw_all()
 
     def _tokens_within(self, loaded: Loaded) -> int:
         return min(self.tokens, loaded.config.n_ctx)
 
     def action_stop_bench(self) -> None:
-        if self.bench.running:
-            self.sg.stop_engine()
+        if self.desk.bench.running:
+            self.desk.stop()
 
     def action_sort(self) -> None:
         table = self.query_one(BenchTable)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TypeVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding
@@ -12,9 +12,6 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widget import Widget
 from textual.widgets import Static
-
-if TYPE_CHECKING:
-    from sg_tui.app import SgApp
 
 Answer = TypeVar("Answer")
 
@@ -25,11 +22,6 @@ class Dialog(ModalScreen[Answer]):
     BINDINGS = [Binding("escape", "close", "Close", show=False)]  # noqa: RUF012 (declared so by Textual)
     TITLE_TEXT = ""
     HINT = "Esc close"
-
-    @property
-    def sg(self) -> SgApp:
-        """The app, as what it is."""
-        return cast("SgApp", self.app)
 
     def compose(self) -> ComposeResult:
         with Vertical(id="dialog") as box:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import ClassVar
 
 from textual import events
 from textual.app import ComposeResult
@@ -11,13 +11,11 @@ from textual.screen import Screen
 from textual.widget import Widget
 from textual.widgets import Static
 
-from sg_core.engine.messages import Event
+from sg_core.engine.events import Event
+from sg_tui.desk import Desk
 from sg_tui.keys import Scope
 from sg_tui.widgets.action_footer import ActionFooter
 from sg_tui.widgets.header import Header
-
-if TYPE_CHECKING:
-    from sg_tui.app import SgApp
 
 LEAST_WIDTH, LEAST_HEIGHT = 60, 16
 
@@ -33,10 +31,9 @@ class ModeScreen(Screen[None]):
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide")]  # noqa: RUF012 (declared so by Textual)
     VERTICAL_BREAKPOINTS = [(0, "-short"), (32, "-tall")]  # noqa: RUF012
 
-    @property
-    def sg(self) -> SgApp:
-        """The app, as what it is."""
-        return cast("SgApp", self.app)
+    def __init__(self, desk: Desk) -> None:
+        super().__init__()
+        self.desk = desk
 
     def compose(self) -> ComposeResult:
         yield Header()
@@ -55,9 +52,6 @@ class ModeScreen(Screen[None]):
     def handle(self, event: Event) -> None:
         """Take an event. Widgets are not touched here."""
 
-    def keep(self) -> None:
-        """The app ends: hand what must not be lost to the library."""
-
     def draw(self) -> None:
         """Show what has changed."""
 
@@ -65,12 +59,9 @@ class ModeScreen(Screen[None]):
         """Header, footer and the screen's own; called by the app."""
         if not self.query(Header):  # not composed yet, or taken apart at the end
             return
-        self.query_one(Header).show(self.sg)
+        self.query_one(Header).show(self.desk, self.MODE)
         self.query_one(ActionFooter).show(self.scopes())
         self.draw()
-
-    def on_mount(self) -> None:
-        self.sg.opened_view(self)
 
     def on_screen_resume(self) -> None:
         if self.is_mounted:

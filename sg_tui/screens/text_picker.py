@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 
 from textual import on
+from textual.app import App
 from textual.content import Content
 from textual.widget import Widget
 from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
-from sg_tui.library.store import SavedText
+from sg_tui.library.librarian import Librarian
+from sg_tui.library.store import SavedText, Store
 from sg_tui.screens.dialog import Dialog
+from sg_tui.state.manuscript import Manuscript
 from sg_tui.terminal.textsafe import safe_line
 from sg_tui.widgets.line_input import LineInput
 
@@ -62,6 +66,27 @@ class TextPicker(Dialog[str]):
 
     def key_down(self) -> None:
         self.query_one(OptionList).focus()
+
+
+def open_text(app: App[object], librarian: Librarian, opened: Callable[[str, Manuscript], None]) -> None:
+    """Let the person choose a text, then hand over its id and the text itself, on the app's own thread."""
+
+    def listed(store: Store) -> None:  # on the librarian's thread
+        app.call_later(choose, store.texts())
+
+    def choose(texts: list[SavedText]) -> None:
+        app.push_screen(TextPicker(texts), chosen)
+
+    def chosen(id: str | None) -> None:
+        if id is not None:
+            librarian.ask(partial(fetch, id))
+
+    def fetch(id: str, store: Store) -> None:  # on the librarian's thread
+        manuscript = store.load_text(id)
+        if manuscript is not None:
+            app.call_later(opened, id, manuscript)
+
+    librarian.ask(listed)
 
 
 def _line(text: SavedText) -> Content:

@@ -13,17 +13,16 @@ from textual.widget import Widget
 from textual.widgets import Input
 
 from sg_core import paths
-from sg_core.engine.messages import (
-    Event,
+from sg_core.engine.commands import (
     Generate,
     PauseTraining,
     ResumeTraining,
-    Saved,
     SaveTraining,
     StopTraining,
     Train,
-    TrainingEnded,
 )
+from sg_core.engine.events import Event, Saved, TrainingEnded
+from sg_tui.desk import Desk
 from sg_tui.keys import Scope, actions, bindings
 from sg_tui.library.run_records import RunKeeper
 from sg_tui.screens.mode import ModeScreen
@@ -51,7 +50,7 @@ LINES = {"talk": "ask the model as it is now", "folder": "a folder to save this 
 
 
 class TrainScreen(ModeScreen):
-    """`sg.training` knows the run; here is what the person looks at and asks for."""
+    """`desk.training` knows the run; here is what the person looks at and asks for."""
 
     MODE = "train"
     CSS_PATH = "../styles/train.tcss"
@@ -59,8 +58,8 @@ class TrainScreen(ModeScreen):
     AUTO_FOCUS = "#start"
     VERTICAL_BREAKPOINTS = [(0, "-tiny"), (20, "-short"), (32, "-tall")]  # noqa: RUF012 (declared so by Textual)
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, desk: Desk) -> None:
+        super().__init__(desk)
         self.talk = Talk()
         self.keeper = RunKeeper(paths.runs_dir)
         self.compared: Compared = "session"
@@ -94,7 +93,8 @@ class TrainScreen(ModeScreen):
 
     @property
     def state(self) -> TrainingState:
-        return self.sg.training
+        """What is known of the training."""
+        return self.desk.training
 
     def scopes(self) -> tuple[Scope, ...]:
         if self.forming:
@@ -144,7 +144,7 @@ class TrainScreen(ModeScreen):
 
     def _draw_form(self, state: TrainingState) -> None:
         form = self.query_one(RunForm)
-        form.show(self.sg.generation.loaded, self._go_on_words())
+        form.show(self.desk.generation.loaded, self._go_on_words())
         if self._start_failed and state.failure != self._told:
             self._told = state.failure
             command = state.command
@@ -194,7 +194,7 @@ class TrainScreen(ModeScreen):
         self._starting, self._start_failed = True, False
         self._run_before, self._told = self.state.run, ""
         self.state.asked(command)
-        self.sg.submit(command)
+        self.desk.submit(command)
         self.action_show_run()
 
     def action_show_run(self) -> None:
@@ -208,13 +208,13 @@ class TrainScreen(ModeScreen):
 
     def action_pause(self) -> None:
         if self.state.status == "running":
-            self.sg.submit(PauseTraining())
+            self.desk.submit(PauseTraining())
         elif self.state.status == "paused":
-            self.sg.submit(ResumeTraining())
+            self.desk.submit(ResumeTraining())
         elif not self.state.live and self.state.run is not None and self.state.run.resumable:
             self._resume(self.state.run)
         elif not self.state.live:
-            self.sg.say("This run is at its end. N starts another one.")
+            self.desk.say("This run is at its end. N starts another one.")
 
     def action_stop_training(self) -> None:
         run = self.state.run
@@ -222,15 +222,15 @@ class TrainScreen(ModeScreen):
             return
         if run is not None and run.facts.out is None and self.state.unsaved_steps and not self._sure_to_stop:
             self._sure_to_stop = True
-            self.sg.say(f"{self.state.unsaved_steps:,} steps are saved nowhere. S again stops, F saves.", "warning")
+            self.desk.say(f"{self.state.unsaved_steps:,} steps are saved nowhere. S again stops, F saves.", "warning")
             return
         self._sure_to_stop = False
         self.state.stopping()
-        self.sg.submit(StopTraining())
+        self.desk.submit(StopTraining())
 
     def action_new_run(self) -> None:
         if self.state.live:
-            self.sg.say("A run is under way. S stops it; then N starts another one.")
+            self.desk.say("A run is under way. S stops it; then N starts another one.")
         else:
             self._open_form()
 
@@ -247,7 +247,7 @@ class TrainScreen(ModeScreen):
     def action_compare(self) -> None:
         self.compared = COMPARED[(COMPARED.index(self.compared) + 1) % len(COMPARED)]
         self._drawn = (-1, None)
-        self.sg.say(COMPARED_WORDS[self.compared])
+        self.desk.say(COMPARED_WORDS[self.compared])
 
     def action_older_sample(self) -> None:
         self._look(-1)
@@ -284,7 +284,7 @@ class TrainScreen(ModeScreen):
         if what == "folder":
             self._close_line()
             if text.strip():
-                self.sg.submit(SaveTraining(str(Path(text.strip()).expanduser())))
+                self.desk.submit(SaveTraining(str(Path(text.strip()).expanduser())))
         else:
             self._generate(f"{text}\n" if not text or text.endswith(":") else text)
 
@@ -293,19 +293,19 @@ class TrainScreen(ModeScreen):
 
     def _generate(self, prompt: str) -> None:
         if self.state.run is None or not self.state.live:
-            self.sg.say("No model is being trained now.")
+            self.desk.say("No model is being trained now.")
             return
-        sampling = self.sg.generation.sampling
-        command = Generate(self.sg.next_request(), prompt, ANSWER_TOKENS, sampling, from_training=True)
+        sampling = self.desk.generation.sampling
+        command = Generate(self.desk.next_request(), prompt, ANSWER_TOKENS, sampling, from_training=True)
         self.talk.asked(command, self.state.run.step)
-        self.sg.submit(command)
+        self.desk.submit(command)
         view = self.query_one(SampleView)
         view.talking = True
         view.show(self.state, self.talk)
 
     def action_leave(self) -> None:
         if self.talk.running:
-            self.sg.stop_engine()
+            self.desk.stop()
         else:
             self._close_line()
 

@@ -5,33 +5,30 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
-from functools import partial
 from pathlib import Path
 
 from textual import events, on
-from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.widget import Widget
 
-from sg_core.engine.messages import Done, Event, Failed, SetOptimizations, Token
+from sg_core.engine.events import Done, Event, Failed
 from sg_core.network.optimizations import USUAL, Optimizations
+from sg_tui.desk import Desk
 from sg_tui.keys import Scope, bindings
-from sg_tui.library.store import SavedText, Store
 from sg_tui.screens.mode import ModeScreen
 from sg_tui.screens.save_dialog import SaveDialog
-from sg_tui.screens.text_picker import TextPicker
+from sg_tui.screens.text_picker import open_text
 from sg_tui.state.manuscript import Manuscript
 from sg_tui.state.writing import Writing
 from sg_tui.terminal.textsafe import safe_line
-from sg_tui.widgets.candidates_panel import CandidatesPanel
 from sg_tui.widgets.cast_bar import CastBar
 from sg_tui.widgets.compact_panel import CompactPanel
-from sg_tui.widgets.operations_panel import OperationsPanel
 from sg_tui.widgets.optimizations_panel import OptimizationsPanel
 from sg_tui.widgets.precision_row import PrecisionAsked
 from sg_tui.widgets.prompt import LONGEST_PASTE, Prompt
 from sg_tui.widgets.sampling_panel import SamplingPanel
-from sg_tui.widgets.speed_panel import SpeedPanel
+from sg_tui.widgets.side_panel import SidePanel
 from sg_tui.widgets.text_view import TextView
 
 FIGURES_SECONDS = 0.15  # between two drawings of figures that change with every token
@@ -45,42 +42,26 @@ ENDS = {
 
 
 class WriteScreen(ModeScreen):
-    """Shows `writing`; asks the engine through it, and keeps the text in the library."""
+    """Shows `desk.writing`, and lets the person steer it."""
 
     MODE = "write"
     CSS_PATH = "../styles/write.tcss"
     BINDINGS = bindings("write", "small")  # type: ignore[assignment]  # a list of Binding is what Textual wants
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._writing: Writing | None = None
+    def __init__(self, desk: Desk) -> None:
+        super().__init__(desk)
         self._waiting: deque[Callable[[], None]] = deque()  # for the running generation to end
         self._drawn: tuple[object, ...] = ()
         self._figures_next = 0.0
-
-    @property
-    def writing(self) -> Writing:
-        """The text, and how it is written."""
-        if self._writing is None:
-            preferences = self.sg.preferences
-            self._writing = Writing(chat=preferences.mode == "chat", cast=preferences.cast)
-        return self._writing
 
     def body(self) -> Iterable[Widget]:
         with Horizontal(id="write"):
             with Vertical(id="left"):
                 yield TextView(id="text")
                 yield CompactPanel(id="compact")
-                yield CastBar(self.writing.cast, id="cast")
+                yield CastBar(self.desk.writing.cast, id="cast")
                 yield Prompt(id="prompt")
-            with VerticalScroll(id="side", can_focus=False):
-                with Vertical(id="times"):
-                    yield SpeedPanel(id="speed")
-                    yield OperationsPanel(id="operations")
-                with Vertical(id="settings"):
-                    yield OptimizationsPanel(id="optimizations")
-                    yield SamplingPanel(id="sampling")
-                    yield CandidatesPanel(id="candidates")
+            yield SidePanel(id="side")
 
     def on_mount(self) -> None:
         self.query_one(Prompt).focus()
@@ -103,14 +84,8 @@ class WriteScreen(ModeScreen):
     # ------------------------------------------------------------ events
 
     def handle(self, event: Event) -> None:
-        request = self.sg.generation.request
-        match event:
-            case Token() if event.request == request:
-                self.writing.manuscript.write(event)
-            case Done() | Failed() if event.request == request and request:
-                self.keep()
-                if self._waiting:
-                    self.app.call_later(self._go_on)
+        if isinstance(event, Done | Failed) and self._waiting and not self.desk.generation.running:
+            self.app.call_later(self._go_on)
 
     def _when_stopped(self, then: Callable[[], None]) -> None:
         """Do this now, or as soon as the running generation has been stopped."""
@@ -120,19 +95,11 @@ class WriteScreen(ModeScreen):
     def _go_on(self) -> None:
         """Do what waits, one after another, each when nothing runs."""
         while self._waiting:
-            if self.sg.generation.running:
-                self.sg.stop_engine()
-            if self.sg.generation.running:
+            if self.desk.generation.running:
+                self.desk.stop()
+            if self.desk.generation.running:
                 return
             self._waiting.popleft()()
-
-    def keep(self) -> None:
-        """Hand the text as it is to the library."""
-        writing = self.writing
-        if writing.manuscript.empty:
-            return
-        copy, id, mode, model = writing.manuscript.copy(), writing.id, writing.mode, self.sg.model
-        self.sg.librarian.ask(lambda store: store.save_text(id, copy, model, mode))
 
     # ------------------------------------------------------------ drawing
 
@@ -140,7 +107,7 @@ class WriteScreen(ModeScreen):
         view = self.query_one(TextView)
         if not view.is_mounted:
             return
-        state, manuscript = self.sg.generation, self.writing.manuscript
+        state, manuscript = self.desk.generation, self.desk.writing.manuscript
         view.show(manuscript, state.running)
         drawn = (
             state.version,
@@ -155,16 +122,12 @@ class WriteScreen(ModeScreen):
             return
         self._drawn, self._figures_next = drawn, now + FIGURES_SECONDS
         self.query_one(CompactPanel).show(state)
-        self.query_one(SpeedPanel).show(state)
-        self.query_one(OperationsPanel).show(state)
-        self.query_one(OptimizationsPanel).show(state)
-        self.query_one(SamplingPanel).show(state)
-        self.query_one(CandidatesPanel).show(view.cursor_piece)
+        self.query_one(SidePanel).show(state, view.cursor_piece)
         self._show_frames(view)
 
     def _show_frames(self, view: TextView) -> None:
         """What stands in the frames of the text and of the prompt."""
-        state, writing = self.sg.generation, self.writing
+        state, writing = self.desk.generation, self.desk.writing
         title = safe_line(writing.manuscript.title, 40) or "a new text"
         view.border_title = Content(title)
         view.border_subtitle = f"↓ {view.unseen} more · End" if view.unseen else ""
@@ -173,7 +136,7 @@ class WriteScreen(ModeScreen):
 
     def _show_mode(self) -> None:
         """The frame of the prompt says what typing means."""
-        writing, prompt = self.writing, self.query_one(Prompt)
+        writing, prompt = self.desk.writing, self.query_one(Prompt)
         self.set_class(writing.chat, "-chat")
         if writing.chat:
             words = f"{safe_line(writing.cast.person, 20)} speaks, {safe_line(writing.cast.model, 20)} answers"
@@ -189,24 +152,21 @@ class WriteScreen(ModeScreen):
     @on(Prompt.Sent)
     def _send(self, event: Prompt.Sent) -> None:
         typed = event.text
-        if typed or not self.sg.generation.running:
+        if typed or not self.desk.generation.running:
             self._when_stopped(lambda: self._begin(typed))
 
     def _begin(self, typed: str) -> None:
-        self.writing.begin(typed, self.sg.generation.sampling.seed)
+        self.desk.writing.begin(typed, self.desk.generation.sampling.seed)
         self._generate()
 
     def _generate(self) -> None:
-        state = self.sg.generation
-        command = self.writing.command(self.sg.next_request(), state.max_tokens, state.sampling)
-        state.asked(command)
-        self.sg.submit(command)
+        self.desk.generate()
         self.query_one(TextView).go_to_end()
         self.draw_all()
 
     def action_stop(self) -> None:
-        if self.sg.generation.running:
-            self.sg.stop_engine()
+        if self.desk.generation.running:
+            self.desk.stop()
         elif self.has_class("-panel-open"):
             self.remove_class("-panel-open")
             self.query_one(Prompt).focus()
@@ -220,22 +180,22 @@ class WriteScreen(ModeScreen):
         self._when_stopped(self._retry)
 
     def _retry(self) -> None:
-        seed = (self.sg.generation.sampling.seed + 1) % (1 << 63)
-        if not self.writing.manuscript.begin_again(seed):
-            self.sg.say("There is nothing to write again yet.")
+        seed = (self.desk.generation.sampling.seed + 1) % (1 << 63)
+        if not self.desk.writing.manuscript.begin_again(seed):
+            self.desk.say("There is nothing to write again yet.")
             return
-        self.sg.set_sampling("seed", seed)
+        self.desk.set_sampling("seed", seed)
         self._generate()
 
     def action_undo(self) -> None:
         self._when_stopped(self._undo)
 
     def _undo(self) -> None:
-        manuscript, prompt = self.writing.manuscript, self.query_one(Prompt)
+        manuscript, prompt = self.desk.writing.manuscript, self.query_one(Prompt)
         last = manuscript.turns[-1] if manuscript.turns else None
         count = len(manuscript.turns)
         if not manuscript.undo():
-            self.sg.say("There is nothing to take back.")
+            self.desk.say("There is nothing to take back.")
         elif last is not None and len(manuscript.turns) < count and last.typed and not prompt.text:
             prompt.put(last.typed)
         self._changed()
@@ -244,84 +204,56 @@ class WriteScreen(ModeScreen):
         self._when_stopped(self._redo)
 
     def _redo(self) -> None:
-        prompt, manuscript = self.query_one(Prompt), self.writing.manuscript
+        prompt, manuscript = self.query_one(Prompt), self.desk.writing.manuscript
         if not manuscript.redo():
-            self.sg.say("Nothing was taken back.")
+            self.desk.say("Nothing was taken back.")
         elif prompt.text == manuscript.turns[-1].typed:
             prompt.put("")  # what undo had put there stands in the text again
         self._changed()
 
     def _changed(self) -> None:
-        self.sg.generation.reason = ""
+        self.desk.generation.reason = ""
         self._drawn = ()
-        self.keep()
+        self.desk.keep_text()
         self.draw_all()
 
     # ------------------------------------------------------------ texts
 
     def action_new_text(self) -> None:
-        self._when_stopped(lambda: self.show_text(Writing(self.writing.chat, self.writing.cast)))
+        self._when_stopped(lambda: self._take_up(Writing(self.desk.writing.chat, self.desk.writing.cast)))
 
-    def show_text(self, writing: Writing) -> None:
-        """Keep the present text and show another one."""
-        self.keep()
-        self._writing = writing
-        self.sg.generation.reason = ""
+    def _take_up(self, writing: Writing) -> None:
+        """Another text is gone on with, and shown."""
+        self.desk.take_up(writing)
         self._show_mode()
         self.query_one(Prompt).focus()
         self.query_one(TextView).go_to_end()
         self.draw_all()
 
     def action_open_text(self) -> None:
-        self.keep()
-        app = self.sg
+        self.desk.keep_text()
+        open_text(self.app, self.desk.librarian, self._opened)
 
-        def listed(store: Store) -> None:  # on the librarian's thread
-            app.call_later(self._choose_text, store.texts())
-
-        app.librarian.ask(listed)
-
-    def _choose_text(self, texts: list[SavedText]) -> None:
-        app = self.sg
-
-        def fetch(id: str, store: Store) -> None:  # on the librarian's thread
-            app.call_later(self._opened, id, store.load_text(id))
-
-        def chosen(id: str | None) -> None:
-            if id is not None:
-                app.librarian.ask(partial(fetch, id))
-
-        self.app.push_screen(TextPicker(texts), chosen)
-
-    def _opened(self, id: str, manuscript: Manuscript | None) -> None:
-        if manuscript is not None:
-            writing = Writing(self.writing.chat, self.writing.cast, manuscript, id)
-            self._when_stopped(lambda: self.show_text(writing))
+    def _opened(self, id: str, manuscript: Manuscript) -> None:
+        writing = Writing(self.desk.writing.chat, self.desk.writing.cast, manuscript, id)
+        self._when_stopped(lambda: self._take_up(writing))
 
     def action_save_text(self) -> None:
-        manuscript = self.writing.manuscript
+        manuscript = self.desk.writing.manuscript
         if manuscript.empty:
-            self.sg.say("There is nothing to save yet.")
+            self.desk.say("There is nothing to save yet.")
             return
 
         def saved(path: Path | None) -> None:
             if path is not None:
-                self.sg.say(f"Saved to {path}")
+                self.desk.say(f"Saved to {path}")
 
         self.app.push_screen(SaveDialog(manuscript.text, manuscript.title), saved)
 
     # ------------------------------------------------------------ settings
 
     def action_flip(self, name: str) -> None:
-        state = self.sg.generation
-        if name in Optimizations.names():
-            optimizations = state.optimizations.toggled(name)
-        else:
-            every = all(getattr(state.optimizations, name) for name in USUAL)
-            switched = state.optimizations
-            optimizations = switched.without(*USUAL) if every else switched.with_(*USUAL)
-        state.switch(optimizations)
-        self.sg.submit(SetOptimizations(optimizations))
+        self.desk.flip(*((name,) if name in Optimizations.names() else USUAL))
         self.draw_all()
 
     @on(OptimizationsPanel.Flipped)
@@ -330,20 +262,20 @@ class WriteScreen(ModeScreen):
 
     @on(PrecisionAsked)
     def _ask_precision(self, event: PrecisionAsked) -> None:
-        self.sg.set_precision(event.precision)
+        self.desk.set_precision(event.precision)
 
     @on(SamplingPanel.Changed)
     def _set(self, event: SamplingPanel.Changed) -> None:
-        self.sg.set_sampling(event.name, event.value)
+        self.desk.set_sampling(event.name, event.value)
         self.draw_all()
 
     @on(CastBar.Changed)
     def _recast(self, event: CastBar.Changed) -> None:
-        self.writing.cast = event.cast
+        self.desk.writing.cast = event.cast
         self._show_mode()
 
     def action_chat_or_complete(self) -> None:
-        self.writing.chat = not self.writing.chat
+        self.desk.writing.chat = not self.desk.writing.chat
         self._show_mode()
         self.query_one(Prompt).focus()
         self.draw_all()
@@ -352,10 +284,10 @@ class WriteScreen(ModeScreen):
         view = self.query_one(TextView)
         view.set_heat(not view.heat)
         if view.heat:
-            self.sg.say("The stronger the tint, the more a token surprised the model.")
+            self.desk.say("The stronger the tint, the more a token surprised the model.")
 
     def action_slow_motion(self) -> None:
-        self.sg.set_slow_motion(not self.sg.generation.slow_motion)
+        self.desk.set_slow_motion(not self.desk.generation.slow_motion)
 
     @on(CompactPanel.Opened)
     def action_panel(self) -> None:
@@ -390,4 +322,4 @@ class WriteScreen(ModeScreen):
 
     @on(Prompt.Shortened)
     def _shortened(self, event: Prompt.Shortened) -> None:
-        self.sg.say(f"The paste has {event.length:,} characters; the first {LONGEST_PASTE:,} were taken.", "warning")
+        self.desk.say(f"The paste has {event.length:,} characters; the first {LONGEST_PASTE:,} were taken.", "warning")

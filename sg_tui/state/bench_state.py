@@ -6,7 +6,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from sg_core.engine.messages import Bench, BenchRow, Done, Event, Failed, Loaded, Phase
+from sg_core.engine.commands import Bench
+from sg_core.engine.events import (
+    Done,
+    Event,
+    Failed,
+    Loaded,
+    Measured,
+    Phase,
+)
 from sg_core.network.optimizations import TABLE, USUAL, Optimizations
 
 SortKey = Literal["order", "ms", "switches"]
@@ -18,8 +26,9 @@ COMBINATIONS = 2 ** len(USUAL)
 class Line:
     """A measured row with what it means beside the others. Factors are times faster, NaN-free."""
 
-    row: BenchRow
+    row: Measured
     order: int
+    ms: float  # per token
     step: float  # against the row before it
     total: float  # against the first row
     share: float  # ms per token as a share of the slowest row's
@@ -31,7 +40,7 @@ class BenchState:
     def __init__(self) -> None:
         self.command: Bench | None = None
         self.measured: Loaded | None = None  # the model the rows belong to
-        self.rows: list[BenchRow] = []
+        self.rows: list[Measured] = []
         self.running = False
         self.reason = ""  # why it ended
         self.failure = ""
@@ -50,7 +59,7 @@ class BenchState:
         if not self.running or self.command is None:
             return False
         match event:
-            case BenchRow(request=request) if request == self.command.request:
+            case Measured(request=request) if request == self.command.request:
                 self.rows.append(event)
             case Done(request=request, reason=reason) if request == self.command.request:
                 self.running, self.reason = False, reason
@@ -79,21 +88,23 @@ class BenchState:
         """The rows with their factors, sorted: as measured, by ms per token, or by how many switches are on."""
         if not self.rows:
             return []
-        first, slowest = self.rows[0].ms_per_token, max(row.ms_per_token for row in self.rows)
+        times = [row.timing.ms_per_token for row in self.rows]
+        slowest = max(times)
         lines = [
             Line(
                 row,
                 order,
-                _times(self.rows[max(0, order - 1)].ms_per_token, row.ms_per_token),
-                _times(first, row.ms_per_token),
-                row.ms_per_token / slowest if slowest > 0 else 0.0,
+                ms,
+                _times(times[max(0, order - 1)], ms),
+                _times(times[0], ms),
+                ms / slowest if slowest > 0 else 0.0,
             )
-            for order, row in enumerate(self.rows)
+            for order, (row, ms) in enumerate(zip(self.rows, times, strict=True))
         ]
         keys: dict[SortKey, Callable[[Line], tuple[float, float]]] = {
             "order": lambda line: (line.order, 0.0),
-            "ms": lambda line: (line.row.ms_per_token, line.order),
-            "switches": lambda line: (-len(switched_on(line.row.optimizations)), line.row.ms_per_token),
+            "ms": lambda line: (line.ms, line.order),
+            "switches": lambda line: (-len(switched_on(line.row.timing.optimizations)), line.ms),
         }
         return sorted(lines, key=keys[sort])
 

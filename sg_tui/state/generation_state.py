@@ -7,17 +7,17 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 
-from sg_core.engine.messages import (
+from sg_core.engine.commands import Generate
+from sg_core.engine.events import (
     ContextMoved,
     Done,
     Event,
     Failed,
-    Generate,
     Loaded,
     Metrics,
     Phase,
     PrecisionSet,
-    Token,
+    TokenEvent,
 )
 from sg_core.inference.sampling import Sampling
 from sg_core.network.optimizations import Optimizations
@@ -77,10 +77,6 @@ class GenerationState:
         """What the switches are worth in the present precision."""
         return self._effects.setdefault(self.precision, Effects())
 
-    @property
-    def idle(self) -> bool:
-        return self.phase.name == "idle"
-
     def asked(self, command: Generate) -> None:
         """`command` is about to be submitted."""
         self.request, self.running, self.reason = command.request, True, ""
@@ -127,7 +123,7 @@ class GenerationState:
                     self.loaded = replace(self.loaded, precision=precision)
             case Failed(command="SetPrecision"):
                 self._refused_precision, self.asked_precision = self.asked_precision, ""
-            case Token(request=self.request):
+            case TokenEvent(request=self.request):
                 self._take_token(event)
             case Metrics(request=self.request):
                 self.metrics, self._position = event, event.context_used
@@ -149,17 +145,17 @@ class GenerationState:
             return {}
         return {name: sum(one.get(name, 0.0) for one in self.op_ms) / len(self.op_ms) for name in self.op_ms[-1]}
 
-    def _take_token(self, token: Token) -> None:
+    def _take_token(self, event: TokenEvent) -> None:
         self._position += 1
-        setting = (token.precision, token.optimizations)
+        setting = (event.precision, event.optimizations)
         if setting != self._setting:
             self.op_ms.clear()
             self._setting, self._settled = setting, False
-        self.ms.append(token.ms)
-        self.op_ms.append(token.op_ms)
-        if self._settled and not token.optimizations.lookup:
-            effects = self._effects.setdefault(token.precision, Effects())
-            effects.add(token.optimizations, self._position, token.ms)
+        self.ms.append(event.token.ms)
+        self.op_ms.append(event.token.op_ms)
+        if self._settled and not event.optimizations.lookup:
+            effects = self._effects.setdefault(event.precision, Effects())
+            effects.add(event.optimizations, self._position, event.token.ms)
         self._settled = True
 
     def _forget(self) -> None:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
-from sg_core.engine.messages import Token
+from sg_core.inference.token import Token
 
 Author = Literal["person", "model", "cue"]
 TITLE_LENGTH = 60
@@ -19,14 +18,13 @@ class Piece:
 
     text: str  # raw, as the model or the person wrote it
     author: Author
-    id: int = -1
-    logprob: float = math.nan
-    top: tuple[tuple[int, float, str], ...] = ()
+    token: Token | None = None  # the model's own; nothing else has one
+    top_texts: tuple[str, ...] = ()  # of the token's alternatives, in the order of its `top`
 
-    @property
-    def probability(self) -> float:
-        """What the model gave this token, NaN for what a person wrote."""
-        return math.exp(self.logprob)
+    @classmethod
+    def written(cls, token: Token, top_texts: tuple[str, ...] = ()) -> Piece:
+        """The piece that a token of the model is."""
+        return cls(token.text, "model", token, top_texts)
 
 
 @dataclass(slots=True)
@@ -40,6 +38,7 @@ class Turn:
 
     @property
     def pieces(self) -> list[Piece]:
+        """All of them, in the order of the text."""
         return [*self.given, *self.written]
 
 
@@ -65,6 +64,7 @@ class Manuscript:
 
     @property
     def empty(self) -> bool:
+        """Whether nothing is written."""
         return not any(piece.text for piece in self.pieces)
 
     @property
@@ -92,9 +92,9 @@ class Manuscript:
         self._remade()
         return self.turns[-1]
 
-    def write(self, token: Token) -> None:
+    def write(self, token: Token, top_texts: tuple[str, ...] = ()) -> None:
         """Append a token of the model to the last turn."""
-        piece = Piece(token.text, "model", token.id, token.logprob, token.top)
+        piece = Piece.written(token, top_texts)
         self.turns[-1].written.append(piece)
         self.pieces.append(piece)
 

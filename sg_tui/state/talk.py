@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from sg_core.engine.messages import Done, Event, Failed, Generate, Token
+from sg_core.engine.commands import Generate
+from sg_core.engine.events import Done, Event, Failed, TokenEvent
 
 
 class Talk:
@@ -27,8 +28,8 @@ class Talk:
         if self.command is None:
             return False
         match event:
-            case Token(request=self.command.request, text=text):
-                self.text += text
+            case TokenEvent(request=self.command.request, token=token):
+                self.text += token.text
             case Done(request=self.command.request):
                 self.running = False
             case Failed(request=self.command.request, message=message):

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from sg_core.config import GPT2Config
-from sg_core.engine.messages import Train
+from sg_core.engine.commands import Train
 from sg_core.errors import SettingError
 from sg_core.training.settings import PRESETS, TrainingConfig
 

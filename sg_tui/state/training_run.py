@@ -7,7 +7,8 @@ from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from sg_core.engine.messages import Evaluated, Sample, Saved, TrainingStarted, TrainStep
+from sg_core.engine.events import Sample, Saved, TrainingStarted
+from sg_core.training.results import Evaluation, StepResult
 
 SMOOTHING = 0.95  # weight of the past in the moving average of the loss: about the last 20 steps
 ETA_STEPS = 400  # the time left is told from at most so many of the latest steps
@@ -72,10 +73,10 @@ class Run:
     number: int
     model: str  # what the person calls it
     curve: Curve = field(default_factory=Curve)
-    evaluations: list[Evaluated] = field(default_factory=list)
+    evaluations: list[Evaluation] = field(default_factory=list)
     evaluation_seconds: list[float] = field(default_factory=list)
     samples: list[Sample] = field(default_factory=list)
-    last: TrainStep | None = None
+    last: StepResult | None = None
     saved: Saved | None = None
     seconds: float = 0.0  # of training until the last event, pauses left out
     remembered: bool = False  # from an earlier session
@@ -119,7 +120,7 @@ class Run:
         return training.batch_size * training.context * training.accumulation
 
     @property
-    def best(self) -> Evaluated | None:
+    def best(self) -> Evaluation | None:
         """The evaluation with the lowest loss; one that is not finite is never the best."""
         finite = [one for one in self.evaluations if math.isfinite(one.val_loss)]
         return min(finite, key=lambda one: one.val_loss) if finite else None

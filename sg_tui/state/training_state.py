@@ -9,18 +9,17 @@ import time
 from collections.abc import Callable
 from typing import Literal
 
-from sg_core.engine.messages import (
-    Evaluated,
+from sg_core.engine.commands import Train
+from sg_core.engine.events import (
     Event,
     Failed,
     Phase,
     Sample,
     Saved,
-    Train,
     TrainingEnded,
     TrainingStarted,
-    TrainStep,
 )
+from sg_core.training.results import Evaluation, StepResult
 from sg_tui.state.training_run import Run
 
 SAMPLES_KEPT = 500
@@ -106,7 +105,7 @@ class TrainingState:
         match event:
             case TrainingStarted():
                 self._start(event)
-            case TrainStep() | Evaluated() | Sample() | Saved():
+            case StepResult() | Evaluation() | Sample() | Saved():
                 if self.run is None:
                     return False
                 self._record(self.run, event)
@@ -141,14 +140,14 @@ class TrainingState:
         self._preparing = False
         self._running_since = self._clock()
 
-    def _record(self, run: Run, event: TrainStep | Evaluated | Sample | Saved) -> None:
+    def _record(self, run: Run, event: StepResult | Evaluation | Sample | Saved) -> None:
         match event:
-            case TrainStep():
+            case StepResult():
                 if self.status in ("paused", "starting"):
                     self._go_on()
                 run.last = event
-                run.curve.add(event.step, event.loss, self.seconds)
-            case Evaluated():
+                run.curve.add(event.step, event.counted_loss, self.seconds)
+            case Evaluation():
                 run.evaluations.append(event)
                 run.evaluation_seconds.append(self.seconds)
             case Sample():

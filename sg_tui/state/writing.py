@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from dataclasses import dataclass, field
 
-from sg_core.engine.messages import Generate
+from sg_core.engine.commands import Generate
 from sg_core.inference.sampling import Sampling
 from sg_tui.state.manuscript import Manuscript
 from sg_tui.state.play import Cast, completion, speech

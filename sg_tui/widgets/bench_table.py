@@ -99,14 +99,14 @@ def _head(columns: list[Column], sort: SortKey) -> Content:
 
 
 def _row(line: Line, columns: list[Column], room: int) -> Content:
-    row = line.row
-    decimals = 3 if row.ms_per_token < 10 else 2
-    least_to_most = f"{row.minimum:.{decimals}f} – {row.maximum:.{decimals}f}"
+    timing = line.row.timing
+    decimals = 3 if line.ms < 10 else 2
+    least_to_most = f"{timing.minimum:.{decimals}f} – {timing.maximum:.{decimals}f}"
     first = line.order == 0
     cells = {
-        "switches on": (pattern(row.optimizations), "$primary"),
-        "": (safe_line(row.label, 19), "$foreground"),
-        "ms/token": (f"{row.ms_per_token:.{decimals}f}", "bold $foreground"),
+        "switches on": (pattern(timing.optimizations), "$primary"),
+        "": (safe_line(line.row.label, 19), "$foreground"),
+        "ms/token": (f"{line.ms:.{decimals}f}", "bold $foreground"),
         "least – most": (least_to_most, "$faint"),
         "step": ("" if first else f"× {line.step:.2f}", _gain(line.step)),
         "in all": ("" if first else f"× {line.total:.1f}", "bold $accent"),

@@ -21,20 +21,20 @@ class CandidatesPanel(Panel):
         width = self.content_size.width
         if width <= 0:
             return
-        if piece is None or not piece.top:
+        token = piece.token if piece else None
+        if piece is None or token is None or not token.top:
             self.set_content(Content.styled("Esc, then ← → choose a token", "$faint"))
             self.border_subtitle = ""
             return
         shown = max(1, self.content_size.height)
-        rows = [(token, logprob, text) for token, logprob, text in piece.top[:shown]]
-        if all(token != piece.id for token, _, _ in rows):
-            rows = [*rows[: shown - 1], (piece.id, piece.logprob, piece.text)]
-        self.set_content(lines([_row(piece, *row, width) for row in rows]))
-        self.border_subtitle = f"{-piece.logprob / math.log(2):.1f} bits of surprise"
+        rows = [(*one, text) for one, text in zip(token.top, piece.top_texts, strict=True)][:shown]
+        if all(id != token.id for id, _, _ in rows):
+            rows = [*rows[: shown - 1], (token.id, token.logprob, token.text)]
+        self.set_content(lines([_row(id == token.id, logprob, text, width) for id, logprob, text in rows]))
+        self.border_subtitle = f"{-token.logprob / math.log(2):.1f} bits of surprise"
 
 
-def _row(piece: Piece, token: int, logprob: float, text: str, width: int) -> Content:
-    chosen = token == piece.id
+def _row(chosen: bool, logprob: float, text: str, width: int) -> Content:
     room = max(0, width - 26)
     probability = math.exp(min(0.0, logprob))
     return Content.assemble(

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from textual import events
 from textual.content import Content
 from textual.widget import Widget
 
-from sg_core.engine.messages import Phase
+from sg_core.engine.events import Phase
+from sg_tui.desk import Desk
 from sg_tui.figures import duration
+from sg_tui.keys import MODES, Mode, key_text
 from sg_tui.terminal.textsafe import safe_line
 
-if TYPE_CHECKING:
-    from sg_tui.app import SgApp
-
-MODES = (("write", "F2", "Write"), ("train", "F3", "Train"), ("bench", "F4", "Bench"))
 ROOMY = 100  # columns from which the keys of the views are shown
 QUIET = ("idle", "paused")
 
@@ -32,11 +28,11 @@ class Header(Widget):
         self._facts: tuple[str, str, str, str] = ("", "", "", "")
         self._targets: list[tuple[int, int, str]] = []  # first cell, past the last, action
 
-    def show(self, app: SgApp) -> None:
-        """Take the app's facts; draws only when a word has changed."""
-        state = app.generation
+    def show(self, desk: Desk, mode: str) -> None:
+        """Take the desk's facts, and the view that is seen; draws only when a word has changed."""
+        state = desk.generation
         loaded = state.loaded
-        model = safe_line(loaded.model if loaded else app.model, 40)
+        model = safe_line(loaded.model if loaded else desk.model, 40)
         size, how = "", ""
         if loaded:
             millions = loaded.config.parameter_count / 1e6
@@ -44,7 +40,7 @@ class Header(Widget):
             threads = state.threads or loaded.threads
             how = f"{loaded.precision} · {threads} thread{'s' if threads != 1 else ''}"
         facts = (
-            app.current_mode,
+            mode,
             f"{model} {size}".rstrip(),
             how,
             phase_text(state.phase, state.phase_seconds),
@@ -57,7 +53,7 @@ class Header(Widget):
         mode, model, how, phase = self._facts
         width = self.size.width
         phase_style = "$accent" if phase else ""
-        tabs = [part for tab in MODES for part in _tab(*tab, mode, width)]
+        tabs = [part for tab in MODES for part in _tab(tab, tab.name == mode, width)]
         right = Content.assemble(*tabs, (f"{phase:>{min(22, max(0, width - 62))}}  ", phase_style))
         left = Content.assemble((" sg-tui ", "bold $primary"), "  ", (model, "$foreground"))
         space = width - right.cell_length
@@ -68,8 +64,8 @@ class Header(Widget):
         self._targets = [(9, min(named, left.cell_length), "choose_model"), (named, left.cell_length, "next_precision")]
         at = space
         for tab in MODES:
-            cells = sum(len(text) for text, _ in _tab(*tab, mode, width))
-            self._targets.append((at, at + cells, f"mode('{tab[0]}')"))
+            cells = sum(len(text) for text, _ in _tab(tab, tab.name == mode, width))
+            self._targets.append((at, at + cells, f"mode('{tab.name}')"))
             at += cells
         return Content.assemble(left, " " * (space - left.cell_length), right)
 
@@ -79,10 +75,10 @@ class Header(Widget):
                 await self.run_action(f"app.{action}")
 
 
-def _tab(name: str, key: str, label: str, mode: str, width: int) -> list[tuple[str, str]]:
+def _tab(tab: Mode, seen: bool, width: int) -> list[tuple[str, str]]:
     """A view's name, with its key where there is room."""
-    style = "bold underline $primary" if name == mode else "$foreground"
-    return [(f" {key} " if width >= ROOMY else " ", "$faint"), (label, style), (" ", "")]
+    style = "bold underline $primary" if seen else "$foreground"
+    return [(f" {key_text(tab.key)} " if width >= ROOMY else " ", "$faint"), (tab.label, style), (" ", "")]
 
 
 def phase_text(phase: Phase, seconds: float) -> str:

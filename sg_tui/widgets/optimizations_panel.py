@@ -7,7 +7,7 @@ from textual.binding import Binding
 from textual.content import Content
 from textual.message import Message
 
-from sg_core.engine.messages import Metrics
+from sg_core.engine.events import Metrics
 from sg_core.network.optimizations import TABLE, Optimization, Optimizations
 from sg_core.network.precisions import PRECISIONS
 from sg_tui.state.generation_state import GenerationState

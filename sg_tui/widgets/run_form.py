@@ -9,7 +9,8 @@ from textual.message import Message
 from textual.widgets import Button, Input, Label, Static
 
 from sg_core.config import GPT2Config
-from sg_core.engine.messages import Loaded, Train
+from sg_core.engine.commands import Train
+from sg_core.engine.events import Loaded
 from sg_core.errors import SettingError
 from sg_core.training.settings import PRESETS
 from sg_tui.state.training_choice import (

@@ -6,7 +6,7 @@ import math
 
 from textual.content import Content
 
-from sg_core.engine.messages import Phase
+from sg_core.engine.events import Phase
 from sg_tui.figures import duration, nats, number
 from sg_tui.state.training_run import Run
 from sg_tui.state.training_state import TrainingState
@@ -94,7 +94,7 @@ def _figures(state: TrainingState, run: Run, width: int) -> list[Content]:
     ]
     last = run.last
     rows += [
-        _row("loss", nats(last.loss) if last else "–", note="nats a token"),
+        _row("loss", nats(last.counted_loss) if last else "–", note="nats a token"),
         _row("  average", nats(run.curve.average), "bold $primary"),
     ]
     newest = run.evaluations[-1] if run.evaluations else None

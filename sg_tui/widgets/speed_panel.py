@@ -7,7 +7,7 @@ from statistics import median
 
 from textual.content import Content
 
-from sg_core.engine.messages import Metrics
+from sg_core.engine.events import Metrics
 from sg_tui.state.generation_state import GenerationState
 from sg_tui.widgets.panel import Panel, lines
 

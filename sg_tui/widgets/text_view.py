@@ -175,7 +175,7 @@ class TextView(ScrollView, can_focus=True):
         """The piece under the cursor, or else the newest token."""
         if self.cursor is not None and self.cursor < len(self._pieces):
             return self._pieces[self.cursor]
-        return next((piece for piece in reversed(self._pieces) if piece.top), None)
+        return next((piece for piece in reversed(self._pieces) if piece.top_texts), None)
 
     def move_cursor(self, index: int | None) -> None:
         """Put the cursor on a piece (None: take it away) and bring it into view."""
@@ -322,8 +322,8 @@ class TextView(ScrollView, can_focus=True):
 
     def _piece_style(self, number: int) -> Style:
         piece = self._pieces[number]
-        name = piece.author if not self.heat or math.isnan(piece.logprob) else f"heat-{heat_level(piece.logprob)}"
-        style = self._style(name)
+        logprob = piece.token.logprob if self.heat and piece.token else math.nan
+        style = self._style(piece.author if math.isnan(logprob) else f"heat-{heat_level(logprob)}")
         if number == self.cursor and self.has_focus:
             style += self._style("cursor")
         return style

@@ -11,26 +11,17 @@ from types import SimpleNamespace
 from typing import Any, TypeVar, cast
 
 from sg_core.config import GPT2Config
+from sg_core.engine.commands import Bench, Command, Train
 from sg_core.engine.engine import Engine
-from sg_core.engine.messages import (
-    Bench,
-    BenchRow,
-    Command,
-    Evaluated,
-    Event,
-    Sample,
-    Saved,
-    Train,
-    TrainingEnded,
-    TrainStep,
-)
+from sg_core.engine.events import Event, Measured, Sample, Saved, TrainingEnded
 from sg_core.engine.parts import Parts
 from sg_core.errors import ModelFileError, SettingError
 from sg_core.inference.sampling import Sampling
-from sg_core.inference.token import Token as EngineToken
+from sg_core.inference.token import Token
+from sg_core.measure.benchmark import Timing
 from sg_core.network.optimizations import Optimizations
+from sg_core.training.results import Evaluation, StepResult
 from sg_core.training.settings import TrainingConfig
-from sg_core.training.trainer import Evaluation, StepResult
 
 E = TypeVar("E")
 PATIENCE = 20.0  # seconds until a test gives up
@@ -90,13 +81,15 @@ class World:
 
         def measure(
             command: Bench, session: Any, progress: Callable[[str, int, int], None], cancelled: Callable[[], bool]
-        ) -> Iterator[BenchRow]:
+        ) -> Iterator[Measured]:
             for row in range(8):
                 progress(f"row {row}", row, 8)
                 self.on_row(row)
                 if cancelled():
                     return
-                yield BenchRow(command.request, f"row {row}", Optimizations(), 1.0, 1.0, 1.0, command.tokens)
+                yield Measured(
+                    command.request, f"row {row}", Timing(Optimizations(), "f32", 7, (1.0,) * command.tokens)
+                )
 
         return Parts(
             warm_up=warm_up,
@@ -154,7 +147,7 @@ class FakeSession:
         stop: Sequence[str] = (),
         progress: Callable[[int, int], None] | None = None,
         cancelled: Callable[[], bool] | None = None,
-    ) -> Iterator[EngineToken]:
+    ) -> Iterator[Token]:
         if max_tokens < 0:
             raise SettingError("max_tokens is negative")
         self.sampling = sampling or self.sampling
@@ -166,7 +159,7 @@ class FakeSession:
         max_tokens: int,
         progress: Callable[[int, int], None] | None,
         cancelled: Callable[[], bool],
-    ) -> Iterator[EngineToken]:
+    ) -> Iterator[Token]:
         world, self.finish_reason = self.model.world, "stopped"
         self.ids = list(prompt.encode()) or [0]
         for chunk in range(world.prefill_chunks):
@@ -188,7 +181,7 @@ class FakeSession:
             self.ids.append(count % 256)
             top = ((count % 256, -0.5), (99, -2.0))
             moved = 32 if count == world.moved_at else 0
-            yield EngineToken(count % 256, f"t{count} ", -0.5, top, 0.0 if free else 2.0, {"linear": 1.5}, moved)
+            yield Token(count % 256, f"t{count} ", -0.5, top, 0.0 if free else 2.0, {"linear": 1.5}, moved)
         self.finish_reason = "length"
 
     def rewind(self, n: int) -> None:
@@ -278,5 +271,5 @@ class Driver:
 
 def story(driver: Driver) -> list[str]:
     """Steps, evaluations, saves, samples and the end, in order."""
-    names = {TrainStep: "step", Evaluated: "evaluated", Saved: "saved", Sample: "sample", TrainingEnded: "ended"}
+    names = {StepResult: "step", Evaluation: "evaluated", Saved: "saved", Sample: "sample", TrainingEnded: "ended"}
     return [f"{names[type(event)]} {getattr(event, 'step', 0)}" for event in driver.told if type(event) in names]

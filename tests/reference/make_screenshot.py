@@ -31,8 +31,8 @@ async def take(model: str, target: Path) -> None:
                     raise TimeoutError("the app did not come so far")
                 await pilot.pause(0.05)
 
-        generation = app.generation
-        await until(lambda: generation.loaded is not None and generation.idle)
+        generation = app.desk.generation
+        await until(lambda: generation.loaded is not None and generation.phase.name == "idle")
         generation.max_tokens = 60
         await pilot.press(*"JULIET:", "enter")
         for switch in ("", "alt+2", "alt+2", "alt+1", "alt+1"):

@@ -21,25 +21,13 @@ from dataclasses import replace
 from typing import Literal
 
 from sg_core.config import GPT2Config
-from sg_core.engine.messages import (
+from sg_core.engine.commands import (
     Bench,
-    BenchRow,
     Command,
-    ContextMoved,
-    Done,
-    Evaluated,
-    Event,
-    Failed,
     Generate,
     Load,
-    Loaded,
-    Metrics,
     PauseTraining,
-    Phase,
-    PrecisionSet,
     ResumeTraining,
-    Sample,
-    Saved,
     SaveTraining,
     SetOptimizations,
     SetPace,
@@ -47,13 +35,28 @@ from sg_core.engine.messages import (
     SetSampling,
     SetThreads,
     StopTraining,
-    Token,
     Train,
+)
+from sg_core.engine.events import (
+    ContextMoved,
+    Done,
+    Event,
+    Failed,
+    Loaded,
+    Measured,
+    Metrics,
+    Phase,
+    PrecisionSet,
+    Sample,
+    Saved,
+    TokenEvent,
     TrainingEnded,
     TrainingStarted,
-    TrainStep,
 )
+from sg_core.inference.token import Token
+from sg_core.measure.benchmark import Timing
 from sg_core.network.optimizations import USUAL, Optimizations
+from sg_core.training.results import Evaluation, StepResult
 from sg_core.training.settings import PRESETS
 
 REPLY = (
@@ -236,8 +239,7 @@ class ScriptedEngine:
         reply = self.replies[command.sampling.seed % len(self.replies)]
         cuts = [at for at in (reply.find(stop) for stop in command.stop if stop) if at >= 0]
         pieces = re.findall(r" ?\w+|\W", reply[: min(cuts)] if cuts else reply)
-        prompt_tokens = max(1, len(command.prompt) // 3)
-        used = min(prompt_tokens, CONTEXT // 2)
+        used = min(max(1, len(command.prompt) // 3), CONTEXT // 2)
         times: list[float] = []
         self._writing = (command.request, 0)
         self.emit(Phase("prefill", "", used, used), Phase("decoding"))
@@ -246,24 +248,23 @@ class ScriptedEngine:
             if used > CONTEXT:
                 used = CONTEXT // 2
                 self.emit(ContextMoved(command.request, used))
-            token = self._token(command.request, piece, used)
-            times.append(token.ms)
+            told = self._token(command.request, piece, used)
+            times.append(told.token.ms)
             self._writing = (command.request, number)
-            self.emit(token, metrics(command.request, times, prompt_tokens, used))
+            self.emit(told, metrics(command.request, times, used))
             yield
         reason = "length" if len(pieces) > command.max_tokens else "stop" if cuts else "end of text"
         self._writing = None
         self.emit(Done(command.request, reason, min(len(pieces), command.max_tokens)), Phase("idle"))
 
-    def _token(self, request: int, piece: str, position: int) -> Token:
+    def _token(self, request: int, piece: str, position: int) -> TokenEvent:
         op_ms = self._op_ms(position)
         token_id = sum(map(ord, piece)) % self.config.vocab_size
         logprob = -0.1 - (token_id % 7) / 4
-        others = ((logprob - k, text) for k, text in enumerate((" the", " and", ",", "\n"), 1))
-        top = ((token_id, logprob, piece), *((k, p, text) for k, (p, text) in enumerate(others)))
-        return Token(
-            request, token_id, piece, logprob, top, sum(op_ms.values()), op_ms, self.optimizations, self.precision
-        )
+        texts = (piece, " the", " and", ",", "\n")
+        top = ((token_id, logprob), *((k, logprob - k - 1) for k in range(4)))
+        token = Token(token_id, piece, logprob, top, sum(op_ms.values()), op_ms)
+        return TokenEvent(request, token, texts, self.optimizations, self.precision)
 
     def _op_ms(self, position: int) -> dict[str, float]:
         op_ms = {name: ms * SPEED[self.precision] for name, ms in OPERATIONS.items()}
@@ -282,7 +283,8 @@ class ScriptedEngine:
             ms = sum(self._op_ms(command.tokens).values())
             self.optimizations = kept
             label = f"+ {name}" if name else "no optimization"
-            self.emit(BenchRow(command.request, label, settings, ms, 0.9 * ms, 1.2 * ms, command.tokens))
+            times = (0.9 * ms, *[ms] * (command.tokens - 2), 1.2 * ms)
+            self.emit(Measured(command.request, label, Timing(settings, self.precision, 2, times)))
             yield
         self._writing = None
         self.emit(Done(command.request, "length", command.tokens), Phase("idle"))
@@ -307,10 +309,10 @@ class ScriptedEngine:
         for step in range(first + 1, training.steps + 1):
             self._training = (step, self._training[1] if self._training else out)
             loss = 1.4 + 4.8 * math.exp(-step / 40) + 0.05 * math.sin(step)
-            self.emit(TrainStep(step, loss, training.learning_rate, 1.0, 20_000.0))
+            self.emit(StepResult(step, loss, training.learning_rate, 1.0, 20_000.0))
             last = step == training.steps
             if last or _due(step, training.evaluate_every):
-                self.emit(Evaluated(step, loss + 0.1, (loss + 0.1) / 2.5))
+                self.emit(Evaluation(step, loss + 0.1, (loss + 0.1) / 2.5))
             if last or _due(step, training.save_every):
                 self.emit(Saved(step, self._training[1] or out))
             if _due(step, command.sample_every):
@@ -320,7 +322,7 @@ class ScriptedEngine:
         self.emit(TrainingEnded(training.steps, "finished"), Phase("idle"))
 
 
-def metrics(request: int, times: list[float], prompt_tokens: int, used: int) -> Metrics:
+def metrics(request: int, times: list[float], used: int) -> Metrics:
     """The figures after `times` (ms of every token so far)."""
     newest = sorted(times[-50:])
     median = newest[len(newest) // 2]
@@ -332,7 +334,6 @@ def metrics(request: int, times: list[float], prompt_tokens: int, used: int) -> 
         tokens_per_second=1000 / median,
         first_token_ms=9.0 + times[0],
         prefill_ms=9.0,
-        prompt_tokens=prompt_tokens,
         context_used=used,
         context_size=CONTEXT,
     )

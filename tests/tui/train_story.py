@@ -11,10 +11,8 @@ from stories import WIDE, screen_text, see, wait_until
 from textual.pilot import Pilot
 
 from sg_core.config import GPT2Config
-from sg_core.engine.messages import (
-    Event,
-    Train,
-)
+from sg_core.engine.commands import Train
+from sg_core.engine.events import Event
 from sg_tui.app import SgApp
 from sg_tui.screens.train import TrainScreen
 
@@ -68,7 +66,7 @@ async def train_view(size: tuple[int, int] = WIDE) -> AsyncIterator[Story]:
         story = Story(app, engine, pilot)
         await story.until(lambda: engine.submitted, "the app asks for its model")
         engine.run_until_idle()
-        await story.until(lambda: app.generation.loaded, "the model is loaded")
+        await story.until(lambda: app.desk.generation.loaded, "the model is loaded")
         await story.press("f3")
         await story.until(lambda: isinstance(app.screen, TrainScreen) and app.screen.focused, "the Train view")
         yield story

@@ -10,7 +10,7 @@ from scripted_engine import ScriptedEngine
 from stories import WIDE, wait_until
 from textual.pilot import Pilot
 
-from sg_core.engine.messages import Generate
+from sg_core.engine.commands import Generate
 from sg_tui.app import SgApp
 from sg_tui.screens.write import WriteScreen
 from sg_tui.widgets.prompt import Prompt
@@ -25,7 +25,9 @@ async def opened(
     async with app.run_test(size=size, notifications=True) as pilot:
         await wait_until(pilot, lambda: engine.submitted, "the load command")
         engine.run_until_idle()
-        await wait_until(pilot, lambda: app.generation.loaded and app.generation.idle, "the model")
+        await wait_until(
+            pilot, lambda: app.desk.generation.loaded and app.desk.generation.phase.name == "idle", "the model"
+        )
         screen = app.screen
         assert isinstance(screen, WriteScreen)
         yield pilot, app, screen
@@ -44,9 +46,9 @@ async def write(pilot: Pilot[Any], engine: ScriptedEngine, tokens: int) -> None:
     """Let the model write so many tokens, and the screen show them."""
     app = pilot.app
     assert isinstance(app, SgApp)
-    before = len(app.generation.ms)
+    before = len(app.desk.generation.ms)
     engine.advance(tokens)
-    await wait_until(pilot, lambda: len(app.generation.ms) == before + tokens, f"{tokens} tokens")
+    await wait_until(pilot, lambda: len(app.desk.generation.ms) == before + tokens, f"{tokens} tokens")
 
 
 def generations(engine: ScriptedEngine) -> list[Generate]:

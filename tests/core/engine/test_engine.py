@@ -12,31 +12,23 @@ import pytest
 from engine_fakes import Driver as BaseDriver
 from engine_fakes import FakeSession, World
 
-from sg_core.engine.messages import (
+from sg_core.engine.commands import (
     Bench,
-    BenchRow,
-    ContextMoved,
-    Done,
-    Failed,
     Generate,
     Load,
-    Loaded,
-    Metrics,
-    Notice,
-    Phase,
     SetOptimizations,
     SetPace,
     SetSampling,
     SetThreads,
-    Token,
 )
+from sg_core.engine.events import ContextMoved, Done, Failed, Loaded, Measured, Metrics, Notice, Phase, TokenEvent
 from sg_core.inference.sampling import Sampling
 from sg_core.network.optimizations import Optimizations
 
 
 class Driver(BaseDriver):
     def text(self, request: int) -> str:
-        return "".join(token.text for token in self.of(Token) if token.request == request)
+        return "".join(event.token.text for event in self.of(TokenEvent) if event.request == request)
 
     def done(self, request: int) -> Done:
         (done,) = [event for event in self.of(Done) if event.request == request]
@@ -93,8 +85,9 @@ def test_generation_streams_text_and_ends(driver: Driver) -> None:
     figures = driver.of(Metrics)
     assert figures[0].tokens == 1
     assert (figures[-1].tokens, figures[-1].ms_per_token, figures[-1].tokens_per_second) == (70, 2.0, 500.0)
-    assert (figures[-1].prompt_tokens, figures[-1].context_used, figures[-1].context_size) == (5, 64, 64)
-    assert driver.of(Token)[0].top == ((0, -0.5, "<0>"), (99, -2.0, "\ufffd"))
+    assert (figures[-1].context_used, figures[-1].context_size) == (64, 64)
+    first = driver.of(TokenEvent)[0]
+    assert (first.token.top, first.top_texts) == (((0, -0.5), (99, -2.0)), ("<0>", "\ufffd"))
 
 
 def test_stop_ends_the_generation_before_its_next_token(driver: Driver, world: World) -> None:
@@ -160,7 +153,7 @@ def test_a_new_generation_ends_the_one_that_runs(driver: Driver, world: World) -
     driver.finish(Load(), Generate(1, "x"))
     assert driver.done(1) == Done(1, "stopped", 5)
     assert driver.text(2) == expected(2)
-    order = [event.request for event in driver.told if isinstance(event, Done | Token)]
+    order = [event.request for event in driver.told if isinstance(event, Done | TokenEvent)]
     assert order == sorted(order)
 
 
@@ -231,7 +224,7 @@ def test_a_moved_context_is_told_before_its_token(driver: Driver, world: World) 
     world.moved_at = 3
     driver.finish(Load(), Generate(1, "x", max_tokens=5))
     place = driver.told.index(ContextMoved(1, 32))
-    assert sum(isinstance(event, Token) for event in driver.told[:place]) == 3
+    assert sum(isinstance(event, TokenEvent) for event in driver.told[:place]) == 3
 
 
 def test_generating_without_a_model_fails_with_its_request(driver: Driver) -> None:
@@ -273,7 +266,7 @@ def test_damaged_weights_are_told(driver: Driver, world: World) -> None:
 
 def test_bench_tells_its_rows_and_stops_on_demand(driver: Driver, world: World) -> None:
     driver.finish(Load(), Bench(3, tokens=10))
-    assert len(driver.of(BenchRow)) == 8
+    assert len(driver.of(Measured)) == 8
     assert driver.done(3) == Done(3, "length", 80)
     world.on_row = lambda row: driver.engine.stop() if row == 2 else None
     driver.finish(Bench(4, tokens=10))
@@ -293,7 +286,7 @@ def test_an_idle_engine_sleeps(driver: Driver) -> None:
 def test_close_ends_a_running_generation(driver: Driver) -> None:
     driver.finish(Load())
     driver.submit(Generate(1, "x", max_tokens=10**9))
-    driver.until(lambda: driver.of(Token))
+    driver.until(lambda: driver.of(TokenEvent))
     driver.engine.close(timeout=20)
     assert not driver.engine._thread.is_alive()
     assert driver.done(1).reason == "stopped"

@@ -9,21 +9,8 @@ import pytest
 from engine_fakes import CONFIG, Driver, FakeSession, World
 
 from sg_core.config import GPT2Config
-from sg_core.engine.messages import (
-    Done,
-    Failed,
-    Generate,
-    Load,
-    Loaded,
-    Metrics,
-    Notice,
-    Phase,
-    PrecisionSet,
-    SetOptimizations,
-    SetPrecision,
-    Token,
-    Train,
-)
+from sg_core.engine.commands import Generate, Load, SetOptimizations, SetPrecision, Train
+from sg_core.engine.events import Done, Failed, Loaded, Metrics, Notice, Phase, PrecisionSet, TokenEvent
 from sg_core.measure.token_times import WINDOW, TokenTimes
 from sg_core.network.optimizations import Optimizations
 
@@ -57,7 +44,7 @@ def test_a_precision_acts_at_the_next_token_of_a_running_generation(driver: Driv
     at(2, SetPrecision("int8"), driver=driver, world=world)
     driver.finish(Load("a"), Generate(1, "x", max_tokens=5))
     assert world.models[0].sessions[0].precisions == ["f32"] * 3 + ["int8"] * 2
-    assert [event.precision for event in driver.told if isinstance(event, Token | PrecisionSet)] == [
+    assert [event.precision for event in driver.told if isinstance(event, TokenEvent | PrecisionSet)] == [
         "f32", "f32", "f32", "int8", "int8", "int8",
     ]  # fmt: skip
     assert driver.of(Done) == [Done(1, "length", 5)]
@@ -148,7 +135,7 @@ def test_with_lookup_the_pace_is_the_mean_and_the_drafts_are_counted(driver: Dri
     figures = driver.of(Metrics)[-1]
     assert (figures.ms_per_token, figures.tokens_per_second) == (1.0, 1000.0)
     assert (figures.drafted, figures.accepted) == (20, 10)
-    assert all(token.optimizations.lookup for token in driver.of(Token))
+    assert all(event.optimizations.lookup for event in driver.of(TokenEvent))
     driver.finish(Generate(2, "x", max_tokens=4))
     figures = driver.of(Metrics)[-1]
     assert (figures.drafted, figures.accepted) == (4, 2)  # of this generation alone

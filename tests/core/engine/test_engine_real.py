@@ -10,28 +10,28 @@ import pytest
 from engine_fakes import Driver
 
 from sg_core.config import GPT2Config
-from sg_core.engine.messages import (
+from sg_core.engine.commands import (
     Bench,
-    BenchRow,
-    Done,
-    Evaluated,
-    Failed,
     Generate,
     Load,
-    Loaded,
-    Metrics,
-    PrecisionSet,
-    Sample,
-    Saved,
     SetOptimizations,
     SetPrecision,
     SetThreads,
     StopTraining,
-    Token,
     Train,
+)
+from sg_core.engine.events import (
+    Done,
+    Failed,
+    Loaded,
+    Measured,
+    Metrics,
+    PrecisionSet,
+    Sample,
+    Saved,
+    TokenEvent,
     TrainingEnded,
     TrainingStarted,
-    TrainStep,
 )
 from sg_core.engine.parts import real_parts
 from sg_core.gpt2 import GPT2
@@ -41,6 +41,7 @@ from sg_core.network.optimizations import Optimizations
 from sg_core.text.vocabulary import learn_vocabulary
 from sg_core.training.dataset import TextDataset
 from sg_core.training.preparation import prepare_training
+from sg_core.training.results import Evaluation, StepResult
 from sg_core.training.settings import PRESETS, TrainingConfig
 
 TEXT = "The lantern of the watch goes up the hill, and all the town is sleeping in the mist.\n" * 120
@@ -80,11 +81,11 @@ def text_file(tmp_path: Path) -> str:
 
 
 def written(driver: Driver, request: int) -> str:
-    return "".join(token.text for token in driver.of(Token) if token.request == request)
+    return "".join(event.token.text for event in driver.of(TokenEvent) if event.request == request)
 
 
 def losses(driver: Driver) -> list[tuple[int, float]]:
-    return [(step.step, step.loss) for step in driver.of(TrainStep)]
+    return [(step.step, step.loss) for step in driver.of(StepResult)]
 
 
 def trained_alone(text_file: str) -> list[tuple[int, float]]:
@@ -104,13 +105,14 @@ def test_the_text_is_the_sessions_own_whatever_is_switched(driver: Driver, model
         (10, Optimizations.none().with_("gelu_table")),
         (30, Optimizations().without("linear", "kv_cache")),
     ):
-        driver.until(lambda count=count: len(driver.of(Token)) >= count)  # type: ignore[misc]
+        driver.until(lambda count=count: len(driver.of(TokenEvent)) >= count)  # type: ignore[misc]
         driver.submit(SetOptimizations(switches), SetThreads(2))
     driver.finish()
     assert written(driver, 1) == alone
     assert driver.of(Done) == [Done(1, "length", 90)]
-    token = driver.of(Token)[-1]
-    assert len(token.top) == 8
+    last = driver.of(TokenEvent)[-1]
+    token = last.token
+    assert len(token.top) == len(last.top_texts) == 8
     assert token.op_ms.keys() >= {"qkv", "attention", "sampling"}
 
 
@@ -120,7 +122,6 @@ def test_a_text_is_written_again_from_what_the_session_holds(driver: Driver) -> 
         driver.finish(Load("a") if request == 1 else SetThreads(1), Generate(request, TEXT[:150], 10, greedy))
     assert written(driver, 2) == written(driver, 1) != ""
     first, second = (next(one for one in driver.of(Metrics) if one.request == request) for request in (1, 2))
-    assert first.prompt_tokens == second.prompt_tokens
     assert first.prefill_ms > second.prefill_ms == 0.0
 
 
@@ -139,7 +140,7 @@ def test_talking_to_the_weights_changes_no_loss(driver: Driver, text_file: str, 
     driver.finish()
     assert losses(driver) == trained_alone(text_file)
     assert driver.of(Done) == [Done(1, "length", 30)]
-    assert [event.step for event in driver.of(Evaluated)] == [6, 12]
+    assert [event.step for event in driver.of(Evaluation)] == [6, 12]
     assert [event.step for event in driver.of(Sample)] == [4, 8, 12]
     assert {event.step for event in driver.of(Saved)} == {5, 10, 12}
     assert driver.of(Failed) == []
@@ -160,7 +161,7 @@ def test_text_of_the_weights_in_training_is_that_of_the_newest_weights(
     fresh = GPT2(trained.model.config, trained.model.parameters, trained.model.tokenizer)
     alone = list(fresh.session(precision=precision).generate("The ", 20, greedy))
     # logprobs tell more than the text, which a model that has learned little hardly changes
-    assert [token.logprob for token in driver.of(Token)][-20:] == [token.logprob for token in alone]
+    assert [event.token.logprob for event in driver.of(TokenEvent)][-20:] == [token.logprob for token in alone]
     assert written(driver, 1) == "".join(token.text for token in alone)
 
 
@@ -168,24 +169,24 @@ def test_a_precision_that_is_switched_while_text_streams_computes_what_follows(d
     greedy = Sampling(temperature=0.0)
     driver.finish(Load("a"))
     driver.submit(Generate(1, "The lan", 500, greedy))
-    driver.until(lambda: len(driver.of(Token)) >= 20)
+    driver.until(lambda: len(driver.of(TokenEvent)) >= 20)
     driver.submit(SetPrecision("int8"))
     driver.until(lambda: driver.of(PrecisionSet))
     driver.finish()
-    tokens = driver.of(Token)
+    told = driver.of(TokenEvent)
     alone, expected = model.session(), []
     for token in alone.generate("The lan", 500, greedy):
         expected.append((token.logprob, alone.precision))
-        if len(expected) == sum(token.precision == "f32" for token in tokens):
+        if len(expected) == sum(event.precision == "f32" for event in told):
             alone.precision = "int8"
-    assert [(token.logprob, token.precision) for token in tokens] == expected
-    assert {token.precision for token in tokens} == {"f32", "int8"}
+    assert [(event.token.logprob, event.precision) for event in told] == expected
+    assert {event.precision for event in told} == {"f32", "int8"}
 
 
 def test_a_run_that_was_stopped_goes_on_as_if_it_had_not(driver: Driver, text_file: str, tmp_path: Path) -> None:
     out = str(tmp_path / "run")
     driver.submit(Train(text_file, training=TRAINING, out=out, sample_every=0))
-    driver.until(lambda: len(driver.of(TrainStep)) >= 3)
+    driver.until(lambda: len(driver.of(StepResult)) >= 3)
     driver.finish(StopTraining())
     before = driver.of(TrainingEnded)[-1].step
     assert driver.of(Saved)[-1].step == before
@@ -214,7 +215,7 @@ def test_a_text_too_short_to_train_on_is_one_line(driver: Driver, tmp_path: Path
 
 def test_the_ladder_is_measured(driver: Driver) -> None:
     driver.finish(Load("a"), Bench(1, tokens=4))
-    rows = driver.of(BenchRow)
+    rows = [row.timing for row in driver.of(Measured)]
     assert [row.optimizations for row in rows][:: len(rows) - 1] == [Optimizations.none(), Optimizations()]
     assert all(0 < row.minimum <= row.ms_per_token <= row.maximum for row in rows)
     assert driver.of(Done)[0].reason == "length"

@@ -11,21 +11,10 @@ import pytest
 from engine_fakes import Driver, FakeTrainer, World, story
 
 from sg_core.config import GPT2Config
-from sg_core.engine.messages import (
-    Evaluated,
-    Failed,
-    Notice,
-    PauseTraining,
-    Phase,
-    ResumeTraining,
-    Saved,
-    SaveTraining,
-    StopTraining,
-    Train,
-    TrainingEnded,
-    TrainStep,
-)
+from sg_core.engine.commands import PauseTraining, ResumeTraining, SaveTraining, StopTraining, Train
+from sg_core.engine.events import Failed, Notice, Phase, Saved, TrainingEnded
 from sg_core.errors import CheckpointError, TrainingError
+from sg_core.training.results import Evaluation, StepResult
 from sg_core.training.settings import TrainingConfig
 
 ENDLESS = TrainingConfig(steps=10**6, evaluate_every=0, save_every=0)
@@ -102,7 +91,7 @@ def test_a_run_whose_last_save_failed_ends_once_it_is_saved(driver: Driver, worl
 def test_a_step_that_is_not_finite_is_told(driver: Driver, world: World) -> None:
     world.losses = lambda step: math.inf if step == 2 else 1.0
     driver.finish(Train(training=TrainingConfig(steps=3)))
-    assert [math.isnan(step.loss) for step in driver.of(TrainStep)] == [False, True, False]
+    assert [math.isnan(step.counted_loss) for step in driver.of(StepResult)] == [False, True, False]
     assert "step 2 was skipped" in driver.of(Notice)[0].text
 
 
@@ -136,7 +125,7 @@ def test_closing_saves_a_small_run_and_leaves_a_big_one_its_checkpoint(world: Wo
     world.config = GPT2Config(vocab_size=300, n_ctx=64, n_layer=1, n_head=1, n_embd=n_embd)
     driver = Driver(world)
     driver.submit(Train(training=ENDLESS, out="o", sample_every=0))
-    driver.until(lambda: driver.of(TrainStep))
+    driver.until(lambda: driver.of(StepResult))
     driver.engine.close(timeout=20)
     assert not driver.engine._thread.is_alive()
     (trainer,) = world.trainers
@@ -162,4 +151,4 @@ def test_closing_ends_an_evaluation(world: World) -> None:
     driver.engine.close(timeout=20)
     assert not driver.engine._thread.is_alive()
     assert parts == [0]
-    assert driver.of(Evaluated) == []
+    assert driver.of(Evaluation) == []

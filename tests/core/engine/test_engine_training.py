@@ -10,29 +10,30 @@ from typing import Any
 import pytest
 from engine_fakes import Driver, FakeSession, FakeTrainer, World, story
 
-from sg_core.engine.messages import (
+from sg_core.engine.commands import (
     Bench,
-    Done,
-    Evaluated,
-    Exported,
-    Failed,
     Generate,
     Load,
-    Notice,
     PauseTraining,
-    Phase,
     ResumeTraining,
-    Sample,
-    Saved,
     SaveTraining,
     StopTraining,
-    Token,
     Train,
+)
+from sg_core.engine.events import (
+    Done,
+    Exported,
+    Failed,
+    Notice,
+    Phase,
+    Sample,
+    Saved,
+    TokenEvent,
     TrainingEnded,
     TrainingStarted,
-    TrainStep,
 )
 from sg_core.errors import CheckpointError, TrainingError
+from sg_core.training.results import Evaluation, StepResult
 from sg_core.training.settings import TrainingConfig
 
 ENDLESS = TrainingConfig(steps=10**6, evaluate_every=0, save_every=0)
@@ -116,7 +117,11 @@ def test_generation_and_training_take_turns(
     world.on_token, world.on_step = write, step
     driver.finish(Load())
     driver.finish(Train(training=TrainingConfig(steps=6, evaluate_every=0, save_every=0), sample_every=0))
-    turns = ["T" if isinstance(event, Token) else "S" for event in driver.told if isinstance(event, Token | TrainStep)]
+    turns = [
+        "T" if isinstance(event, TokenEvent) else "S"
+        for event in driver.told
+        if isinstance(event, TokenEvent | StepResult)
+    ]
     assert "".join(turns) == "S" + 3 * ("T" * tokens + "S") + "SS"
 
 
@@ -161,7 +166,7 @@ def test_text_streams_while_an_evaluation_runs(driver: Driver, world: World) -> 
     world.on_evaluation = ask
     driver.finish(Train(training=TrainingConfig(steps=1, evaluate_every=1), sample_every=0))
     assert texts == [0, -1, -1, -1, -1, 1, 2, 3]
-    assert driver.of(Evaluated) == [Evaluated(1, 6.0, 3.0)]
+    assert driver.of(Evaluation) == [Evaluation(1, 6.0, 3.0)]
 
 
 def test_pause_keeps_the_state_and_resume_goes_on(driver: Driver, world: World) -> None:

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from sg_core.config import GPT2Config
-from sg_core.engine.messages import Evaluated, Saved, TrainingStarted
+from sg_core.engine.events import Saved, TrainingStarted
+from sg_core.training.results import Evaluation
 from sg_core.training.settings import TrainingConfig
 from sg_tui.library.run_records import MOST_POINTS, NAME, RunKeeper, load_records
 from sg_tui.state.training_run import Run
@@ -24,7 +25,7 @@ def a_run(folder: Path, steps: int = 5) -> Run:
     run = Run(facts, 0, "tiny")
     for step in range(1, steps + 1):
         run.curve.add(step, math.nan if step == 3 else 5.0 / step, step * 0.5)
-    run.evaluations.append(Evaluated(4, 2.5, 1.0))
+    run.evaluations.append(Evaluation(4, 2.5, 1.0))
     run.evaluation_seconds.append(2.0)
     run.saved = Saved(4, str(folder / "step-4"))
     return run

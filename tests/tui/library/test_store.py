@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,16 +11,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sg_core.engine.messages import Token
+from sg_core.inference.token import Token
 from sg_tui.library.librarian import Librarian
-from sg_tui.library.store import RunRecord, Store, dump_turns, load_turns
+from sg_tui.library.store import Store, dump_turns, load_turns
 from sg_tui.state.manuscript import Manuscript, Piece, Turn
+
+
+def token(text: str, logprob: float) -> Token:
+    """As it comes back from the library, which keeps no times."""
+    return Token(5, text, logprob, ((5, logprob), (6, -1.5)), math.nan, {})
 
 
 def text(words: str = "To be", answer: str = " or not") -> Manuscript:
     manuscript = Manuscript()
     manuscript.begin([Piece("ROMEO:\n", "cue"), Piece(words, "person")], words, seed=7)
-    manuscript.write(Token(1, 5, answer, -0.5, ((5, -0.5, answer), (6, -1.5, "!")), 1.0, {}))
+    manuscript.write(token(answer, -0.5), (answer, "!"))
     return manuscript
 
 
@@ -66,21 +72,65 @@ def test_a_text_that_is_not_there_is_none(store: Store) -> None:
     assert store.load_text("nowhere") is None
 
 
+def library_of_version_0_1(path: Path) -> None:
+    """A library as version 0.1 wrote it: a table of runs beside the texts, a token's alternatives with their texts."""
+    database = sqlite3.connect(path)
+    database.executescript("""
+        CREATE TABLE texts (
+            id TEXT PRIMARY KEY, title TEXT NOT NULL, model TEXT NOT NULL, mode TEXT NOT NULL,
+            created REAL NOT NULL, updated REAL NOT NULL, characters INTEGER NOT NULL, turns BLOB NOT NULL);
+        CREATE TABLE runs (
+            folder TEXT PRIMARY KEY, model TEXT NOT NULL, data TEXT NOT NULL, started REAL NOT NULL,
+            updated REAL NOT NULL, step INTEGER NOT NULL, val_loss REAL, state TEXT NOT NULL);
+        PRAGMA user_version = 1;
+    """)
+    turns = (
+        b'[{"typed":"To be","seed":7,"given":[["cue","ROMEO:\\n"],["person","To be"]],"written":'
+        b'[[" or",5,-0.5,[[5,-0.5," or"],[6,-1.5,"!"]]],[" not",9,null,[]]]}]'
+    )
+    with database:
+        row = ("old", "ROMEO: To be or not", "tinyshakespeare", "chat", 1.0, 2.0, 19, turns)
+        database.execute("INSERT INTO texts VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
+        database.execute("INSERT INTO runs VALUES ('runs/a', 'tiny', 'tinyshakespeare', 1.0, 2.0, 20, 2.5, 'ended')")
+    database.close()
+
+
+@pytest.mark.parametrize("name", ["library.sqlite3", "library-aside-20251125-101500-000001.sqlite3"])
+def test_a_library_of_version_0_1_shows_its_texts(tmp_path: Path, name: str) -> None:
+    library_of_version_0_1(tmp_path / name)
+    store = Store(tmp_path)
+    assert not store.notices
+    assert [(one.id, one.title, one.characters) for one in store.texts()] == [("old", "ROMEO: To be or not", 19)]
+    manuscript = store.load_text("old")
+    assert manuscript is not None
+    assert manuscript.text == "ROMEO:\nTo be or not"
+    first, last = manuscript.turns[0].written
+    assert first == Piece.written(Token(5, " or", -0.5, ((5, -0.5), (6, -1.5)), math.nan, {}), (" or", "!"))
+    assert last == Piece.written(Token(9, " not", math.nan, (), math.nan, {}))
+    store.save_text("old", manuscript, "tinyshakespeare", "chat")
+    again = reopened(tmp_path).load_text("old")
+    assert again is not None
+    assert again.turns == manuscript.turns
+
+
+def test_the_table_of_runs_that_version_0_1_kept_is_left_alone(tmp_path: Path) -> None:
+    library_of_version_0_1(tmp_path / "library.sqlite3")
+    store = Store(tmp_path)
+    store.save_text("a", text(), "m", "complete")
+    store.close()
+    database = sqlite3.connect(tmp_path / "library.sqlite3")
+    assert database.execute("SELECT folder, step FROM runs").fetchall() == [("runs/a", 20)]
+    database.close()
+
+
 TEXTS = st.text(st.characters(), max_size=8)  # lone surrogates too
 
 
 @given(TEXTS, TEXTS, st.floats(-50, 0), st.integers(0, 1 << 62))
 def test_any_character_survives(given_: str, written: str, logprob: float, seed: int) -> None:
-    piece = Piece(written, "model", 3, logprob, ((3, logprob, written),))
+    piece = Piece.written(token(written, logprob), (written, "!"))
     turns = [Turn([Piece(given_, "person")], [piece], given_, seed)]
     assert load_turns(dump_turns(turns)) == turns
-
-
-def test_a_run_keeps_its_best_loss(store: Store) -> None:
-    store.save_run(RunRecord("runs/a", "tiny", "tinyshakespeare", 10, 2.5, "running"))
-    store.save_run(RunRecord("runs/a", "tiny", "tinyshakespeare", 20, None, "ended"))
-    (run,) = store.runs()
-    assert (run.step, run.val_loss, run.state) == (20, 2.5, "ended")
 
 
 @pytest.mark.parametrize("damage", [b"", b"not a database at all" * 100])

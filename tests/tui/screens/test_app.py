@@ -14,10 +14,12 @@ from stories import STANDARD, WIDE, screen_text, see, wait_until
 from textual.widgets import OptionList
 from write_stories import by_hand, opened, send
 
-from sg_core.engine.messages import Failed, Generate, Load, Notice, Phase, Train
+from sg_core.engine.commands import Generate, Load
+from sg_core.engine.events import Failed, Notice, Phase
 from sg_core.network.optimizations import Optimizations
 from sg_tui.app import SgApp
-from sg_tui.library.store import RunRecord, Store
+from sg_tui.desk import Desk
+from sg_tui.library.store import Store
 from sg_tui.screens.model_picker import ModelPicker
 from sg_tui.screens.write import WriteScreen
 from sg_tui.widgets.prompt import Prompt
@@ -38,7 +40,7 @@ async def test_the_engine_starts_and_loads_the_model_asked_for_after_the_first_p
     app = SgApp(model="some/model", threads=3, engine=engine)
     assert not engine.started
     async with app.run_test(size=WIDE) as pilot:
-        await wait_until(pilot, lambda: app.generation.loaded)
+        await wait_until(pilot, lambda: app.desk.generation.loaded)
         assert engine.submitted[0] == Load("some/model", "f32", 3)
         await see(pilot, "some/model 3.5M")
         await see(pilot, "3 threads")
@@ -76,7 +78,7 @@ async def test_another_model_is_chosen_by_path() -> None:
         await pilot.press("ctrl+l")
         await see(pilot, "a folder, or a Hub id")
         await pilot.press("shift+tab", *"/my/model", "enter")
-        await wait_until(pilot, lambda: app.model == "/my/model")
+        await wait_until(pilot, lambda: app.desk.model == "/my/model")
         assert engine.submitted[-1] == Load("/my/model", "f32", None)
 
 
@@ -107,17 +109,17 @@ async def test_an_engine_that_can_not_be_made_leaves_the_app_alive(monkeypatch: 
 async def test_stopping_before_there_is_an_engine_takes_the_order_back(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(SgApp, "_make_engine", lambda self: None)
+    monkeypatch.setattr(Desk, "_make_engine", lambda self: None)
     app = SgApp()
     async with app.run_test() as pilot:
         await wait_until(pilot, lambda: app.query(Prompt))
         await pilot.press("a", "enter")
-        await wait_until(pilot, lambda: app.generation.running)
+        await wait_until(pilot, lambda: app.desk.generation.running)
         await pilot.press("escape")
-        await wait_until(pilot, lambda: not app.generation.running)
+        await wait_until(pilot, lambda: not app.desk.generation.running)
         engine = ScriptedEngine()
-        app.engine = engine
-        await wait_until(pilot, lambda: app.generation.loaded)
+        app.desk.engine = engine
+        await wait_until(pilot, lambda: app.desk.generation.loaded)
         assert [type(command) for command in engine.submitted] == [Load]
 
 
@@ -129,16 +131,16 @@ async def test_stopping_while_kernels_compile_does_not_wait_for_them() -> None:
         engine.advance(2)
         await see(pilot, "compiling")
         await pilot.press(*"ab", "enter")
-        await wait_until(pilot, lambda: app.generation.running)
+        await wait_until(pilot, lambda: app.desk.generation.running)
         await pilot.press("escape")
         await see(pilot, "stopped · Enter goes on")
         assert engine.stops == 1
         engine.run_until_idle()
         await pilot.pause()
-        assert not app.generation.running
+        assert not app.desk.generation.running
         view = app.screen
         assert isinstance(view, WriteScreen)
-        assert view.writing.manuscript.text == "ab"
+        assert view.desk.writing.manuscript.text == "ab"
 
 
 async def test_nothing_is_lost_while_another_view_is_seen() -> None:
@@ -149,7 +151,7 @@ async def test_nothing_is_lost_while_another_view_is_seen() -> None:
         await pilot.press("f3")
         await wait_until(pilot, lambda: app.current_mode == "train")
         engine.run_until_idle()
-        await wait_until(pilot, lambda: not app.generation.running)
+        await wait_until(pilot, lambda: not app.desk.generation.running)
         await pilot.press("f4")
         await wait_until(pilot, lambda: app.current_mode == "bench")
         await pilot.press("f2")
@@ -190,19 +192,19 @@ async def test_the_palette_finds_an_action_and_does_it() -> None:
         await pilot.press(*"gelu table")
         await see(pilot, "Switch GELU table on or off")
         await pilot.press("down", "enter")
-        await wait_until(pilot, lambda: app.generation.optimizations == Optimizations().without("gelu_table"))
+        await wait_until(pilot, lambda: app.desk.generation.optimizations == Optimizations().without("gelu_table"))
 
 
 async def test_light_colours_are_remembered_with_the_other_settings() -> None:
     async with opened(ScriptedEngine()) as (pilot, app, screen):
         await pilot.press("f9", "f5")
         assert app.theme == "sg-light"
-        app.set_sampling("seed", 42)
-        app.set_sampling("max_tokens", 9)
+        app.desk.set_sampling("seed", 42)
+        app.desk.set_sampling("max_tokens", 9)
     async with opened(ScriptedEngine()) as (pilot, app, screen):
         assert app.theme == "sg-light"
-        assert screen.writing.chat
-        assert (app.generation.sampling.seed, app.generation.max_tokens) == (42, 9)
+        assert screen.desk.writing.chat
+        assert (app.desk.generation.sampling.seed, app.desk.generation.max_tokens) == (42, 9)
         await see(pilot, "ROMEO speaks, JULIET answers")
 
 
@@ -215,7 +217,7 @@ async def test_broken_settings_and_a_damaged_library_are_told_once_and_kept(home
         await see(pilot, "settings.toml can't be used")
         await see(pilot, "the library was damaged")
         await send(pilot, "a")
-        await wait_until(pilot, lambda: screen.writing.manuscript.text == "ab")
+        await wait_until(pilot, lambda: screen.desk.writing.manuscript.text == "ab")
     assert (home / "config" / "settings-broken.toml").read_text() == "nonsense"
     store = Store(home / "data")
     assert [one.title for one in store.texts()] == ["ab"]
@@ -237,19 +239,6 @@ async def test_leaving_takes_no_time_and_keeps_what_was_written(home: Path) -> N
     assert [one.title for one in store.texts()] == ["ROMEO: What light is this"]
     store.close()
     assert not [one for one in threading.enumerate() if one.name == "sg-library" and one.is_alive()]
-
-
-async def test_a_training_run_is_noted_in_the_library(home: Path) -> None:
-    engine = by_hand()
-    async with opened(engine) as (pilot, app, _):
-        app.submit(Train(out="runs/x"))
-        engine.advance(30)
-        await wait_until(pilot, lambda: app.training.run is not None)
-    store = Store(home / "data")
-    (run,) = store.runs()
-    store.close()
-    assert isinstance(run, RunRecord)
-    assert (run.folder, run.data) == ("runs/x", "tinyshakespeare")
 
 
 async def test_a_flush_that_costs_much_makes_the_next_ones_come_later(

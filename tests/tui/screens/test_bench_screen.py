@@ -12,18 +12,21 @@ from scripted_engine import ScriptedEngine
 from stories import SMALL, STANDARD, WIDE, screen_lines, screen_text, see, wait_until
 from textual.pilot import Pilot
 
-from sg_core.engine.messages import Bench, BenchRow, Done, Failed
+from sg_core.engine.commands import Bench
+from sg_core.engine.events import Done, Failed, Measured
+from sg_core.measure.benchmark import Timing
 from sg_core.network.optimizations import Optimizations
 from sg_tui.app import SgApp
 from sg_tui.screens.bench import BenchScreen
 from sg_tui.state.bench_state import BenchState, pattern, switched_on
 
 
-def row(ms: float, optimizations: Optimizations | None = None, request: int = 1, label: str = "a row") -> BenchRow:
-    return BenchRow(request, label, optimizations or Optimizations(), ms, ms - 0.1, ms + 0.1, 64)
+def row(ms: float, optimizations: Optimizations | None = None, request: int = 1, label: str = "a row") -> Measured:
+    times = (ms - 0.1, *[ms] * 62, ms + 0.1)
+    return Measured(request, label, Timing(optimizations or Optimizations(), "f32", 2, times))
 
 
-def measured(*rows: BenchRow, every_combination: bool = False) -> BenchState:
+def measured(*rows: Measured, every_combination: bool = False) -> BenchState:
     state = BenchState()
     state.asked(Bench(1, 64, every_combination), None)
     for one in rows:
@@ -45,9 +48,9 @@ def test_sorting_keeps_the_comparison() -> None:
     none = Optimizations.none()
     rows = (row(8.0, none), row(2.0, none.with_("linear", "gelu")), row(5.0, none.with_("kv_cache")))
     state = measured(*rows)
-    assert [line.row.ms_per_token for line in state.lines("ms")] == [2.0, 5.0, 8.0]
-    assert [line.row.ms_per_token for line in state.lines("switches")] == [2.0, 5.0, 8.0]
-    assert [line.row.ms_per_token for line in state.lines("order")] == [8.0, 2.0, 5.0]
+    assert [line.ms for line in state.lines("ms")] == [2.0, 5.0, 8.0]
+    assert [line.ms for line in state.lines("switches")] == [2.0, 5.0, 8.0]
+    assert [line.ms for line in state.lines("order")] == [8.0, 2.0, 5.0]
     assert state.lines("ms")[0].total == pytest.approx(4.0)
 
 
@@ -101,13 +104,13 @@ async def bench_view(size: tuple[int, int] = WIDE) -> AsyncIterator[Story]:
         story = Story(app, engine, pilot)
         await story.until(lambda: engine.submitted)
         engine.run_until_idle()
-        await story.until(lambda: app.generation.loaded)
+        await story.until(lambda: app.desk.generation.loaded)
         await story.press("f4")
         await story.until(lambda: isinstance(app.screen, BenchScreen))
         yield story
 
 
-def combinations(request: int) -> list[BenchRow]:
+def combinations(request: int) -> list[Measured]:
     """All 128, the more switches the faster."""
     rows = []
     for switches in product((False, True), repeat=7):

@@ -9,7 +9,8 @@ from scripted_engine import ScriptedEngine, metrics
 from stories import SMALL, STANDARD, WIDE, screen_lines, screen_text, see, wait_until
 from write_stories import by_hand, opened, send, write
 
-from sg_core.engine.messages import Failed, Load, PrecisionSet, SetOptimizations, SetPrecision
+from sg_core.engine.commands import Load, SetOptimizations, SetPrecision
+from sg_core.engine.events import Failed, PrecisionSet
 from sg_core.network.optimizations import Optimizations
 from sg_tui.app import SgApp
 from sg_tui.screens.model_picker import ModelPicker
@@ -45,7 +46,7 @@ async def test_a_key_goes_round_the_precisions_while_text_streams() -> None:
         await see(pilot, "● f32  ○ bf16")
         assert asked(engine) == ["bf16", "int8", "int4", "f32"]
         assert screen.query_one(Prompt).text == ""
-        assert app.generation.running
+        assert app.desk.generation.running
 
 
 @pytest.mark.parametrize("size", [WIDE, STANDARD])
@@ -85,7 +86,7 @@ async def test_the_panel_is_enough() -> None:
         await pilot.press("left", "enter", "space")
         await wait_until(pilot, lambda: asked(engine) == ["bf16", "f32", "bf16", "int8"])
         await pilot.press("up", "enter")
-        assert app.generation.optimizations == ALL.with_("lookup")
+        assert app.desk.generation.optimizations == ALL.with_("lookup")
         await pilot.press("right")
         assert len(asked(engine)) == 4
 
@@ -116,7 +117,7 @@ async def test_a_precision_that_does_not_fit_is_told_and_passed_over_by_the_next
 async def test_a_refused_precision_is_not_taken_for_a_model_that_can_not_be_loaded() -> None:
     engine = by_hand()
     async with opened(engine) as (pilot, app, _):
-        app.load("other")
+        app.desk.load("other")
         engine.emit(Failed("int4 does not fit", None, "SetPrecision"))
         await see(pilot, "int4 does not fit")
         assert not isinstance(app.screen, ModelPicker)
@@ -129,8 +130,8 @@ async def test_the_precision_is_kept_for_other_models_and_remembered() -> None:
     async with opened(engine) as (pilot, app, _):
         await pilot.press("alt+p")
         await see(pilot, "● bf16")
-        app.load("other")
-        await wait_until(pilot, lambda: app.model == "other")
+        app.desk.load("other")
+        await wait_until(pilot, lambda: app.desk.model == "other")
         assert engine.submitted[-1] == Load("other", "bf16", None)
     engine = ScriptedEngine()
     async with opened(engine) as (pilot, app, _):
@@ -173,7 +174,7 @@ async def test_lookup_is_switch_8_and_tells_how_many_drafts_came_true() -> None:
         await pilot.press("alt+8")
         assert engine.submitted[-1] == SetOptimizations(ALL.with_("lookup"))
         await see(pilot, "8 lookup       ● on   no draft yet")
-        engine.emit(replace(metrics(app.generation.request, [1.0], 3, 9), drafted=75, accepted=43))
+        engine.emit(replace(metrics(app.desk.generation.request, [1.0], 9), drafted=75, accepted=43))
         await see(pilot, "8 lookup       ● on   43 of 75 drafts kept")
         await pilot.press("escape")
         await see(pilot, "stopped")
@@ -185,20 +186,20 @@ async def test_all_switches_the_seven_and_leaves_lookup_alone() -> None:
     engine = ScriptedEngine()
     async with opened(engine) as (pilot, app, _):
         await pilot.press("alt+8", "alt+0")
-        assert app.generation.optimizations == Optimizations.none().with_("lookup")
+        assert app.desk.generation.optimizations == Optimizations.none().with_("lookup")
         await pilot.press("alt+3", "alt+0")
-        assert app.generation.optimizations == ALL.with_("lookup")
+        assert app.desk.generation.optimizations == ALL.with_("lookup")
         await pilot.press("alt+8", "alt+0")
-        assert app.generation.optimizations == Optimizations.none()
+        assert app.desk.generation.optimizations == Optimizations.none()
 
 
 async def test_a_click_switches_lookup() -> None:
     async with opened(ScriptedEngine()) as (pilot, app, _):
         await pilot.click("#optimizations", offset=(5, 8))
-        assert app.generation.optimizations.lookup
+        assert app.desk.generation.optimizations.lookup
     async with opened(ScriptedEngine(), STANDARD) as (pilot, app, _):
         await pilot.click("#compact", offset=(2 + 14, 1))
-        assert app.generation.optimizations.lookup
+        assert app.desk.generation.optimizations.lookup
 
 
 # ------------------------------------------------------------------ room

@@ -8,13 +8,9 @@ import pytest
 from stories import SMALL, STANDARD, WIDE, screen_lines
 from train_story import train_view, training
 
-from sg_core.engine.messages import (
-    Failed,
-    Generate,
-    Sample,
-    Train,
-    TrainStep,
-)
+from sg_core.engine.commands import Generate, Train
+from sg_core.engine.events import Failed, Sample
+from sg_core.training.results import StepResult
 from sg_tui.widgets.loss_chart import LossChart
 
 # ------------------------------------------------------------------ samples and talking
@@ -47,7 +43,7 @@ async def test_talking_to_the_model_streams_its_answer_and_escape_stops_it() -> 
         await story.until(lambda: not story.screen.talk.running)
         await story.press("escape")
         await story.until(lambda: not story.screen.query_one("#line").display)
-        assert story.app.training.status == "running"
+        assert story.app.desk.training.status == "running"
 
 
 async def test_a_sample_can_be_asked_for() -> None:
@@ -106,7 +102,7 @@ async def test_zooming_shows_a_part_and_zero_shows_all() -> None:
 
 async def test_steps_that_are_not_finite_are_marked_and_counted() -> None:
     async with training(steps=20) as story:
-        await story.emit(TrainStep(21, math.nan, 1e-3, math.inf, 100.0), TrainStep(22, 2.0, 1e-3, 1.0, 100.0))
+        await story.emit(StepResult(21, math.nan, 1e-3, math.inf, 100.0), StepResult(22, 2.0, 1e-3, 1.0, 100.0))
         await story.see("× skipped 1")
         await story.see("not finite")
         await story.until(lambda: sum("×" in line for line in screen_lines(story.app)) >= 3, "a mark in the chart")

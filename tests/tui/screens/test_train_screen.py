@@ -9,19 +9,9 @@ from pathlib import Path
 
 from train_story import CONFIG, train_view, training
 
-from sg_core.engine.messages import (
-    Failed,
-    PauseTraining,
-    Phase,
-    ResumeTraining,
-    Saved,
-    SaveTraining,
-    StopTraining,
-    Train,
-    TrainingEnded,
-    TrainingStarted,
-    TrainStep,
-)
+from sg_core.engine.commands import PauseTraining, ResumeTraining, SaveTraining, StopTraining, Train
+from sg_core.engine.events import Failed, Phase, Saved, TrainingEnded, TrainingStarted
+from sg_core.training.results import StepResult
 from sg_core.training.settings import TrainingConfig
 from sg_tui.screens.train import TrainScreen
 
@@ -152,14 +142,14 @@ async def test_stop_saves_and_the_run_can_go_on_with_its_curve() -> None:
         await story.press("p")
         await story.until(lambda: len(story.sent(Train)) == 2)
         assert story.sent(Train)[1].resume == "runs/scripted"
-        run = story.app.training.run
+        run = story.app.desk.training.run
         assert run is not None
         facts = run.facts
         await story.emit(
             TrainingStarted("random", CONFIG, facts.training, facts.data, 1000, 100, 30, facts.out),
-            TrainStep(31, 3.0, 1e-3, 1.0, 100.0),
+            StepResult(31, 3.0, 1e-3, 1.0, 100.0),
         )
-        assert story.app.training.earlier == []
+        assert story.app.desk.training.earlier == []
         assert list(run.curve.steps) == [float(step) for step in range(1, 32)]
 
 
@@ -169,7 +159,7 @@ async def test_stopping_what_is_saved_nowhere_asks_once() -> None:
         await story.press("enter")
         await story.until(lambda: story.sent(Train))
         started = TrainingStarted("random", CONFIG, TrainingConfig(steps=50), "python-docs", 1000, 100, 0, None)
-        await story.emit(started, TrainStep(1, 5.0, 1e-3, 1.0, 100.0))
+        await story.emit(started, StepResult(1, 5.0, 1e-3, 1.0, 100.0))
         await story.press("s")
         await story.see("saved nowhere")
         assert not story.sent(StopTraining)
@@ -188,7 +178,7 @@ async def test_a_failed_save_offers_another_folder() -> None:
         await story.press("enter")
         await story.until(lambda: story.sent(SaveTraining))
         assert story.sent(SaveTraining)[0].folder == "/elsewhere"
-        await story.until(lambda: "No space left" not in story.app.training.failure)
+        await story.until(lambda: "No space left" not in story.app.desk.training.failure)
 
 
 async def test_what_came_while_another_view_was_shown_is_there() -> None:
@@ -234,7 +224,7 @@ async def test_the_next_session_offers_to_go_on_with_an_unfinished_run(home: Pat
     folder.mkdir(parents=True)
     facts = TrainingStarted("tiny", CONFIG, TrainingConfig(steps=90), "python-docs", 1000, 100, 0, str(folder))
     async with train_view() as story:
-        story.engine.script(Train, [facts, *(TrainStep(n, 6.0 - n / 9, 1e-3, 1.0, 9.0) for n in range(1, 31))])
+        story.engine.script(Train, [facts, *(StepResult(n, 6.0 - n / 9, 1e-3, 1.0, 9.0) for n in range(1, 31))])
         await story.press("enter")
         await story.until(lambda: story.sent(Train))
         await story.advance(31)
@@ -244,9 +234,9 @@ async def test_the_next_session_offers_to_go_on_with_an_unfinished_run(home: Pat
         await story.press("tab", "enter")
         await story.until(lambda: story.sent(Train))
         assert story.sent(Train)[0].resume == str(folder)
-        await story.emit(replace(facts, first_step=30), TrainStep(31, 2.0, 1e-3, 1.0, 9.0))
+        await story.emit(replace(facts, first_step=30), StepResult(31, 2.0, 1e-3, 1.0, 9.0))
         await story.see("31 of 90")
-        run = story.app.training.run
+        run = story.app.desk.training.run
         assert run is not None
         assert list(run.curve.steps) == [float(step) for step in range(1, 32)]
 

@@ -8,7 +8,7 @@ from stories import SMALL, STANDARD, WIDE, screen_text, see, wait_until
 from textual import events
 from write_stories import by_hand, generations, opened, send, write
 
-from sg_core.engine.messages import SetOptimizations, SetPace, SetSampling, SetThreads
+from sg_core.engine.commands import SetOptimizations, SetPace, SetSampling, SetThreads
 from sg_core.network.optimizations import Optimizations
 from sg_tui.widgets.prompt import Prompt
 from sg_tui.widgets.text_view import TextView
@@ -27,15 +27,15 @@ async def test_what_is_typed_is_continued_and_streams_in(size: tuple[int, int]) 
         await see(pilot, "Esc stops")
         engine.run_until_idle()
         await see(pilot, "Then let me stay, and let the morning")
-        await wait_until(pilot, lambda: not app.generation.running)
-        assert screen.writing.manuscript.text == "ROMEO: " + REPLY
+        await wait_until(pilot, lambda: not app.desk.generation.running)
+        assert screen.desk.writing.manuscript.text == "ROMEO: " + REPLY
 
 
 async def test_enter_on_an_empty_prompt_goes_on_with_the_whole_text() -> None:
     engine = ScriptedEngine(replies=("one two",))
     async with opened(engine) as (pilot, _, screen):
         await send(pilot, "Count: ")
-        await wait_until(pilot, lambda: screen.writing.manuscript.text == "Count: one two")
+        await wait_until(pilot, lambda: screen.desk.writing.manuscript.text == "Count: one two")
         await pilot.press("enter")
         await wait_until(pilot, lambda: len(generations(engine)) == 2)
         assert generations(engine)[1].prompt == "Count: one two"
@@ -85,7 +85,7 @@ async def test_sending_while_the_model_writes_stops_it_first() -> None:
         await send(pilot, " BUT ")
         await wait_until(pilot, lambda: len(generations(engine)) == 2)
         assert generations(engine)[1].prompt == "aWhat light BUT "
-        assert screen.writing.manuscript.text == "aWhat light BUT "
+        assert screen.desk.writing.manuscript.text == "aWhat light BUT "
 
 
 async def test_two_prompts_sent_at_once_are_both_written() -> None:
@@ -95,7 +95,7 @@ async def test_two_prompts_sent_at_once_are_both_written() -> None:
         await write(pilot, engine, 2)
         for key in ("B", "enter", "C", "enter"):
             app.post_message(events.Key(key, key if len(key) == 1 else None))
-        await wait_until(pilot, lambda: screen.writing.manuscript.text == "aWhat lightBC")
+        await wait_until(pilot, lambda: screen.desk.writing.manuscript.text == "aWhat lightBC")
 
 
 async def test_esc_stops_at_once_and_keeps_what_was_written() -> None:
@@ -104,10 +104,10 @@ async def test_esc_stops_at_once_and_keeps_what_was_written() -> None:
         await send(pilot, "a ")
         await write(pilot, engine, 4)
         await pilot.press("escape")
-        await wait_until(pilot, lambda: not app.generation.running)
+        await wait_until(pilot, lambda: not app.desk.generation.running)
         engine.advance(5)
         await see(pilot, "stopped · Enter goes on")
-        assert screen.writing.manuscript.text == "a What light is this"
+        assert screen.desk.writing.manuscript.text == "a What light is this"
         assert isinstance(screen.focused, Prompt)
 
 
@@ -117,7 +117,7 @@ async def test_ctrl_c_stops_and_never_quits() -> None:
         await send(pilot, "a")
         await write(pilot, engine, 1)
         await pilot.press("ctrl+c")
-        await wait_until(pilot, lambda: not app.generation.running)
+        await wait_until(pilot, lambda: not app.desk.generation.running)
         await pilot.press("ctrl+c")
         await see(pilot, "Ctrl+Q leaves")
         assert app.is_running
@@ -129,7 +129,7 @@ async def test_ctrl_c_stops_and_never_quits() -> None:
 async def test_the_last_part_is_taken_back_into_the_prompt_and_put_in_place_again() -> None:
     engine = ScriptedEngine(replies=("two",))
     async with opened(engine) as (pilot, app, screen):
-        manuscript = screen.writing.manuscript
+        manuscript = screen.desk.writing.manuscript
         await send(pilot, "one ")
         await wait_until(pilot, lambda: manuscript.text == "one two")
         await pilot.press("ctrl+z")
@@ -139,7 +139,7 @@ async def test_the_last_part_is_taken_back_into_the_prompt_and_put_in_place_agai
         await wait_until(pilot, lambda: manuscript.text == "one two")
         assert screen.query_one(Prompt).text == ""
         await see(pilot, "one two")
-        assert not app.generation.running
+        assert not app.desk.generation.running
 
 
 async def test_undo_in_a_prompt_that_was_edited_undoes_the_edit() -> None:
@@ -148,21 +148,21 @@ async def test_undo_in_a_prompt_that_was_edited_undoes_the_edit() -> None:
         await send(pilot, "one ")
         await pilot.press(*"abc", "ctrl+z")
         assert screen.query_one(Prompt).text == ""
-        assert screen.writing.manuscript.text == "one two"
+        assert screen.desk.writing.manuscript.text == "one two"
 
 
 async def test_retry_writes_the_last_part_again_with_another_seed() -> None:
     engine = ScriptedEngine(replies=("first", "second"))
     async with opened(engine) as (pilot, app, screen):
         await send(pilot, "a ")
-        await wait_until(pilot, lambda: screen.writing.manuscript.text == "a first")
+        await wait_until(pilot, lambda: screen.desk.writing.manuscript.text == "a first")
         await pilot.press("ctrl+r")
-        await wait_until(pilot, lambda: screen.writing.manuscript.text == "a second")
+        await wait_until(pilot, lambda: screen.desk.writing.manuscript.text == "a second")
         assert [one.sampling.seed for one in generations(engine)] == [0, 1]
         assert [one.prompt for one in generations(engine)] == ["a ", "a "]
-        assert app.generation.sampling.seed == 1
+        assert app.desk.generation.sampling.seed == 1
         await pilot.press("ctrl+z")
-        await wait_until(pilot, lambda: screen.writing.manuscript.text == "a first")
+        await wait_until(pilot, lambda: screen.desk.writing.manuscript.text == "a first")
 
 
 # ------------------------------------------------------------------ chatting
@@ -174,7 +174,7 @@ async def test_a_chat_is_a_play() -> None:
         await pilot.press("f5")
         await see(pilot, "ROMEO speaks, JULIET answers")
         await send(pilot, "Is it day?")
-        await wait_until(pilot, lambda: screen.writing.manuscript.text.endswith("Aye."))
+        await wait_until(pilot, lambda: screen.desk.writing.manuscript.text.endswith("Aye."))
         assert generations(engine)[0].prompt == "ROMEO:\nIs it day?\n\nJULIET:\n"
         assert generations(engine)[0].stop == ("\n\n",)
         await send(pilot, "Stay.")
@@ -210,8 +210,8 @@ async def test_a_switch_flips_while_the_text_streams_and_its_worth_is_told() -> 
         await see(pilot, "off: ×")
         assert screen.query_one(Prompt).text == ""
         engine.run_until_idle()
-        await wait_until(pilot, lambda: not app.generation.running)
-        assert screen.writing.manuscript.text == "a" + REPLY
+        await wait_until(pilot, lambda: not app.desk.generation.running)
+        assert screen.desk.writing.manuscript.text == "a" + REPLY
 
 
 @pytest.mark.parametrize("size", [WIDE, STANDARD, SMALL])
@@ -238,11 +238,11 @@ async def test_digits_are_digits_in_the_prompt_and_switches_in_the_text() -> Non
     async with opened(engine) as (pilot, app, screen):
         await pilot.press("3")
         assert screen.query_one(Prompt).text == "3"
-        assert app.generation.optimizations == Optimizations()
+        assert app.desk.generation.optimizations == Optimizations()
         await pilot.press("escape", "3")
-        assert app.generation.optimizations == Optimizations().without("gelu")
+        assert app.desk.generation.optimizations == Optimizations().without("gelu")
         await pilot.press("0", "0")
-        assert app.generation.optimizations == Optimizations.none()
+        assert app.desk.generation.optimizations == Optimizations.none()
         assert screen.query_one(Prompt).text == "3"
 
 
@@ -250,10 +250,10 @@ async def test_a_click_flips_a_switch() -> None:
     engine = ScriptedEngine()
     async with opened(engine) as (pilot, app, _):
         await pilot.click("#optimizations", offset=(5, 4))
-        assert app.generation.optimizations == Optimizations().without("residual")
+        assert app.desk.generation.optimizations == Optimizations().without("residual")
     async with opened(ScriptedEngine(), STANDARD) as (pilot, app, _):
         await pilot.click("#compact", offset=(2 + 4, 1))
-        assert app.generation.optimizations == Optimizations().without("gelu")
+        assert app.desk.generation.optimizations == Optimizations().without("gelu")
 
 
 async def test_typing_in_the_text_goes_to_the_prompt() -> None:
@@ -269,12 +269,12 @@ async def test_settings_are_changed_by_key_and_typed() -> None:
     async with opened(engine) as (pilot, app, screen):
         screen.query_one("#sampling").focus()
         await pilot.press("right", "right")
-        assert app.generation.sampling.temperature == pytest.approx(1.0)
+        assert app.desk.generation.sampling.temperature == pytest.approx(1.0)
         await pilot.press("down", *"0.5", "enter")
-        assert app.generation.sampling.top_p == 0.5
+        assert app.desk.generation.sampling.top_p == 0.5
         await pilot.press("down", "down", "space", *"3", "enter")
-        await wait_until(pilot, lambda: app.generation.threads == 3)
-        sampling = app.generation.sampling
+        await wait_until(pilot, lambda: app.desk.generation.threads == 3)
+        sampling = app.desk.generation.sampling
         assert engine.submitted[-1] == SetThreads(3)
         assert SetSampling(sampling) in engine.submitted
         screen.query_one(Prompt).focus()
@@ -288,12 +288,12 @@ async def test_a_value_out_of_range_is_refused_with_a_line() -> None:
         screen.query_one("#sampling").focus()
         await pilot.press("down", *"7", "enter")
         await see(pilot, "top_p is 7")
-        assert app.generation.sampling.top_p == 0.95
+        assert app.desk.generation.sampling.top_p == 0.95
 
 
 async def test_settings_are_changed_by_mouse() -> None:
     async with opened(ScriptedEngine()) as (pilot, app, _):
         await pilot.click("#sampling", offset=(2 + 18, 1))
-        assert app.generation.sampling.temperature == pytest.approx(0.9)
+        assert app.desk.generation.sampling.temperature == pytest.approx(0.9)
         await pilot.click("#sampling", offset=(2 + 11, 1))
-        assert app.generation.sampling.temperature == pytest.approx(0.8)
+        assert app.desk.generation.sampling.temperature == pytest.approx(0.8)

@@ -9,7 +9,7 @@ from stories import SMALL, STANDARD, WIDE, screen_lines, screen_text, see, wait_
 from textual import events
 from write_stories import by_hand, generations, opened, send, write
 
-from sg_core.engine.messages import Failed
+from sg_core.engine.events import Failed
 from sg_tui.widgets.prompt import LONGEST_PASTE, Prompt
 from sg_tui.widgets.text_view import TextView
 
@@ -31,7 +31,7 @@ async def test_speed_operations_context_and_alternatives_are_shown() -> None:
 async def test_a_full_context_is_announced_once_and_counted() -> None:
     engine = by_hand(replies=("word " * 700,))
     async with opened(engine) as (pilot, app, _):
-        app.set_sampling("max_tokens", 2000)
+        app.desk.set_sampling("max_tokens", 2000)
         await send(pilot, "a")
         await write(pilot, engine, 200)
         await see(pilot, "201/256")
@@ -132,7 +132,7 @@ async def test_hostile_output_is_shown_inert_and_kept_as_it_is(tmp_path: Path) -
         await see(pilot, "a␛]52;c;QUJD␇b␛[2J␍␈[/bold][red]x[ \ufffdgnp\ufffd 漢字")
         text = screen_text(pilot.app)
         assert not any((ord(one) < 32 and one != "\n") or 0x7F <= ord(one) < 0xA0 for one in text)
-        assert screen.writing.manuscript.text == "[bold]" + HOSTILE
+        assert screen.desk.writing.manuscript.text == "[bold]" + HOSTILE
         await pilot.press("ctrl+s")
         await see(pilot, "save the text")
         path = screen.app.screen.query_one("#path")
@@ -189,15 +189,15 @@ async def test_texts_are_kept_by_themselves_and_opened_again() -> None:
     engine = ScriptedEngine(replies=("first answer",))
     async with opened(engine) as (pilot, _, screen):
         await send(pilot, "My first text: ")
-        await wait_until(pilot, lambda: screen.writing.manuscript.text.endswith("answer"))
+        await wait_until(pilot, lambda: screen.desk.writing.manuscript.text.endswith("answer"))
         await pilot.press("ctrl+n")
-        await wait_until(pilot, lambda: screen.writing.manuscript.empty)
+        await wait_until(pilot, lambda: screen.desk.writing.manuscript.empty)
     engine = ScriptedEngine(replies=("more",))
     async with opened(engine) as (pilot, _, screen):
         await pilot.press("ctrl+o")
         await see(pilot, "My first text: first answer")
         await pilot.press("enter")
-        await wait_until(pilot, lambda: screen.writing.manuscript.text == "My first text: first answer")
+        await wait_until(pilot, lambda: screen.desk.writing.manuscript.text == "My first text: first answer")
         await send(pilot, " and ")
         await wait_until(pilot, lambda: generations(engine))
         assert generations(engine)[0].prompt == "My first text: first answer and "
@@ -208,7 +208,7 @@ async def test_saving_over_a_file_asks_first(tmp_path: Path) -> None:
     target.write_text("precious")
     async with opened(ScriptedEngine(replies=("b",))) as (pilot, app, screen):
         await send(pilot, "a")
-        await wait_until(pilot, lambda: screen.writing.manuscript.text == "ab")
+        await wait_until(pilot, lambda: screen.desk.writing.manuscript.text == "ab")
         await pilot.press("ctrl+s")
         await see(pilot, "save the text")
         app.screen.query_one("#path").value = str(target)  # type: ignore[attr-defined]
@@ -222,7 +222,7 @@ async def test_saving_over_a_file_asks_first(tmp_path: Path) -> None:
 async def test_a_place_that_can_not_be_written_is_told_in_the_dialog(tmp_path: Path) -> None:
     async with opened(ScriptedEngine(replies=("b",))) as (pilot, app, screen):
         await send(pilot, "a")
-        await wait_until(pilot, lambda: screen.writing.manuscript.text == "ab")
+        await wait_until(pilot, lambda: screen.desk.writing.manuscript.text == "ab")
         await pilot.press("ctrl+s")
         await see(pilot, "save the text")
         app.screen.query_one("#path").value = str(tmp_path / "no" / "such" / "folder.txt")  # type: ignore[attr-defined]

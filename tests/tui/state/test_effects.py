@@ -7,7 +7,9 @@ from dataclasses import replace
 import pytest
 
 from sg_core.config import GPT2Config
-from sg_core.engine.messages import Failed, Generate, Loaded, Metrics, Phase, PrecisionSet, Token
+from sg_core.engine.commands import Generate
+from sg_core.engine.events import Failed, Loaded, Metrics, Phase, PrecisionSet, TokenEvent
+from sg_core.inference.token import Token
 from sg_core.network.optimizations import Optimizations
 from sg_tui.state.effects import Effects
 from sg_tui.state.generation_state import GenerationState
@@ -73,12 +75,12 @@ def test_switches_in_one_line() -> None:
     assert switches_text(ON.without("gelu")) == "1+2+3-4+5+6+7+8-"
 
 
-def token(ms: float, request: int = 1, optimizations: Optimizations = ON, precision: str = "f32") -> Token:
-    return Token(request, 1, "x", -1.0, (), ms, {"linear": ms}, optimizations, precision)
+def token(ms: float, request: int = 1, optimizations: Optimizations = ON, precision: str = "f32") -> TokenEvent:
+    return TokenEvent(request, Token(1, "x", -1.0, (), ms, {"linear": ms}), (), optimizations, precision)
 
 
 def metrics(used: int) -> Metrics:
-    return Metrics(1, 1, 1.0, 1.0, 1000.0, 9.0, 5.0, 3, used, 256)
+    return Metrics(1, 1, 1.0, 1.0, 1000.0, 9.0, 5.0, used, 256)
 
 
 def test_the_first_token_after_a_change_is_not_counted() -> None:

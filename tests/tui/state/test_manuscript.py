@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from sg_core.engine.messages import Token
 from sg_core.inference.sampling import Sampling
+from sg_core.inference.token import Token
 from sg_tui.state.manuscript import Manuscript, Piece
 from sg_tui.state.play import Cast, name
 from sg_tui.state.writing import Writing
@@ -11,7 +11,7 @@ from sg_tui.state.writing import Writing
 
 def write(manuscript: Manuscript, *texts: str) -> None:
     for text in texts:
-        manuscript.write(Token(1, 5, text, -0.5, ((5, -0.5, text),), 1.0, {}))
+        manuscript.write(Token(5, text, -0.5, ((5, -0.5),), 1.0, {}), (text,))
 
 
 def two_turns() -> Manuscript:

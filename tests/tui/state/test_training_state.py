@@ -9,19 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sg_core.config import GPT2Config
-from sg_core.engine.messages import (
-    Evaluated,
-    Event,
-    Failed,
-    Loaded,
-    Phase,
-    Sample,
-    Saved,
-    Train,
-    TrainingEnded,
-    TrainingStarted,
-    TrainStep,
-)
+from sg_core.engine.commands import Train
+from sg_core.engine.events import Event, Failed, Loaded, Phase, Sample, Saved, TrainingEnded, TrainingStarted
+from sg_core.training.results import Evaluation, StepResult
 from sg_core.training.settings import TrainingConfig
 from sg_tui.state.training_run import Curve, Smoothed, seconds_left
 from sg_tui.state.training_state import SAMPLES_KEPT, TrainingState
@@ -42,8 +32,8 @@ def started(steps: int = 100, first_step: int = 0, data: str = "tinyshakespeare"
     return TrainingStarted("tiny", CONFIG, training, data, 1000, 100, first_step, "runs/a")
 
 
-def step(number: int, loss: float = 2.0) -> TrainStep:
-    return TrainStep(number, loss, 1e-3, 0.5, 1000.0)
+def step(number: int, loss: float = 2.0) -> StepResult:
+    return StepResult(number, loss, 1e-3, 0.5, 1000.0)
 
 
 def running(*events: Event, clock: Clock | None = None) -> TrainingState:
@@ -103,6 +93,12 @@ def test_a_step_that_is_not_finite_is_a_gap_and_counted() -> None:
     assert [math.isnan(loss) for loss in curve.smoothed] == [False, True, True, False]
     assert curve.skipped == 2
     assert math.isfinite(curve.average)
+
+
+def test_a_skipped_step_is_a_gap_also_where_its_loss_is_finite() -> None:
+    state = running(step(1), StepResult(2, 2.5, 1e-3, math.inf, 1000.0, skipped=True), step(3))
+    assert state.run is not None
+    assert [math.isnan(loss) for loss in state.run.curve.losses] == [False, True, False]
 
 
 # ------------------------------------------------------------------ time
@@ -165,7 +161,7 @@ def test_a_run_from_its_start_to_its_end() -> None:
     assert (state.status, state.live) == ("starting", True)
     state.take(Phase("compiling", "linear", 3, 11))
     assert state.phase.done == 3
-    for event in (started(), step(1, 5.0), step(2, 4.0), Evaluated(2, 4.2, 1.68), Saved(2, "runs/a/2")):
+    for event in (started(), step(1, 5.0), step(2, 4.0), Evaluation(2, 4.2, 1.68), Saved(2, "runs/a/2")):
         state.take(event)
     run = state.run
     assert run is not None
@@ -182,13 +178,13 @@ def test_a_run_from_its_start_to_its_end() -> None:
 
 def test_the_best_evaluation_is_the_lowest_finite_one() -> None:
     state = running(
-        Evaluated(1, 4.0, 1.6),
-        Evaluated(2, math.nan, math.nan),
-        Evaluated(3, 3.0, 1.2),
-        Evaluated(4, 3.5, 1.4),
+        Evaluation(1, 4.0, 1.6),
+        Evaluation(2, math.nan, math.nan),
+        Evaluation(3, 3.0, 1.2),
+        Evaluation(4, 3.5, 1.4),
     )
     assert state.run is not None
-    assert state.run.best == Evaluated(3, 3.0, 1.2)
+    assert state.run.best == Evaluation(3, 3.0, 1.2)
 
 
 def test_a_second_run_leaves_the_first_to_compare_with() -> None:
@@ -202,7 +198,7 @@ def test_a_second_run_leaves_the_first_to_compare_with() -> None:
 
 
 def test_a_run_that_goes_on_keeps_its_curve_up_to_its_checkpoint() -> None:
-    state = running(*(step(number) for number in range(1, 11)), Evaluated(4, 3.0, 1.2), Evaluated(8, 2.9, 1.1))
+    state = running(*(step(number) for number in range(1, 11)), Evaluation(4, 3.0, 1.2), Evaluation(8, 2.9, 1.1))
     state.take(Saved(6, "runs/a/6"))
     state.take(TrainingEnded(10, "failed"))
     assert state.resumable is state.run

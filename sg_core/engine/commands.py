@@ -1,0 +1,152 @@
+"""What goes into the engine thread: frozen, plain data. `engine.Engine.submit` takes a command from any thread."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from sg_core.inference.sampling import Sampling
+from sg_core.network.optimizations import Optimizations
+from sg_core.training.settings import TrainingConfig
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """Load a model: the shipped name, a Hugging Face folder, or a Hub id. The old one stays till then.
+
+    precision: None for the one set last, "f32" at first; where it does not fit the model, f32 is taken, with a Notice.
+    """
+
+    model: str = "tinyshakespeare"
+    precision: str | None = None
+    threads: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Generate:
+    """Continue `prompt`, the whole text so far: what the session holds of it is not computed again.
+
+    A generation that runs is stopped. Ends with exactly one Done or Failed.
+    """
+
+    request: int  # chosen by the sender; comes back in every event of this generation
+    prompt: str
+    max_tokens: int = 200
+    sampling: Sampling = field(default_factory=Sampling)
+    stop: tuple[str, ...] = ()
+    from_training: bool = False  # True: ask the model that is being trained, as it is now
+
+
+@dataclass(frozen=True, slots=True)
+class SetOptimizations:
+    """Takes effect at the next token, also of a running generation."""
+
+    optimizations: Optimizations
+
+
+@dataclass(frozen=True, slots=True)
+class SetSampling:
+    """Takes effect at the next token of the running generation."""
+
+    sampling: Sampling
+
+
+@dataclass(frozen=True, slots=True)
+class SetThreads:
+    """Number of threads of the session, None for the default; takes effect at the next token."""
+
+    threads: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class SetPace:
+    """At most so many tokens a second from now on, so that a reader can follow; 0: as fast as they come.
+
+    The engine rests between them, and the times it tells are those of its work alone.
+    """
+
+    tokens_per_second: float
+
+
+@dataclass(frozen=True, slots=True)
+class SetPrecision:
+    """How weights are stored from the next token on, also of a running generation, and in models loaded later.
+
+    One of precisions.PRECISIONS. Answered by PrecisionSet, or by Failed when it does not fit the loaded model; of
+    several that wait only the last is obeyed and answered.
+    """
+
+    precision: str
+
+
+@dataclass(frozen=True, slots=True)
+class Train:
+    """Start training.
+
+    data: "tinyshakespeare" | "python-docs" | path of a text file.
+    model: None for a new model of `config` with a vocabulary learned from the data; else as in Load.
+    config: name of a training preset (settings.PRESETS).
+    out: folder of the run; None for a fresh one among the runs, or for the resumed run's own.
+    resume: folder of an earlier run; data, model, config and training are then the run's own.
+    Ends with exactly one TrainingEnded, unless it is refused because another training is there.
+    """
+
+    data: str = "tinyshakespeare"
+    model: str | None = None
+    config: str = "tiny"
+    training: TrainingConfig | None = None  # None: the preset's own
+    out: str | None = None
+    resume: str | None = None
+    sample_every: int = 100
+    sample_prompt: str = "\n"
+
+
+@dataclass(frozen=True, slots=True)
+class PauseTraining:
+    """Training waits, its state stays in memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class ResumeTraining:
+    """Training goes on after a pause."""
+
+
+@dataclass(frozen=True, slots=True)
+class StopTraining:
+    """Training ends after the current step, its last state saved. If it can't be saved the training pauses instead;
+    a second stop then gives up what was not saved."""
+
+
+@dataclass(frozen=True, slots=True)
+class SaveTraining:
+    """Save the training into `folder` now, and from here on: the way out when its own folder failed."""
+
+    folder: str
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """Measure the ladder (or all 128 combinations) on the loaded model; each row comes as a Measured.
+
+    Refused while a training runs, which would disturb it. Ends with exactly one Done or Failed.
+    """
+
+    request: int
+    tokens: int = 64
+    every_combination: bool = False
+
+
+Command = (
+    Load
+    | Generate
+    | SetOptimizations
+    | SetSampling
+    | SetThreads
+    | SetPace
+    | SetPrecision
+    | Train
+    | PauseTraining
+    | ResumeTraining
+    | StopTraining
+    | SaveTraining
+    | Bench
+)

@@ -1,0 +1,195 @@
+"""What comes out of the engine thread: frozen, plain data.
+
+Events are appended to `engine.Engine.events`, a deque that the reader drains with `popleft`. The results of a training,
+`StepResult` and `Evaluation`, are events as they are.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sg_core.config import GPT2Config
+from sg_core.inference.token import Token
+from sg_core.measure.benchmark import Timing
+from sg_core.network.optimizations import Optimizations
+from sg_core.training.results import Evaluation, StepResult
+from sg_core.training.settings import TrainingConfig
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """What the engine is doing now, and `done` of `total` where that can be counted.
+
+    name: importing, compiling, loading, converting, downloading, learning vocabulary, prefill, decoding, training,
+    evaluating, saving, benchmarking, paused or idle.
+    """
+
+    name: str
+    detail: str = ""
+    done: int = 0
+    total: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A model is ready."""
+
+    model: str
+    config: GPT2Config
+    precision: str
+    threads: int
+
+
+@dataclass(frozen=True, slots=True)
+class PrecisionSet:
+    """The tokens after this are computed in this precision."""
+
+    precision: str
+
+
+@dataclass(frozen=True, slots=True)
+class TokenEvent:
+    """One token of a running generation, as the model wrote it: its text is raw, and may be empty."""
+
+    request: int
+    token: Token
+    top_texts: tuple[str, ...]  # of `token.top`, in its order; a part of a character is U+FFFD
+    optimizations: Optimizations  # those it was computed with
+    precision: str
+
+
+@dataclass(frozen=True, slots=True)
+class Metrics:
+    """Figures of the running generation; only the newest matters."""
+
+    request: int
+    tokens: int
+    ms_per_token: float  # of the last 50: the median; with lookup, whose tokens come in bursts, the mean
+    p95_ms: float  # of the last 50
+    tokens_per_second: float
+    first_token_ms: float  # from the command to the first token
+    prefill_ms: float
+    context_used: int
+    context_size: int
+    drafted: int = 0  # tokens that lookup tried in this generation
+    accepted: int = 0  # and those of them that the text kept
+
+
+@dataclass(frozen=True, slots=True)
+class ContextMoved:
+    """The context was full: only its newest `kept` tokens are still seen by the model."""
+
+    request: int
+    kept: int
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """A generation (or benchmark) ended: "length", "stop", "end of text", "stopped" (by the user)."""
+
+    request: int
+    reason: str
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingStarted:
+    """The run's facts. `first_step` is above 0 after a resume."""
+
+    model: str
+    config: GPT2Config
+    training: TrainingConfig
+    data: str
+    train_tokens: int
+    validation_tokens: int
+    first_step: int
+    out: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A text written by the model as it was after `step`."""
+
+    step: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """A checkpoint, complete and verified, is in `folder`."""
+
+    step: int
+    folder: str
+
+
+@dataclass(frozen=True, slots=True)
+class Calibrated:
+    """The exported model's final norm is scaled; validation losses in nats a character, before and with the scale."""
+
+    step: int
+    scale: float
+    before: float
+    after: float
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """The trained model, in Hugging Face layout, is in `folder`: `Load(folder)` opens it."""
+
+    step: int
+    folder: str
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingEnded:
+    """reason: "finished", "stopped" or "failed"."""
+
+    step: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One row of a benchmark."""
+
+    request: int
+    label: str
+    timing: Timing
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something worth one line that is not a failure."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A command failed; nothing else changed. `request` is None when it was not a generation or benchmark."""
+
+    message: str
+    request: int | None = None
+    command: str = ""  # its kind: "Load", "Generate", "Train", ...
+
+
+Event = (
+    Phase
+    | Loaded
+    | PrecisionSet
+    | TokenEvent
+    | Metrics
+    | ContextMoved
+    | Done
+    | TrainingStarted
+    | StepResult
+    | Evaluation
+    | Sample
+    | Saved
+    | Calibrated
+    | Exported
+    | TrainingEnded
+    | Measured
+    | Notice
+    | Failed
+)

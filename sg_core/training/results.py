@@ -1,0 +1,32 @@
+"""What training tells: a step, an evaluation. Plain data, the same from the trainer to the screen."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class StepResult:
+    """One optimizer step. step counts from 1; loss: mean nats per token; skipped: the gradient was not finite."""
+
+    step: int
+    loss: float
+    lr: float
+    grad_norm: float
+    tokens_per_second: float
+    skipped: bool = False
+
+    @property
+    def counted_loss(self) -> float:
+        """The loss as a curve shows it: NaN where the step was skipped."""
+        return math.nan if self.skipped else self.loss
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """Loss on the validation text: nats per token, and per character (comparable between vocabularies)."""
+
+    step: int
+    val_loss: float
+    val_loss_per_char: float

@@ -1,0 +1,288 @@
+"""What screens and widgets may ask for: the engine, what is known of it, the text being written, library and settings.
+
+The engine is made on a thread of its own: nothing here imports NumPy or Numba, and nothing here draws.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Literal, Protocol
+
+from sg_core import paths
+from sg_core.engine.commands import (
+    Command,
+    Generate,
+    Load,
+    SetOptimizations,
+    SetPace,
+    SetPrecision,
+    SetSampling,
+    SetThreads,
+)
+from sg_core.engine.events import (
+    ContextMoved,
+    Done,
+    Event,
+    Exported,
+    Failed,
+    Loaded,
+    Notice,
+    PrecisionSet,
+    TokenEvent,
+)
+from sg_core.errors import SettingError
+from sg_core.network.optimizations import Optimizations
+from sg_tui.library import preferences
+from sg_tui.library.librarian import Librarian
+from sg_tui.library.preferences import Preferences
+from sg_tui.state.bench_state import BenchState
+from sg_tui.state.generation_state import GenerationState
+from sg_tui.state.training_state import TrainingState
+from sg_tui.state.writing import Writing
+
+MOST_THREADS = 256
+UNSTOPPABLE = ("importing", "compiling", "loading", "converting", "downloading")  # nothing is to be saved then
+SLOW_MOTION = 12.0  # tokens a second
+PATIENT, HASTY = 0.5, 0.05  # seconds the engine has to end
+Severity = Literal["information", "warning", "error"]
+
+
+class EngineLike(Protocol):
+    """What is needed of sg_core.engine.engine.Engine."""
+
+    @property
+    def events(self) -> deque[Event]: ...
+    @property
+    def busy(self) -> bool: ...
+    def start(self) -> None: ...
+    def submit(self, command: Command) -> None: ...
+    def stop(self) -> None: ...
+    def close(self, timeout: float = 1.0) -> None: ...
+
+
+class Desk:
+    """`submit` reaches the engine; what it tells is taken into the states by `drain`, and the screens show them.
+
+    tell: shows one line to the person, any text, with its severity.
+    """
+
+    def __init__(
+        self,
+        tell: Callable[[str, Severity], None],
+        model: str,
+        precision: str | None = None,
+        threads: int | None = None,
+    ) -> None:
+        self._tell = tell
+        self.preferences, self._trouble = preferences.read(paths.config_dir())
+        self.librarian = Librarian(paths.data_dir)
+        self.model = model  # the loaded one, or the one asked for first
+        self.precision = precision or self.preferences.precision  # wanted, also where a model can't have it
+        self.generation = GenerationState()
+        self.generation.threads = threads
+        self.generation.sampling = self.preferences.sampling
+        self.generation.max_tokens = self.preferences.max_tokens
+        self.training = TrainingState()
+        self.bench = BenchState()
+        self.writing = Writing(chat=self.preferences.mode == "chat", cast=self.preferences.cast)
+        self.engine: EngineLike | None = None
+        self.load_trouble = ""  # why the model that was asked for is not there, until someone has told it
+        self._waiting: list[Command] = []  # submitted before the engine was there
+        self._early: deque[Event] = deque()  # events of an engine that could not be made
+        self._requests = 0
+        self._loading = False
+        self._told_of_move = False
+
+    def say(self, text: str, severity: Severity = "information") -> None:
+        """One line to the person; any text is harmless."""
+        self._tell(text, severity)
+
+    # ------------------------------------------------------------ the engine
+
+    def start(self, engine: EngineLike | None = None) -> None:
+        """Ask for the model, and make the engine that loads it, off this thread; or take this one."""
+        if self._trouble:
+            self.say(self._trouble, "warning")
+        self.load(self.model)
+        if engine is not None:
+            engine.start()
+            self.engine = engine
+        else:
+            threading.Thread(target=self._make_engine, name="sg-start", daemon=True).start()
+
+    def _make_engine(self) -> None:
+        try:
+            from sg_core.engine.engine import Engine
+
+            engine = Engine()
+            engine.start()
+        except Exception as error:  # whatever stops the engine is told; the app lives on
+            self._early.append(Failed(f"the engine can't start: {error}"))
+        else:
+            self.engine = engine
+
+    @property
+    def busy(self) -> bool:
+        """Whether the engine does something that can be stopped."""
+        return self.generation.running or (self.engine is not None and self.engine.busy)
+
+    def load(self, model: str) -> None:
+        """Load a model; the old one stays until it is there."""
+        self._loading = True
+        self.submit(Load(model, self.precision, self.generation.threads))
+
+    def submit(self, command: Command) -> None:
+        """Hand a command to the engine, now or as soon as there is one."""
+        self._waiting.append(command)
+        self._hand_over()
+
+    def _hand_over(self) -> None:
+        while self.engine is not None and self._waiting:
+            self.engine.submit(self._waiting.pop(0))
+
+    def next_request(self) -> int:
+        """A number for a generation or a benchmark, never used before."""
+        self._requests += 1
+        return self._requests
+
+    def generate(self) -> None:
+        """Let the model go on with the text being written."""
+        state = self.generation
+        command = self.writing.command(self.next_request(), state.max_tokens, state.sampling)
+        state.asked(command)
+        self.submit(command)
+
+    def stop(self) -> None:
+        """Stop the running generation or benchmark within one token; one that has not begun, at once."""
+        if self.engine is not None:
+            self.engine.stop()
+            if self.generation.running and self.generation.phase.name in UNSTOPPABLE:
+                self.generation.abandon()  # the engine obeys when it is through with what can't be interrupted
+            return
+        for command in [one for one in self._waiting if isinstance(one, Generate)]:
+            self._waiting.remove(command)
+            self._early.append(Done(command.request, "stopped", 0))
+
+    def close(self, theme: str) -> None:
+        """Keep the text and the settings, let the engine go; all within a second. theme: "dark" or "light"."""
+        self.keep_text()
+        self._keep_preferences(theme)
+        if self.engine is not None:
+            self.engine.close(timeout=HASTY if self.generation.phase.name in UNSTOPPABLE else PATIENT)
+        self.librarian.close(timeout=0.3)
+
+    # ------------------------------------------------------------ events
+
+    def drain(self) -> Iterator[Event]:
+        """The events that wait now, each taken into the states before it is handed on."""
+        self._hand_over()
+        for queue in (self._early, self.engine.events if self.engine else self._early):
+            for _ in range(len(queue)):
+                event = queue.popleft()
+                self._take(event)
+                yield event
+        while self.librarian.notices:
+            self.say(self.librarian.notices.popleft(), "warning")
+
+    def _take(self, event: Event) -> None:
+        request = self.generation.request
+        for state in (self.generation, self.training, self.bench):
+            state.take(event)
+        match event:
+            case TokenEvent() if event.request == request:
+                self.writing.manuscript.write(event.token, event.top_texts)
+            case Done() | Failed() if request and event.request == request:
+                self.keep_text()
+        self._note(event)
+
+    def _note(self, event: Event) -> None:
+        """Tell the person what no state shows, and remember the model and its precision."""
+        match event:
+            case Notice(text=text):
+                self.say(text)
+            case ContextMoved(kept=kept) if not self._told_of_move:
+                self._told_of_move = True
+                self.say(f"The context is full: the model now sees the newest {kept:,} tokens, and so on from here.")
+            case Exported(folder=folder):
+                self.say(f"The trained model is in {folder}; Ctrl+L opens it.")
+            case Failed(message=message, request=None, command=command) if self._loading and command != "SetPrecision":
+                self._loading, self.load_trouble = False, message
+            case Failed(message=message):
+                self.say(message, "error")
+            case Loaded(model=model):
+                self._loading, self.model = False, model
+            case PrecisionSet(precision=precision):
+                self.precision = precision
+
+    # ------------------------------------------------------------ settings
+
+    def flip(self, *names: str) -> None:
+        """Flip one switch; of several, all off where all are on, else all on. The next token follows."""
+        state = self.generation
+        every = all(getattr(state.optimizations, name) for name in names)
+        self.set_optimizations(state.optimizations.without(*names) if every else state.optimizations.with_(*names))
+
+    def set_optimizations(self, optimizations: Optimizations) -> None:
+        """Set the switches; a running generation follows at its next token."""
+        self.generation.switch(optimizations)
+        self.submit(SetOptimizations(optimizations))
+
+    def set_precision(self, precision: str) -> None:
+        """Store the weights in another precision; a running generation follows at its next token."""
+        self.generation.ask_precision(precision)
+        self.submit(SetPrecision(precision))
+
+    def set_slow_motion(self, slow: bool) -> None:
+        """Tokens at a pace that can be read, or as fast as they come; a running generation follows at its next one."""
+        self.generation.set_slow_motion(slow)
+        self.submit(SetPace(SLOW_MOTION if slow else 0.0))
+
+    def set_sampling(self, name: str, value: float) -> None:
+        """Change one setting; a running generation follows at its next token."""
+        state = self.generation
+        try:
+            if name == "max_tokens":
+                state.max_tokens = max(1, min(1_000_000, int(value)))
+            elif name == "threads":
+                state.threads = min(int(value), MOST_THREADS) or None
+                self.submit(SetThreads(state.threads))
+            else:
+                state.sampling = replace(state.sampling, **{name: value})  # type: ignore[arg-type]  # validated there
+                self.submit(SetSampling(state.sampling))
+        except SettingError as problem:
+            self.say(str(problem), "warning")
+        state.version += 1
+
+    def _keep_preferences(self, theme: str) -> None:
+        state = self.generation
+        kept = Preferences(
+            mode=self.writing.mode,
+            theme=theme,
+            model=state.loaded.model if state.loaded else self.preferences.model,
+            max_tokens=state.max_tokens,
+            cast=self.writing.cast,
+            sampling=state.sampling,
+            precision=self.precision,
+        )
+        with contextlib.suppress(OSError):  # nobody is there any more to be told
+            preferences.write(paths.config_dir(), kept)
+
+    # ------------------------------------------------------------ the text
+
+    def keep_text(self) -> None:
+        """Hand the text as it is to the library."""
+        writing = self.writing
+        if writing.manuscript.empty:
+            return
+        copy, id, mode, model = writing.manuscript.copy(), writing.id, writing.mode, self.model
+        self.librarian.ask(lambda store: store.save_text(id, copy, model, mode))
+
+    def take_up(self, writing: Writing) -> None:
+        """Keep the present text and go on with another one."""
+        self.keep_text()
+        self.writing = writing
+        self.generation.reason = ""
