@@ -12,17 +12,31 @@ if TYPE_CHECKING:
     from sg_core.config import GPT2Config
     from sg_core.gpt2 import GPT2
     from sg_core.inference.sampling import Sampling
+    from sg_core.network.interventions import Interventions
     from sg_core.network.optimizations import Optimizations
+    from sg_core.network.probes import Probes
     from sg_core.training.dataset import TextDataset
     from sg_core.training.settings import TrainingConfig
     from sg_core.training.trainer import Trainer
 
-__all__ = ["GPT2", "GPT2Config", "Optimizations", "Sampling", "TextDataset", "Trainer", "TrainingConfig"]
+__all__ = [
+    "GPT2",
+    "GPT2Config",
+    "Interventions",
+    "Optimizations",
+    "Probes",
+    "Sampling",
+    "TextDataset",
+    "Trainer",
+    "TrainingConfig",
+]
 __version__ = "0.1.0"
 
 _MODULES = {
     "GPT2": "gpt2",
     "GPT2Config": "config",
+    "Interventions": "network.interventions",
+    "Probes": "network.probes",
     "Optimizations": "network.optimizations",
     "Sampling": "inference.sampling",
     "TextDataset": "training.dataset",

@@ -1,10 +1,11 @@
 """Make `golden/*.npz` with PyTorch and transformers, which the project itself does not need:
 
-pip install torch transformers && python tests/reference/make_golden.py
+pip install torch transformers && python tests/reference/make_golden.py [NAME ...]
 """
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import numpy as np
@@ -30,8 +31,8 @@ def reference_model(shape: Shape, dtype: Any) -> Any:
     """transformers' GPT-2 with the recipe's weights: eager attention, no dropout."""
     transformers.logging.set_verbosity_error()
     config = transformers.GPT2Config(
-        vocab_size=shape.vocab_size, n_positions=shape.n_ctx, n_embd=shape.n_embd, n_layer=shape.n_layer,
-        n_head=shape.n_head, resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0, attn_implementation="eager",
+        **shape.config, n_positions=shape.n_ctx, resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0,
+        attn_implementation="eager",
     )  # fmt: skip
     model = transformers.GPT2LMHeadModel(config).eval()
     made = parameters(shape)
@@ -108,7 +109,8 @@ def train(shape: Shape, dtype: Any) -> list[list[float]]:
 
 def main() -> None:
     GOLDEN_FOLDER.mkdir(exist_ok=True)
-    for shape in SHAPES:
+    wanted = sys.argv[1:] or [shape.name for shape in SHAPES]
+    for shape in (shape for shape in SHAPES if shape.name in wanted):
         print(shape.name)
         found = forward_and_gradients(shape)
         if shape.greedy:

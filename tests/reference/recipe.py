@@ -38,6 +38,21 @@ class Shape:
     seed: int
     full_gradients: bool = False  # else their sketches are stored
     logit_stride: int = 1  # every so many columns of the logits are stored
+    n_inner: int | None = None  # what follows are the variants that people publish, by Hugging Face's names
+    activation_function: str = "gelu_new"
+    tie_word_embeddings: bool = True
+    scale_attn_weights: bool = True
+    scale_attn_by_inverse_layer_idx: bool = False
+    layer_norm_epsilon: float = 1e-5
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """What both sides call these sizes but the context, which transformers calls n_positions."""
+        names = (
+            "vocab_size", "n_layer", "n_head", "n_embd", "n_inner", "activation_function", "tie_word_embeddings",
+            "scale_attn_weights", "scale_attn_by_inverse_layer_idx", "layer_norm_epsilon",
+        )  # fmt: skip
+        return {name: getattr(self, name) for name in names}
 
     @property
     def greedy(self) -> bool:
@@ -46,7 +61,7 @@ class Shape:
 
     def parameter_shapes(self) -> dict[str, tuple[int, ...]]:
         """Hugging Face's names and shapes; Conv1D weights are (in, out)."""
-        C = self.n_embd
+        C, H = self.n_embd, self.n_inner or 4 * self.n_embd
         shapes: dict[str, tuple[int, ...]] = {
             "transformer.wte.weight": (self.vocab_size, C),
             "transformer.wpe.weight": (self.n_ctx, C),
@@ -56,12 +71,13 @@ class Shape:
             "attn.c_attn.weight": (C, 3 * C), "attn.c_attn.bias": (3 * C,),
             "attn.c_proj.weight": (C, C), "attn.c_proj.bias": (C,),
             "ln_2.weight": (C,), "ln_2.bias": (C,),
-            "mlp.c_fc.weight": (C, 4 * C), "mlp.c_fc.bias": (4 * C,),
-            "mlp.c_proj.weight": (4 * C, C), "mlp.c_proj.bias": (C,),
+            "mlp.c_fc.weight": (C, H), "mlp.c_fc.bias": (H,),
+            "mlp.c_proj.weight": (H, C), "mlp.c_proj.bias": (C,),
         }  # fmt: skip
         for layer in range(self.n_layer):
             shapes |= {f"transformer.h.{layer}.{name}": shape for name, shape in block.items()}
-        return shapes | {"transformer.ln_f.weight": (C,), "transformer.ln_f.bias": (C,)}
+        shapes |= {"transformer.ln_f.weight": (C,), "transformer.ln_f.bias": (C,)}
+        return shapes if self.tie_word_embeddings else shapes | {"lm_head.weight": (self.vocab_size, C)}
 
 
 SHAPES = (
@@ -73,6 +89,12 @@ SHAPES = (
           logit_stride=8),
     Shape("768x12", vocab_size=50257, n_ctx=256, n_layer=2, n_head=12, n_embd=768, batch=1, length=24, seed=6,
           logit_stride=499),
+    Shape("48x3-erf", vocab_size=61, n_ctx=240, n_layer=3, n_head=3, n_embd=48, batch=2, length=24, seed=4,
+          n_inner=72, activation_function="gelu", tie_word_embeddings=False, scale_attn_by_inverse_layer_idx=True),
+    Shape("48x3-quick", vocab_size=61, n_ctx=240, n_layer=2, n_head=3, n_embd=48, batch=2, length=24, seed=1,
+          activation_function="quick_gelu", scale_attn_weights=False, layer_norm_epsilon=1e-3),
+    Shape("48x3-relu", vocab_size=61, n_ctx=240, n_layer=2, n_head=3, n_embd=48, batch=2, length=24, seed=1,
+          n_inner=100, activation_function="relu"),
 )  # fmt: skip
 
 
@@ -153,3 +175,18 @@ def sketch(name: str, tensor: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
     np.multiply(flat, signs, out=padded[: flat.size])
     sums: npt.NDArray[np.float64] = padded.reshape(-1, SKETCH_SIZE).sum(axis=0)
     return sums
+
+
+INSIDE_SHAPES = ("48x3", "48x3-erf", "48x3-quick")  # of which what happens inside is stored
+INSIDE_LENGTH = 11
+
+
+def inside_interventions(shape: Shape) -> dict[str, tuple[str, int, Any, Floats]]:
+    """By name: what is done, in which layer; the head, factor or position; and a vector for those that need one."""
+    vector = uniform(shape.seed, "vector", (shape.n_embd,), 1.0)
+    return {
+        "a head muted": ("scale_head", 1, 2, vector),
+        "an MLP halved": ("scale_mlp", 0, 0.5, vector),
+        "a vector added": ("add", 0, None, vector),
+        "queries replaced": ("replace", 0, 4, vector),
+    }

@@ -2,59 +2,17 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-from collections.abc import Mapping
-from functools import cache
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pytest
+from reference_recipe import SHAPES, golden, recipe, reference_model
 
-from sg_core import GPT2, GPT2Config, Optimizations, Sampling, Trainer, TrainingConfig
-
-
-def _load_recipe() -> ModuleType:
-    path = Path(__file__).parents[2] / "reference" / "recipe.py"
-    spec = importlib.util.spec_from_file_location("reference_recipe", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
-
-
-recipe = _load_recipe()
-SHAPES = {shape.name: shape for shape in recipe.SHAPES}
-Golden = Mapping[str, npt.NDArray[Any]]
+from sg_core import GPT2, Optimizations, Sampling, Trainer, TrainingConfig
 
 LOGIT_TOLERANCE = 1e-4  # absolute, promised by the design
 GRADIENT_TOLERANCE = 1e-4  # norm of the difference relative to the norm, per tensor
 LOSS_TOLERANCE = 1e-4
-
-
-@cache
-def golden(name: str) -> Golden:
-    with np.load(recipe.GOLDEN_FOLDER / f"{name}.npz", allow_pickle=False) as stored:
-        return dict(stored)
-
-
-def reference_model(name: str) -> GPT2:
-    shape = SHAPES[name]
-    config = GPT2Config(
-        vocab_size=shape.vocab_size, n_ctx=shape.n_ctx, n_layer=shape.n_layer, n_head=shape.n_head,
-        n_embd=shape.n_embd,
-    )  # fmt: skip
-    model = GPT2.random(config, seed=0)
-    weights = recipe.parameters(shape)
-    assert set(model.parameters) == set(weights)
-    for tensor, value in weights.items():
-        model.parameters[tensor][...] = value
-    return model
 
 
 @pytest.fixture(scope="module", params=list(SHAPES))
