@@ -72,7 +72,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, output: Output) -> int:
     """Train."""
-    from sg_core.training.preparation import RunRequest, new_run_folder, prepare_training, write_request
+    from sg_core.storage.runs import new_run_folder
+    from sg_core.training.preparation import RunRequest, prepare_training, write_request
 
     sizes = {field: getattr(args, field) for field, _ in _SIZES.values() if getattr(args, field) is not None}
     training = given_settings(args, TrainingConfig)
