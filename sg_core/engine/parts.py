@@ -49,7 +49,7 @@ def real_parts() -> Parts:
     from sg_core.gpt2 import GPT2
     from sg_core.inference.decoder import default_threads
     from sg_core.measure.compilation import warm_up
-    from sg_core.training.preparation import new_run_folder
+    from sg_core.storage.runs import new_run_folder
 
     return Parts(
         warm_up=warm_up,

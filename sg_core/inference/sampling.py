@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sg_core.checks import number, whole
+from sg_core.setting import check_settings, setting
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,17 +14,18 @@ class Sampling:
     Raises SettingError when a value is out of range.
     """
 
-    temperature: float = 0.8
-    top_k: int = 0  # keep the k likeliest tokens; 0 keeps all
-    top_p: float = 0.95  # keep the likeliest tokens whose probabilities reach p; 1 keeps all
-    min_p: float = 0.0  # keep tokens at least this fraction as likely as the likeliest
-    repetition_penalty: float = 1.0  # > 1 makes tokens that already stand in the text less likely
-    seed: int = 0
+    temperature: float = setting(0.8, 0.0, 100.0, "0 is greedy", step=0.1)
+    top_k: int = setting(0, 0, 1 << 24, "keep the N likeliest; 0 keeps all", label="top-k", step=5)
+    top_p: float = setting(
+        0.95, 0.0, 1.0, "keep the likeliest whose probabilities reach F; 1 keeps all", label="top-p", step=0.05
+    )
+    min_p: float = setting(
+        0.0, 0.0, 1.0, "keep tokens at least F times as likely as the likeliest", label="min-p", step=0.01
+    )
+    repetition_penalty: float = setting(
+        1.0, 0.01, 100.0, "above 1: what stands in the text already becomes less likely", label="repetition", step=0.05
+    )
+    seed: int = setting(0, 0, (1 << 63) - 1, "of the draws", step=1)
 
     def __post_init__(self) -> None:
-        number("temperature", self.temperature, 0.0, 100.0)
-        number("top_p", self.top_p, 0.0, 1.0)
-        number("min_p", self.min_p, 0.0, 1.0)
-        number("repetition_penalty", self.repetition_penalty, 0.01, 100.0)
-        whole("top_k", self.top_k, 0, 1 << 24)
-        whole("seed", self.seed, 0, (1 << 63) - 1)
+        check_settings(self)

@@ -66,6 +66,20 @@ def kernel(function: F) -> F:
     return _decorate(function, cache=False)
 
 
+def variant(*parts: object) -> Callable[[F], F]:
+    """As `kernel`, for a function that is made several times, each time with other constants: `parts` tell them apart.
+
+    Numba calls machine code by the function's name and a number that counts up in each process: beside an entry from
+    the cache, a variant of the same name could be taken for another one.
+    """
+
+    def decorate(function: F) -> F:
+        function.__qualname__ += "".join(f"_{part}" for part in parts)
+        return kernel(function)
+
+    return decorate
+
+
 def entry(function: F) -> F:
     """As `kernel`, for what Python calls; its machine code is kept on disk.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from sg_core.kernels.formats import FORMATS, Format
-from sg_core.kernels.jit import kernel
+from sg_core.kernels.jit import kernel, variant
 from sg_core.kernels.simd import LANES, ONE, WIDE, ZERO, apart
 from sg_core.kernels.tiles import (
     DOT_COLUMNS,
@@ -40,7 +40,7 @@ def _few_rows(stored: Format) -> Any:
     dot_pair = dot_tile(2, STREAMS, stored)
     dot_row = dot_tile(1, STREAMS, stored)
 
-    @kernel
+    @variant(stored.name)
     def few_rows(
         out: Any, x: Any, w: Any, w0: int, scales: Any, share: int, block: int, m0: int, m1: int, n0: int, stream: int
     ) -> None:
@@ -120,7 +120,7 @@ def _dots(stored: Format) -> Any:
     few_rows = _few_rows(stored)
     expand = expansion(stored)
 
-    @kernel
+    @variant(stored.name)
     def dots(
         out: Any, x: Any, w: Any, w0: int, scales: Any, share: int, panel: Any, m0: int, m1: int, n0: int, n1: int
     ) -> None:
@@ -157,7 +157,7 @@ def outer_band(vectors: int, *, ahead: bool = False) -> Any:
     single = outer_tile(1, vectors)
     width = max(1, vectors * LANES)
 
-    @kernel
+    @variant(vectors, ahead)
     def band(
         out: Any, out0: int, out_stride: int, a: Any, a0: int, a_row: int, a_k: int, b: Any, b0: int, b_stride: int,
         rows: int, n0: int, n1: int, terms: int,

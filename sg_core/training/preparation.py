@@ -1,28 +1,21 @@
-"""From what a person asks for (a text, a model or its sizes, settings) to a Trainer, and the folder of its run."""
+"""From what a person asks for (a text, a model or its sizes, settings) to a Trainer."""
 
 from __future__ import annotations
 
-import json
-import re
 from dataclasses import asdict, dataclass, replace
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sg_core import paths
 from sg_core.config import GPT2Config
 from sg_core.errors import CheckpointError, DataError, SettingError, TrainingError
-from sg_core.files import make_folder, read_json_object, reason, replacing, shown
+from sg_core.files import shown
+from sg_core.storage import runs
 from sg_core.training.settings import TrainingConfig
 from sg_core.types import Cancelled, Progress
 
 if TYPE_CHECKING:
     from sg_core.gpt2 import GPT2
     from sg_core.training.trainer import Trainer
-
-REQUEST = "run.json"
-_REQUEST_FORMAT = 1
-_LARGEST_REQUEST = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,17 +112,8 @@ def write_request(folder: Path, request: RunRequest) -> None:
 
     Raises CheckpointError when it can't be written, or when the folder holds checkpoints of an earlier run.
     """
-    from sg_core.storage.manifest import checkpoint_folders
-
-    if checkpoint_folders(folder):
-        raise CheckpointError(
-            f"{shown(folder)} already holds a run; go on with it (--resume), or choose another folder for the new one"
-        )
-    make_folder(folder, CheckpointError)
     local = {"data": _absolute(request.data), "model": request.model and _absolute(request.model)}
-    text = json.dumps({"format": _REQUEST_FORMAT, **asdict(request), **local}, indent=1)
-    with replacing(folder / REQUEST, CheckpointError) as file:
-        file.write(f"{text}\n".encode())
+    runs.write_request(folder, asdict(request) | local)
 
 
 def _absolute(name: str) -> str:
@@ -140,35 +124,11 @@ def _absolute(name: str) -> str:
 
 def _request_without_checkpoint(folder: Path) -> RunRequest | None:
     """The request of a run that was killed before it saved anything; None for any other folder."""
-    from sg_core.storage.manifest import checkpoint_folders
-
-    if checkpoint_folders(folder) or not (folder / REQUEST).is_file():
+    found = runs.read_request(folder)
+    if found is None:
         return None
-    found = read_json_object(folder / REQUEST, _LARGEST_REQUEST, CheckpointError)
-    if found.get("format") != _REQUEST_FORMAT:
-        raise CheckpointError(
-            f"{shown(folder / REQUEST)} has format {found.get('format')!r}; this version reads {_REQUEST_FORMAT}"
-        )
     try:
         config = None if found["config"] is None else GPT2Config(**found["config"])
         return RunRequest(found["data"], found["model"], config, TrainingConfig(**found["training"]))
     except (KeyError, TypeError, ValueError) as problem:
-        raise CheckpointError(f"{shown(folder / REQUEST)} can't be used: {problem}") from problem
-
-
-def new_run_folder(name: str) -> Path:
-    """A new, empty folder for a run, called by date and `name`, in the folder of runs. Raises CheckpointError."""
-    safe = re.sub(r"[^\w.-]+", "-", name).strip("-.")[:40] or "run"
-    stem = f"{datetime.now():%Y-%m-%d-%H%M%S}-{safe}"
-    for number in range(1, 1000):
-        folder = paths.runs_dir() / (stem if number == 1 else f"{stem}-{number}")
-        try:
-            folder.mkdir(mode=0o700)
-        except FileExistsError:
-            continue
-        except OSError as problem:
-            raise CheckpointError(
-                f"the folder {shown(folder)} can't be made: {reason(problem)}; name another place for the run"
-            ) from problem
-        return folder
-    raise CheckpointError(f"{shown(paths.runs_dir())} already holds a thousand runs called {shown(stem)}")
+        raise CheckpointError(f"{shown(folder / runs.REQUEST)} can't be used: {problem}") from problem

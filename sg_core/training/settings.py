@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from sg_core.checks import number, whole
 from sg_core.config import GPT2Config
+from sg_core.setting import check_settings, setting
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,38 +16,26 @@ class TrainingConfig:
     Raises SettingError when a value is out of range.
     """
 
-    steps: int = 2000
-    batch_size: int = 12
-    context: int = 128  # T, at most the model's n_ctx
-    accumulation: int = 1  # batches whose gradients are averaged for one step
-    learning_rate: float = 2e-3
-    final_lr_fraction: float = 0.1
-    warmup_steps: int = 100
-    beta1: float = 0.9
-    beta2: float = 0.99
-    adam_epsilon: float = 1e-8
-    weight_decay: float = 0.1
-    clip_norm: float = 1.0  # 0 does not clip
-    dropout: float = 0.1  # after the embeddings, on attention weights, on each residual branch
-    evaluate_every: int = 250  # steps; 0 never
-    save_every: int = 250  # steps; 0 only at the end
-    seed: int = 0
+    steps: int = setting(2000, 1, 1 << 31, "optimizer steps in all")
+    batch_size: int = setting(12, 1, 1 << 16, "windows of text in a batch")
+    context: int = setting(128, 1, 1 << 20, "tokens of a window (T); a new model sees as many")
+    accumulation: int = setting(1, 1, 1 << 16, "batches whose gradients are averaged for one step")
+    learning_rate: float = setting(2e-3, 0.0, 10.0, "highest learning rate", option="--lr")
+    final_lr_fraction: float = setting(0.1, 0.0, 1.0, "of the highest rate, reached at the last step")
+    warmup_steps: int = setting(100, 0, 1 << 31, "steps of linear warm-up", option="--warmup")
+    beta1: float = setting(0.9, 0.0, 0.9999, "of AdamW")
+    beta2: float = setting(0.99, 0.0, 0.999999, "of AdamW")
+    adam_epsilon: float = setting(1e-8, 1e-12, 1.0, "of AdamW", option="")
+    weight_decay: float = setting(0.1, 0.0, 10.0, "of the matrices")
+    clip_norm: float = setting(1.0, 0.0, 1e6, "largest norm of the gradient; 0 does not clip", option="--clip")
+    # after the embeddings, on attention weights, on each residual branch
+    dropout: float = setting(0.1, 0.0, 0.9, "share of activations dropped")
+    evaluate_every: int = setting(250, 0, 1 << 31, "steps between two validations; 0 never", option="--eval-every")
+    save_every: int = setting(250, 0, 1 << 31, "steps between two checkpoints; 0 only at the end")
+    seed: int = setting(0, 0, (1 << 63) - 1, "of the first weights, the batches and dropout")
 
     def __post_init__(self) -> None:
-        whole_numbers = {
-            "steps": (1, 1 << 31), "batch_size": (1, 1 << 16), "context": (1, 1 << 20), "accumulation": (1, 1 << 16),
-            "warmup_steps": (0, 1 << 31), "evaluate_every": (0, 1 << 31), "save_every": (0, 1 << 31),
-            "seed": (0, (1 << 63) - 1),
-        }  # fmt: skip
-        for name, (low, high) in whole_numbers.items():
-            whole(name, getattr(self, name), low, high)
-        real = {
-            "learning_rate": (0.0, 10.0), "final_lr_fraction": (0.0, 1.0),
-            "beta1": (0.0, 0.9999), "beta2": (0.0, 0.999999),
-            "adam_epsilon": (1e-12, 1.0), "weight_decay": (0.0, 10.0), "clip_norm": (0.0, 1e6), "dropout": (0.0, 0.9),
-        }  # fmt: skip
-        for name, (least, most) in real.items():
-            number(name, getattr(self, name), least, most)
+        check_settings(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,3 +61,11 @@ PRESETS: dict[str, Preset] = {
         "3.5 M parameters: the shipped model",
     ),
 }
+
+FINE_TUNE = "fine-tune"  # what is done to a model that is there, beside the names of PRESETS
+_FINE_TUNING = TrainingConfig(steps=500, batch_size=8, context=256, learning_rate=3e-4, warmup_steps=50, dropout=0.1)
+
+
+def fine_tuning(n_ctx: int) -> TrainingConfig:
+    """The settings to fine-tune a model with, whose context is `n_ctx`."""
+    return replace(_FINE_TUNING, context=min(_FINE_TUNING.context, n_ctx))

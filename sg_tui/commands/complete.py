@@ -11,7 +11,17 @@ from typing import TYPE_CHECKING
 from sg_core.errors import DataError, SettingError
 from sg_core.inference.sampling import Sampling
 from sg_core.network.optimizations import USUAL, Optimizations
-from sg_tui.commands.options import add_json, add_model, add_precision, add_threads, add_with, names, number, whole
+from sg_tui.commands.options import (
+    add_json,
+    add_model,
+    add_precision,
+    add_settings,
+    add_threads,
+    add_with,
+    given_settings,
+    names,
+    whole,
+)
 from sg_tui.commands.output import DONE, Output
 
 if TYPE_CHECKING:
@@ -29,43 +39,10 @@ may change it. ms/token is the median, with lookup, whose tokens come in bursts,
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
-    defaults = Sampling()
     parser.add_argument("prompt", nargs="?", metavar="PROMPT", help="the text to continue; - reads it from stdin")
     add_model(parser)
     parser.add_argument("--max-tokens", type=whole(0), default=200, metavar="N", help="at most (default: %(default)s)")
-    parser.add_argument(
-        "--temperature",
-        type=number,
-        default=defaults.temperature,
-        metavar="F",
-        help="0 is greedy (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--top-k",
-        type=whole(0),
-        default=defaults.top_k,
-        metavar="N",
-        help="keep the N likeliest; 0 keeps all",
-    )
-    parser.add_argument(
-        "--top-p", type=number, default=defaults.top_p, metavar="F",
-        help="keep the likeliest whose probabilities reach F (default: %(default)s)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--min-p", type=number, default=defaults.min_p, metavar="F",
-        help="keep tokens at least F times as likely as the likeliest",
-    )  # fmt: skip
-    parser.add_argument(
-        "--repetition-penalty", type=number, default=defaults.repetition_penalty, metavar="F",
-        help="above 1: what stands in the text already becomes less likely",
-    )  # fmt: skip
-    parser.add_argument(
-        "--seed",
-        type=whole(0),
-        default=defaults.seed,
-        metavar="N",
-        help="of the draws (default: %(default)s)",
-    )
+    add_settings(parser, Sampling, usual=True)
     parser.add_argument("--stop", action="append", default=[], metavar="TEXT", help="end before TEXT; can be repeated")
     add_precision(parser)
     add_threads(parser)
@@ -80,7 +57,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, output: Output) -> int:
     """Complete the prompt."""
     began = time.perf_counter()
-    sampling = Sampling(args.temperature, args.top_k, args.top_p, args.min_p, args.repetition_penalty, args.seed)
+    sampling = Sampling(**given_settings(args, Sampling))
     optimizations = chosen_optimizations(args.with_, args.without)
     if "" in args.stop:
         raise SettingError("--stop is empty; give the text to end before")

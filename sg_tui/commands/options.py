@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 from sg_core.checks import MOST_THREADS
 from sg_core.network.optimizations import TABLE
 from sg_core.network.precisions import PRECISIONS
+from sg_core.setting import settings_of
 
 DEFAULT_MODEL = "tinyshakespeare"
 MODEL_HELP = (
@@ -51,6 +52,26 @@ def number(text: str) -> float:
         return float(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
+
+
+def add_settings(parser: argparse._ActionsContainer, kind: type, *, usual: bool) -> None:
+    """The options of a dataclass of settings. usual: they have their defaults; else None where not given."""
+    for one in settings_of(kind):
+        if one.option:
+            parser.add_argument(
+                one.option,
+                dest=one.name,
+                type=whole(int(one.low), int(one.high)) if one.whole else number,
+                default=one.default if usual else None,
+                metavar="N" if one.whole else "F",
+                help=f"{one.help} (default: %(default)s)" if usual else one.help,
+            )
+
+
+def given_settings(args: argparse.Namespace, kind: type) -> dict[str, Any]:
+    """Field -> value of what was given, or has a default, of the options of `add_settings`."""
+    values = {one.name: getattr(args, one.name) for one in settings_of(kind) if one.option}
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def add_model(parser: argparse.ArgumentParser) -> None:

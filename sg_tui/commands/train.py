@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from sg_core.config import GPT2Config
 from sg_core.errors import SettingError
-from sg_core.training.settings import PRESETS, TrainingConfig
-from sg_tui.commands.options import add_json, add_threads, number, whole
+from sg_core.training.settings import FINE_TUNE, PRESETS, TrainingConfig, fine_tuning
+from sg_tui.commands.options import add_json, add_settings, add_threads, given_settings, whole
 from sg_tui.commands.output import Output
 
 if TYPE_CHECKING:
@@ -23,24 +23,6 @@ train, its last 10% validate. Checkpoints go to --out; a run that was stopped or
 the numbers it would have given. Ctrl-C saves and stops, twice it stops at once. At the end the model lies in OUT/model
 in Hugging Face layout: sg-tui --model OUT/model.
 """
-# option -> field of TrainingConfig, its kind, help
-_TRAINING = {
-    "--steps": ("steps", whole(1), "optimizer steps in all"),
-    "--batch-size": ("batch_size", whole(1), "windows of text in a batch"),
-    "--context": ("context", whole(1), "tokens of a window; a new model sees as many"),
-    "--accumulation": ("accumulation", whole(1), "batches averaged for one step"),
-    "--lr": ("learning_rate", number, "highest learning rate"),
-    "--final-lr-fraction": ("final_lr_fraction", number, "of the highest rate, reached at the last step"),
-    "--warmup": ("warmup_steps", whole(0), "steps of linear warm-up"),
-    "--beta1": ("beta1", number, "of AdamW"),
-    "--beta2": ("beta2", number, "of AdamW"),
-    "--weight-decay": ("weight_decay", number, "of the matrices"),
-    "--clip": ("clip_norm", number, "largest norm of the gradient; 0 does not clip"),
-    "--dropout": ("dropout", number, "share of activations dropped"),
-    "--eval-every": ("evaluate_every", whole(0), "steps between two validations; 0 never"),
-    "--save-every": ("save_every", whole(0), "steps between two checkpoints; 0 only at the end"),
-    "--seed": ("seed", whole(0), "of the first weights, the batches and dropout"),
-}
 # option -> field of GPT2Config, help
 _SIZES = {
     "--vocab-size": ("vocab_size", "tokens of the vocabulary, learned from the text"),
@@ -48,7 +30,6 @@ _SIZES = {
     "--heads": ("n_head", "attention heads of a block"),
     "--embd": ("n_embd", "width of a token's vector"),
 }
-_FINE_TUNING = TrainingConfig(learning_rate=3e-4)
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -61,9 +42,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     start.add_argument("--config", choices=list(PRESETS), metavar="NAME", help=f"a new model: {_presets()}")
     parser.add_argument("--out", metavar="DIR", help="the run's folder (default: a new one in the data folder)")
     parser.add_argument("--resume", metavar="DIR", help="go on with the run in this folder")
-    settings = parser.add_argument_group("training", "what differs from the preset")
-    for option, (field, kind, text) in _TRAINING.items():
-        settings.add_argument(option, dest=field, type=kind, metavar="X", help=text)
+    settings = parser.add_argument_group("training", f"what differs from the preset, or with --model from {FINE_TUNE}")
+    add_settings(settings, TrainingConfig, usual=False)
     sizes = parser.add_argument_group("sizes of a new model", "what differs from the preset")
     for option, (field, text) in _SIZES.items():
         sizes.add_argument(option, dest=field, type=whole(1), metavar="N", help=text)
@@ -92,10 +72,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, output: Output) -> int:
     """Train."""
-    from sg_core.training.preparation import RunRequest, new_run_folder, prepare_training, write_request
+    from sg_core.storage.runs import new_run_folder
+    from sg_core.training.preparation import RunRequest, prepare_training, write_request
 
-    sizes = _given(args, [field for field, _ in _SIZES.values()])
-    training = _given(args, [field for field, _, _ in _TRAINING.values()])
+    sizes = {field: getattr(args, field) for field, _ in _SIZES.values() if getattr(args, field) is not None}
+    training = given_settings(args, TrainingConfig)
     request = RunRequest(
         args.data or "tinyshakespeare", args.model, _config(args, sizes, training), _training(args, training)
     )
@@ -137,10 +118,6 @@ def _presets() -> str:
     return "; ".join(f"{name} ({preset.description.split(':')[0]})" for name, preset in PRESETS.items())
 
 
-def _given(args: argparse.Namespace, fields: list[str]) -> dict[str, Any]:
-    return {field: getattr(args, field) for field in fields if getattr(args, field) is not None}
-
-
 def _config(args: argparse.Namespace, sizes: dict[str, Any], training: dict[str, Any]) -> GPT2Config | None:
     """The sizes of a new model; None to fine-tune one. Raises SettingError."""
     if args.model is not None:
@@ -152,8 +129,14 @@ def _config(args: argparse.Namespace, sizes: dict[str, Any], training: dict[str,
 
 
 def _training(args: argparse.Namespace, given: dict[str, Any]) -> TrainingConfig:
-    base = PRESETS[args.config or "tiny"].training if args.model is None else _FINE_TUNING
-    return replace(base, **given)
+    if args.model is None:
+        return replace(PRESETS[args.config or "tiny"].training, **given)
+    from sg_core.storage.hub import resolve
+    from sg_core.storage.pretrained import read_config
+
+    # a resumed run keeps its settings, and its model may be gone
+    n_ctx = (GPT2Config() if args.resume else read_config(resolve(args.model))).n_ctx
+    return replace(fine_tuning(n_ctx), **given)
 
 
 def _require_same(trainer: Trainer, args: argparse.Namespace, sizes: dict[str, Any], training: dict[str, Any]) -> None:

@@ -3,50 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from sg_core.config import GPT2Config
 from sg_core.engine.commands import Train
 from sg_core.errors import SettingError
-from sg_core.training.settings import PRESETS, TrainingConfig
+from sg_core.setting import Setting, settings_of
+from sg_core.training.settings import FINE_TUNE, PRESETS, TrainingConfig, fine_tuning
 
 SOURCES = {
     "tinyshakespeare": "tinyshakespeare  1.1 MB of plays, fetched once",
     "python-docs": "python-docs  0.7 MB, in every Python: needs no network",
     "file": "a text file of yours",
 }
-FINE_TUNE = "fine-tune"  # the choice of a model beside the names of PRESETS
-FINE_TUNING = TrainingConfig(steps=500, batch_size=8, context=256, learning_rate=3e-4, warmup_steps=50, dropout=0.1)
 POINTS = 20  # evaluations, samples and saves in a run
 
 
-@dataclass(frozen=True, slots=True)
-class Field:
-    """A number of TrainingConfig that the form asks for."""
-
-    name: str
-    label: str
-    whole: bool
+_ASKED = {"steps", "batch_size", "context", "learning_rate", "dropout", "seed"}
+FIELDS = tuple(one for one in settings_of(TrainingConfig) if one.name in _ASKED)  # what the form asks for
 
 
-FIELDS: tuple[Field, ...] = (
-    Field("steps", "steps", True),
-    Field("batch_size", "batch size", True),
-    Field("context", "context", True),
-    Field("learning_rate", "learning rate", False),
-    Field("dropout", "dropout", False),
-    Field("seed", "seed", True),
-)
-
-
-def defaults(model: str, context_limit: int | None = None) -> TrainingConfig:
-    """The settings to begin with for a preset or FINE_TUNE, with a context of at most `context_limit`."""
-    training = PRESETS[model].training if model in PRESETS else FINE_TUNING
-    if context_limit is not None and training.context > context_limit:
-        training = replace(training, context=context_limit)
-    return training
+def defaults(model: str, n_ctx: int = GPT2Config().n_ctx) -> TrainingConfig:
+    """The settings to begin with for a preset, or for FINE_TUNE of a model whose context is `n_ctx`."""
+    return PRESETS[model].training if model in PRESETS else fine_tuning(n_ctx)
 
 
 def texts(training: TrainingConfig) -> dict[str, str]:
@@ -96,7 +77,7 @@ def summary(training: TrainingConfig, config: GPT2Config | None) -> str:
     return f"{size}{tokens:,} tokens a step, {total / 1e6:.1f} M tokens in all"
 
 
-def _value(field: Field, text: str) -> int | float:
+def _value(field: Setting, text: str) -> int | float:
     try:
         return int(text.replace(",", "").strip()) if field.whole else float(text.strip())
     except ValueError:

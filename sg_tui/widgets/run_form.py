@@ -12,10 +12,9 @@ from sg_core.config import GPT2Config
 from sg_core.engine.commands import Train
 from sg_core.engine.events import Loaded
 from sg_core.errors import SettingError
-from sg_core.training.settings import PRESETS
+from sg_core.training.settings import FINE_TUNE, PRESETS
 from sg_tui.state.training_choice import (
     FIELDS,
-    FINE_TUNE,
     SOURCES,
     command,
     defaults,
@@ -108,8 +107,8 @@ class RunForm(VerticalScroll):
     @on(Choice.Changed, "#model")
     def _fill(self) -> None:
         """The boxes get what suits the model."""
-        limit = self._loaded.config.n_ctx if self._model == FINE_TUNE and self._loaded else None
-        for name, text in texts(defaults(self._model, limit)).items():
+        config = self._loaded.config if self._loaded else GPT2Config()
+        for name, text in texts(defaults(self._model, config.n_ctx)).items():
             self.query_one(f"#{name}", LineInput).value = text
 
     @on(Input.Changed)

@@ -9,6 +9,9 @@ from textual.binding import Binding
 from textual.content import Content
 from textual.message import Message
 
+from sg_core.checks import MOST_THREADS
+from sg_core.inference.sampling import Sampling
+from sg_core.setting import Setting, setting, settings_of
 from sg_tui.state.generation_state import GenerationState
 from sg_tui.widgets.panel import Panel, lines
 
@@ -16,39 +19,29 @@ CELL = 20  # columns of one setting: label, arrow, value, arrow
 LABEL = 11
 
 
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """One value that can be adjusted."""
+@dataclass(frozen=True)
+class _Generation:
+    """What the panel sets besides Sampling."""
 
-    name: str
-    label: str
-    step: float
-    low: float
-    high: float
-    digits: int = 0  # after the decimal point; 0: a whole number
-
-    def text(self, value: float) -> str:
-        if self.name == "threads" and value == 0:
-            return "auto"
-        return f"{value:.{self.digits}f}" if self.digits else f"{int(value)}"
-
-    def moved(self, value: float, by: int) -> float:
-        """The value one step on, on the grid of steps, within its range."""
-        grid = round(value / self.step) + by if self.step else value
-        moved = max(self.low, min(self.high, grid * self.step))
-        return round(moved, 6) if self.digits else int(moved)
+    max_tokens: int = setting(400, 1, 1_000_000, "at most", step=50)
+    threads: int = setting(0, 0, MOST_THREADS, "to compute with; 0: as many as the engine thinks best", step=1)
 
 
-SETTINGS = (
-    Setting("temperature", "temperature", 0.1, 0.0, 100.0, 2),
-    Setting("top_k", "top-k", 5, 0, 1 << 24),
-    Setting("top_p", "top-p", 0.05, 0.0, 1.0, 2),
-    Setting("min_p", "min-p", 0.01, 0.0, 1.0, 2),
-    Setting("repetition_penalty", "repetition", 0.05, 0.05, 100.0, 2),
-    Setting("seed", "seed", 1, 0, (1 << 63) - 1),
-    Setting("max_tokens", "max tokens", 50, 1, 1_000_000),
-    Setting("threads", "threads", 1, 0, 256),
-)
+SETTINGS = (*settings_of(Sampling), *settings_of(_Generation))
+
+
+def text(one: Setting, value: float) -> str:
+    """A value as the panel shows it."""
+    if one.name == "threads" and value == 0:
+        return "auto"
+    return f"{int(value)}" if one.whole else f"{value:.2f}"
+
+
+def moved(one: Setting, value: float, by: int) -> float:
+    """The value one step on, on the grid of steps, within its range."""
+    grid = (round(value / one.step) + by) * one.step
+    within = max(one.low, min(one.high, grid))
+    return int(within) if one.whole else round(within, 6)
 
 
 class SamplingPanel(Panel, can_focus=True):
@@ -80,29 +73,29 @@ class SamplingPanel(Panel, can_focus=True):
 
     def show(self, state: GenerationState) -> None:
         self._state = state
-        cells = [self._cell(number, setting) for number, setting in enumerate(SETTINGS)]
+        cells = [self._cell(number, one) for number, one in enumerate(SETTINGS)]
         self.set_content(lines([cells[at] + cells[at + 1] for at in range(0, len(cells), 2)]))
 
-    def value(self, setting: Setting) -> float:
+    def value(self, one: Setting) -> float:
         """The present value; 0 threads means as many as the engine thinks best."""
         state = self._state
         if state is None:
-            return setting.low
-        if setting.name == "max_tokens":
+            return one.low
+        if one.name == "max_tokens":
             return state.max_tokens
-        if setting.name == "threads":
+        if one.name == "threads":
             return state.threads or 0
-        return float(getattr(state.sampling, setting.name))
+        return float(getattr(state.sampling, one.name))
 
-    def _cell(self, number: int, setting: Setting) -> Content:
+    def _cell(self, number: int, one: Setting) -> Content:
         chosen = self.has_focus and number == self._chosen
         typing = chosen and self._typed
-        value = f"{self._typed}▏" if typing else setting.text(self.value(setting))
+        value = f"{self._typed}▏" if typing else text(one, self.value(one))
         if len(value) > 6:
             value = "…" + value[-5:]
         arrow = "bold $accent" if chosen else "$border"
         return Content.assemble(
-            (f"{setting.label:<{LABEL}}", "$foreground" if chosen else "$faint"),
+            (f"{one.label:<{LABEL}}", "$foreground" if chosen else "$faint"),
             ("‹", arrow),
             (f"{value:>6}", "bold $accent" if chosen else "$foreground"),
             ("›", arrow),
@@ -118,18 +111,18 @@ class SamplingPanel(Panel, can_focus=True):
 
     def action_change(self, by: int) -> None:
         self._typed = ""
-        setting = SETTINGS[self._chosen]
-        value = setting.moved(self.value(setting), by)
-        if value != self.value(setting):
-            self.post_message(self.Changed(setting.name, value))
+        one = SETTINGS[self._chosen]
+        value = moved(one, self.value(one), by)
+        if value != self.value(one):
+            self.post_message(self.Changed(one.name, value))
         self._again()
 
     def action_take(self) -> None:
         typed, self._typed = self._typed, ""
         if typed.strip("."):
-            setting = SETTINGS[self._chosen]
-            value = float(typed) if setting.digits else int(float(typed))
-            self.post_message(self.Changed(setting.name, value))
+            one = SETTINGS[self._chosen]
+            value = int(float(typed)) if one.whole else float(typed)
+            self.post_message(self.Changed(one.name, value))
         self._again()
 
     def action_rub(self) -> None:
@@ -138,7 +131,8 @@ class SamplingPanel(Panel, can_focus=True):
 
     def on_key(self, event: events.Key) -> None:
         character = event.character or ""
-        allowed = "0123456789." if SETTINGS[self._chosen].digits and "." not in self._typed else "0123456789"
+        decimal = not SETTINGS[self._chosen].whole and "." not in self._typed
+        allowed = "0123456789." if decimal else "0123456789"
         if len(character) == 1 and character in allowed and "+" not in event.key and len(self._typed) < 18:
             event.stop()
             self._typed += character

@@ -129,6 +129,7 @@ class FakeSession:
 
     def __init__(self, model: FakeModel, optimizations: Optimizations, precision: str, threads: int) -> None:
         self.model, self.optimizations, self.precision, self.threads = model, optimizations, precision, threads
+        self.tokenizer, self.decoder = model.tokenizer, self
         self.sampling = Sampling()
         self.ids: list[int] = []
         self.prefill_ms = 3.0

@@ -7,7 +7,7 @@ import graphlib
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
@@ -37,18 +37,9 @@ def place(path: Path, node: ast.expr | ast.stmt) -> str:
     return f"{path.relative_to(ROOT)}:{node.lineno}"
 
 
-def running_nodes(node: ast.AST) -> Iterator[ast.AST]:
-    """All nodes that can run; what stands under `if TYPE_CHECKING:` can't."""
-    for child in ast.iter_child_nodes(node):
-        if isinstance(child, ast.If) and isinstance(child.test, ast.Name) and child.test.id == "TYPE_CHECKING":
-            continue
-        yield child
-        yield from running_nodes(child)
-
-
 def imports(path: Path) -> Iterator[tuple[str, ast.stmt]]:
-    """The modules a file imports when it runs, inside functions too."""
-    for node in running_nodes(tree(path)):
+    """The modules a file imports: at its top, inside functions, and for types alone."""
+    for node in ast.walk(tree(path)):
         if isinstance(node, ast.Import):
             yield from ((name.name, node) for name in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -111,15 +102,101 @@ def test_the_engine_knows_no_terminal() -> None:
     assert [where for name, where in all_imports("sg_core") if name.split(".")[0] in terminal] == []
 
 
-def test_imports_have_no_circle() -> None:
-    graph = {
-        name: {imported for imported, _ in imports(path) if imported in project_modules() and imported != name}
-        for name, path in project_modules().items()
-    }
+Graph = Mapping[str, Collection[str]]  # module -> the project's modules that it imports
+
+# The rooms of both packages, a line a floor: arrows go to lower floors alone. A room is a folder or some files.
+FLOORS: tuple[dict[str, str], ...] = (
+    {"program": "sg_tui.__main__ sg_tui.cli sg_tui.commands sg_tui.app"},
+    {"screens": "sg_tui.screens"},
+    {"widgets": "sg_tui.widgets"},
+    {"desk": "sg_tui.desk"},
+    {"library": "sg_tui.library"},
+    {"state": "sg_tui.state"},
+    {"terminal": "sg_tui.terminal"},
+    {"table of keys": "sg_tui.keys", "figures": "sg_tui.figures", "theme": "sg_tui.theme"},
+    {"public interface": "sg_core"},
+    {"engine": "sg_core.engine"},
+    {"measure": "sg_core.measure"},
+    {"training": "sg_core.training"},
+    {"facade": "sg_core.gpt2"},
+    {"inference": "sg_core.inference"},
+    {"storage": "sg_core.storage"},
+    {"network": "sg_core.network"},
+    {"text": "sg_core.text"},
+    {"kernels": "sg_core.kernels"},
+    {
+        "ground": "sg_core.errors sg_core.config sg_core.paths sg_core.files sg_core.memory sg_core.checks "
+        "sg_core.setting sg_core.types sg_core.bfloat16"
+    },
+)
+PLACES = {
+    part: (floor, room) for floor, rooms in enumerate(FLOORS) for room, parts in rooms.items() for part in parts.split()
+}
+
+
+def room_of(module: str) -> tuple[int, str]:
+    """(floor from the top, room) of a module."""
+    return PLACES[module if module in PLACES else ".".join(module.split(".")[:2])]
+
+
+def arrows_up(graph: Graph) -> list[str]:
+    """The imports that lead neither within a room nor down."""
+    found = []
+    for source, targets in graph.items():
+        for target in sorted(targets):
+            (floor, room), (below, other) = room_of(source), room_of(target)
+            if room != other and below <= floor:
+                found.append(f"{source} ({room}) -> {target} ({other})")
+    return found
+
+
+def circle(graph: Graph) -> list[str]:
+    """The modules of an import circle, none where there is none."""
     try:
         graphlib.TopologicalSorter(graph).prepare()
-    except graphlib.CycleError as circle:
-        pytest.fail(" <- ".join(circle.args[1]))
+    except graphlib.CycleError as found:
+        return list(found.args[1])
+    return []
+
+
+def project_graph() -> Graph:
+    return {
+        name: {imported for imported, _ in imports(path) if imported in project_modules() and imported != name}
+        for name, path in project_modules().items()
+        if name != "sg_tui"
+    }
+
+
+def test_arrows_between_rooms_go_down() -> None:
+    assert arrows_up(project_graph()) == []
+
+
+def test_imports_have_no_circle() -> None:
+    assert circle(project_graph()) == []
+
+
+def test_one_arrow_up_is_seen() -> None:
+    good = {
+        "sg_core.engine.engine": {"sg_core.gpt2", "sg_core.engine.inbox"},
+        "sg_core.network.forward": {"sg_core.types"},
+    }
+    assert arrows_up(good) == []
+    assert arrows_up(good | {"sg_core.network.kv_cache": {"sg_core.storage.hub"}}) == [
+        "sg_core.network.kv_cache (network) -> sg_core.storage.hub (storage)"
+    ]
+    assert arrows_up({"sg_tui.theme": {"sg_tui.keys"}}) == ["sg_tui.theme (theme) -> sg_tui.keys (table of keys)"]
+    assert circle({"a": {"b"}, "b": {"c"}, "c": set()}) == []
+    assert set(circle({"a": {"b"}, "b": {"a"}})) == {"a", "b"}
+
+
+def test_imports_for_types_alone_and_inside_functions_count(tmp_path: Path) -> None:
+    file = tmp_path / "module.py"
+    file.write_text(
+        "from sg_core import paths\n"
+        "if TYPE_CHECKING:\n    from sg_core.gpt2 import GPT2\n"
+        "def run():\n    import sg_core.engine.engine\n"
+    )
+    assert [name for name, _ in imports(file)] == ["sg_core.paths", "sg_core.gpt2", "sg_core.engine.engine"]
 
 
 def test_kernels_know_arrays_and_nothing_else() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import importlib
 import math
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numba.core.dispatcher import Dispatcher
 
 from sg_core.bfloat16 import to_bfloat16
 from sg_core.kernels import activation, attention, cross_entropy, dropout, elementary, jit, layernorm, linear
@@ -323,3 +326,13 @@ def test_compiled_kernels_are_told_apart_by_every_file_that_holds_one() -> None:
     assert holders <= set(jit.kernel_sources())
     # the columns of a block's tensors are compiled into the passes
     assert package / "network" / "parameters.py" in jit.kernel_sources()
+
+
+def test_no_two_kernels_have_one_name() -> None:
+    """Beside machine code from the cache, numba could take one of them for the other."""
+    importlib.import_module("sg_core.network.backward")
+    importlib.import_module("sg_core.network.forward")
+    functions = {id(one): one.py_func for one in gc.get_objects() if isinstance(one, Dispatcher)}.values()
+    names = [f"{one.__module__}.{one.__qualname__}" for one in functions if one.__module__.startswith("sg_core.")]
+    assert len(names) > 30
+    assert sorted(names) == sorted(set(names))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from cli_support import TEXT, exit_code, failure, make_model, records, start
 
 from sg_core.errors import CheckpointError
 from sg_core.gpt2 import GPT2
+from sg_core.training.settings import fine_tuning
 from sg_core.training.trainer import Trainer
 from sg_tui.cli import main
 
@@ -199,3 +201,15 @@ def test_bad_input_is_one_line(
     err = capsys.readouterr().err
     assert said in err.splitlines()[-1]
     assert "Traceback" not in err
+
+
+def test_fine_tuning_begins_with_the_settings_of_the_app(
+    text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = make_model(tmp_path / "model")
+    records(
+        capsys, "train", "--data", text, "--model", str(model), *SCHEDULE, "--seed", "5", "--out", str(tmp_path / "run")
+    )
+    asked = json.loads((tmp_path / "run" / "run.json").read_text("utf-8"))["training"]
+    given = {"steps": 6, "warmup_steps": 2, "evaluate_every": 3, "save_every": 3, "seed": 5}
+    assert asked == asdict(replace(fine_tuning(GPT2.from_pretrained(model).config.n_ctx), **given))

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from sg_core.errors import SettingError
-from sg_core.training.settings import PRESETS
-from sg_tui.state.training_choice import FINE_TUNE, command, defaults, settings, summary, texts
+from sg_core.training.settings import FINE_TUNE, PRESETS
+from sg_tui.state.training_choice import command, defaults, settings, summary, texts
 
 
 def entered(model: str = "tiny", **changes: str) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""From what was asked for to a trainer; the folders of runs."""
+"""From what was asked for to a trainer."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import pytest
 from sg_core.config import GPT2Config
 from sg_core.errors import CheckpointError, DataError, SettingError, TrainingError
 from sg_core.gpt2 import GPT2
-from sg_core.training.preparation import REQUEST, RunRequest, new_run_folder, prepare_training, write_request
+from sg_core.storage.runs import REQUEST
+from sg_core.training.preparation import RunRequest, prepare_training, write_request
 from sg_core.training.settings import TrainingConfig
 
 TEXT = "The lantern of the watch goes up the hill, and all the town is sleeping in the mist.\n" * 40
@@ -74,13 +75,6 @@ def test_a_model_without_tokenizer_files_can_not_learn_a_text(text: str, tmp_pat
     GPT2.random(SHAPE).save_pretrained(tmp_path / "model")
     with pytest.raises((TrainingError, SettingError), match="tokenizer"):
         prepare_training(data=text, model=str(tmp_path / "model"), config=None, training=TRAINING)
-
-
-def test_run_folders_are_new_and_plainly_named(home: Path) -> None:
-    folders = [new_run_folder("../my model\x1b[2J") for _ in range(3)]
-    assert len(set(folders)) == 3
-    assert all(folder.parent == home / "data" / "runs" and folder.is_dir() for folder in folders)
-    assert all(folder.name.isprintable() and " " not in folder.name for folder in folders)
 
 
 def test_a_request_of_another_format_is_refused(text: str, tmp_path: Path) -> None:

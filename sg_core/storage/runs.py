@@ -1,0 +1,67 @@
+"""The folders of training runs: their names, and the request in each, written before the first checkpoint."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from sg_core import paths
+from sg_core.errors import CheckpointError
+from sg_core.files import make_folder, read_json_object, reason, replacing, shown
+from sg_core.storage.manifest import checkpoint_folders
+
+REQUEST = "run.json"
+_FORMAT = 1
+_LARGEST = 1 << 20  # bytes of a request
+
+
+def new_run_folder(name: str) -> Path:
+    """A new, empty folder for a run, called by date and `name`, in the folder of runs. Raises CheckpointError."""
+    safe = re.sub(r"[^\w.-]+", "-", name).strip("-.")[:40] or "run"
+    stem = f"{datetime.now():%Y-%m-%d-%H%M%S}-{safe}"
+    for number in range(1, 1000):
+        folder = paths.runs_dir() / (stem if number == 1 else f"{stem}-{number}")
+        try:
+            folder.mkdir(mode=0o700)
+        except FileExistsError:
+            continue
+        except OSError as problem:
+            raise CheckpointError(
+                f"the folder {shown(folder)} can't be made: {reason(problem)}; name another place for the run"
+            ) from problem
+        return folder
+    raise CheckpointError(f"{shown(paths.runs_dir())} already holds a thousand runs called {shown(stem)}")
+
+
+def write_request(folder: Path, request: Mapping[str, Any]) -> None:
+    """Put what a run was asked to be into its folder.
+
+    Raises CheckpointError when it can't be written, or when the folder holds checkpoints of an earlier run.
+    """
+    if checkpoint_folders(folder):
+        raise CheckpointError(
+            f"{shown(folder)} already holds a run; go on with it (--resume), or choose another folder for the new one"
+        )
+    make_folder(folder, CheckpointError)
+    text = json.dumps({"format": _FORMAT, **request}, indent=1)
+    with replacing(folder / REQUEST, CheckpointError) as file:
+        file.write(f"{text}\n".encode())
+
+
+def read_request(folder: Path) -> dict[str, Any] | None:
+    """What a run was asked to be that was killed before it saved anything; None for any other folder.
+
+    Raises CheckpointError for a request that can't be read.
+    """
+    if checkpoint_folders(folder) or not (folder / REQUEST).is_file():
+        return None
+    found = read_json_object(folder / REQUEST, _LARGEST, CheckpointError)
+    if found.get("format") != _FORMAT:
+        raise CheckpointError(
+            f"{shown(folder / REQUEST)} has format {found.get('format')!r}; this version reads {_FORMAT}"
+        )
+    return found

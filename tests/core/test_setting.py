@@ -1,0 +1,41 @@
+"""Settings declared once: ranges, words and options are read off the fields."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from sg_core import Sampling, TrainingConfig
+from sg_core.errors import SettingError
+from sg_core.setting import Setting, settings_of
+from sg_core.training.settings import PRESETS, fine_tuning
+
+ALL = [(kind, one) for kind in (Sampling, TrainingConfig) for one in settings_of(kind)]
+
+
+@pytest.mark.parametrize(("kind", "one"), ALL, ids=[f"{kind.__name__}.{one.name}" for kind, one in ALL])
+def test_a_setting_takes_the_ends_of_its_range_and_nothing_beyond(kind: Any, one: Setting) -> None:
+    for value in (one.low, one.high, one.default):
+        assert getattr(kind(**{one.name: value}), one.name) == value
+    beyond = (one.low - 1, one.high + 1) if one.whole else (one.low - 1.0, one.high * 1.01, math.nan)
+    for wrong in (*beyond, True, "1", *((0.5,) if one.whole else ())):
+        with pytest.raises(SettingError, match=f"^{one.name} is "):
+            kind(**{one.name: wrong})
+    assert one.help
+    assert one.label
+
+
+def test_options_and_labels_are_names_unless_said_otherwise() -> None:
+    said = {one.name: (one.label, one.option) for one in settings_of(TrainingConfig)}
+    assert said["batch_size"] == ("batch size", "--batch-size")
+    assert said["learning_rate"] == ("learning rate", "--lr")
+    assert [name for name, (_, option) in said.items() if not option] == ["adam_epsilon"]
+
+
+def test_fine_tuning_fits_the_context_of_the_model() -> None:
+    assert fine_tuning(1024) == replace(fine_tuning(64), context=256)
+    assert (fine_tuning(64).context, fine_tuning(64).steps) == (64, 500)
+    assert fine_tuning(1024) != PRESETS["tiny"].training
