@@ -61,6 +61,7 @@ class Decoder:
         self.ids: list[int] = []
         self.edits = 0
         self.advance_ns = 0  # what the last position took, where it was computed with those before it
+        self.prefill_ns = 0  # what those before it took, in the last `prefill`
         self._computed = 0  # positions whose keys and values stand in the cache
         self._kept = 0  # positions whose activations are kept
         self._ready = 0  # > 0: logits of the last position stand ready, from a pass of so many rows
@@ -212,7 +213,7 @@ class Decoder:
         """
         self._follow(self.model.version)
         self._choose_activations()
-        self.advance_ns = 0
+        self.advance_ns = self.prefill_ns = 0
         kept = self._activations.kept
         first, last = min(self._computed, self._kept) if kept else self._computed, len(self.ids)
         if first >= last - 1:
@@ -232,8 +233,10 @@ class Decoder:
             self._compute(self.ids[start:stop], stop, (rows - 1, rows) if ready else (0, 0))
             self._hold(stop)
             self._ready = ready
+            took = time.perf_counter_ns() - began
             if ready:
-                self.advance_ns = (time.perf_counter_ns() - began) // ready
+                self.advance_ns = took // ready
+            self.prefill_ns += took - self.advance_ns
             if progress is not None:
                 progress(stop - first, last - first)
         return True

@@ -85,8 +85,6 @@ class Generation:
         """Compute what comes before the last position; False when it was cancelled, then or before."""
         decoder, cancelled = self._decoder, self._cancelled
         decoder.reserve(positions)
-        began = time.perf_counter_ns()
         done = decoder.prefill(self._progress if tell else None, cancelled)
-        if tell:
-            self.prefill_ms += (time.perf_counter_ns() - began - decoder.advance_ns) * 1e-6
+        self.prefill_ms += decoder.prefill_ns * 1e-6
         return done and not (cancelled is not None and cancelled())
