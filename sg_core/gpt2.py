@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from copy import copy
 from pathlib import Path
 
 from sg_core.config import GPT2Config
 from sg_core.errors import SettingError
+from sg_core.files import shown
 from sg_core.inference.session import Session
 from sg_core.network.model import Model
 from sg_core.network.optimizations import Optimizations
 from sg_core.network.parameters import Parameters, initial, stored_order
+from sg_core.network.precisions import Precision
 from sg_core.network.weights import Weights, converted
 from sg_core.text.tokenizer import Tokenizer
 
@@ -37,6 +40,7 @@ class GPT2(Model):
             )
         super().__init__(config, parameters, name, only=only)
         self.tokenizer = tokenizer
+        self.notes: tuple[str, ...] = ()  # what is worth telling of its folder, a line each
 
     @classmethod
     def from_pretrained(cls, name: str | Path = "tinyshakespeare", precision: str = "f32") -> GPT2:
@@ -45,20 +49,25 @@ class GPT2(Model):
         Raises ModelFileError when it isn't there or can't be used, SettingError for a precision that does not fit.
         """
         from sg_core.storage.hub import resolve
-        from sg_core.storage.pretrained import read_config, read_weights
+        from sg_core.storage.pretrained import check_weights, read_config, read_weights
 
         folder = resolve(str(name))
         config = read_config(folder, precision)
+        unused = check_weights(folder, config)
         weights = read_weights(folder, config)
         has_tokenizer = any((folder / file).exists() for file in ("vocab.json", "merges.txt", "tokenizer.json"))
         tokenizer = Tokenizer.from_folder(folder) if has_tokenizer else None
-        if precision != "f32":
+        only = None
+        if Precision.named(precision).reduced:
             parameters, only = converted(config, precision, stored_order(config, weights))
-            return cls(config, parameters, tokenizer, str(name), only=only)
-        parameters = Parameters(config)
-        for tensor, array in weights:
-            parameters.view(tensor)[...] = array
-        return cls(config, parameters, tokenizer, str(name))
+        else:
+            parameters = Parameters(config)
+            for tensor, array in weights:
+                parameters.view(tensor)[...] = array
+        model = cls(config, parameters, tokenizer, str(name), only=only)
+        if unused:
+            model.notes = (f"beside GPT-2 its folder holds other tensors, which are not used: {_listed(unused)}",)
+        return model
 
     @classmethod
     def random(
@@ -70,7 +79,7 @@ class GPT2(Model):
         precision: str = "f32",
     ) -> GPT2:
         """GPT-2's initialisation from a seed. Raises SettingError for a precision that does not fit."""
-        if precision != "f32":
+        if Precision.named(precision).reduced:
             parameters, only = converted(config, precision, initial(config, seed))
             return cls(config, parameters, tokenizer, name, only=only)
         parameters = Parameters(config)
@@ -96,3 +105,8 @@ class GPT2(Model):
         self.parameters.require_all()
         parameters = {name: self.parameters.view(name) for name in self.parameters}
         write_model(Path(folder), self.config, parameters, self.tokenizer, dtype)
+
+
+def _listed(names: Sequence[str]) -> str:
+    """The first names, as they may stand in a message."""
+    return ", ".join(shown(name)[:80] for name in names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")

@@ -74,6 +74,8 @@ class Models:
         except _StoppedError:
             raise ModelFileError(f"loading {shown(command.model)} was stopped") from None
         session = self._new_session(model, wanted, threads)
+        for note in model.notes:
+            self._outbox.emit(Notice(note))
         if damaged := model.not_finite():
             names = ", ".join(shown(name) for name in damaged[:5])
             self._outbox.emit(Notice(f"{len(damaged)} tensors hold NaN or infinite numbers, first {names}"))

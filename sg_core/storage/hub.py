@@ -28,7 +28,8 @@ from sg_core.storage.download import (
     interruptible,
     require_space,
 )
-from sg_core.storage.pretrained import CONFIG, INDEX, WEIGHTS, check_weights, read_config, shard_names
+from sg_core.storage.model_config import CONFIG
+from sg_core.storage.pretrained import INDEX, WEIGHTS, check_weights, read_config, shard_names
 from sg_core.text.tokenizer import Tokenizer
 from sg_core.types import Cancelled, Progress
 

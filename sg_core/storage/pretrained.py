@@ -16,76 +16,33 @@ from sg_core.config import GPT2Config
 from sg_core.errors import ModelFileError, SettingError
 from sg_core.files import make_folder, open_regular, read_json_object, replacing, shown
 from sg_core.memory import require_memory
-from sg_core.network.parameters import PREFIX, layout
+from sg_core.network.parameters import HEAD_NAME, PREFIX, layout
 from sg_core.network.precisions import Precision
+from sg_core.storage.model_config import CONFIG, config_json, parse_config
 from sg_core.storage.safetensors_file import READABLE, StoredTensor, read_header, read_tensor, write_file
 from sg_core.text.tokenizer import Tokenizer
 from sg_core.types import FloatArray
 
-CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
-LARGEST_CONFIG = 1 << 20
 LARGEST_INDEX = 16 << 20
 
-# config.json's names for the sizes, GPT-2's own first; without any, transformers takes GPT-2 small's value
-_SIZES = {
-    "vocab_size": ("vocab_size",),
-    "n_ctx": ("n_positions", "n_ctx", "max_position_embeddings"),
-    "n_layer": ("n_layer", "num_hidden_layers"),
-    "n_head": ("n_head", "num_attention_heads"),
-    "n_embd": ("n_embd", "hidden_size"),
-}
-# fields that change the computation, with the values under which it is the one built here
-_REQUIRED: dict[str, tuple[Any, ...]] = {
-    "activation_function": ("gelu_new", "gelu_pytorch_tanh"),
-    "scale_attn_weights": (True,),
-    "scale_attn_by_inverse_layer_idx": (False, None),
-    "add_cross_attention": (False, None),
-    "tie_word_embeddings": (True, None),
-    "quantization_config": (None,),
-}
 # causal masks that old checkpoints store beside the weights
 _BUFFER = re.compile(r"h\.\d+\.attn\.(masked_)?bias")
-_HEAD = "lm_head.weight"
+_WRAPPERS = re.compile(r"(module|_orig_mod|pretrained_model)\.")  # of DDP, torch.compile and TRL, around every name
+_BODY = re.compile(r"(h\.\d|wte\.|wpe\.|ln_f\.|lm_head\.)")  # names that are GPT-2's own; others are further heads
 _UNSAFE = (".bin", ".pt", ".pth", ".ckpt", ".npz", ".npy", ".h5", ".msgpack", ".pkl")
 
 
 def read_config(folder: Path, precision: str = "f32") -> GPT2Config:
-    """The sizes in a folder's config.json.
+    """The model that a folder's config.json describes; see `model_config.parse_config`.
 
-    Raises ModelFileError for another architecture, for a field that asks for another computation, and for
-    sizes that are absurd or, with weights in this precision, beyond the memory of this machine.
+    Raises ModelFileError, also for sizes that are, with weights in this precision, beyond the memory of this machine.
     """
-    path = Path(folder) / CONFIG
-    where = shown(path)
-    content = read_json_object(path, LARGEST_CONFIG, ModelFileError)
-    if content.get("model_type") != "gpt2":
-        kind = shown(content.get("model_type"))[:60]
-        raise ModelFileError(f"{where} describes a model of the type {kind!r}; only gpt2 can be used")
-    for field, allowed in _REQUIRED.items():
-        value = content.get(field, allowed[0])
-        if not any(value is choice or (value == choice and isinstance(value, str)) for choice in allowed):
-            wanted = " or ".join(json.dumps(choice) for choice in allowed if choice is not None) or "null"
-            raise ModelFileError(f"{where}: {field} is {shown(value)[:60]}; only {wanted} is supported")
-    values = {field: _first(content, names) for field, names in _SIZES.items()}
-    values["layer_norm_epsilon"] = content.get("layer_norm_epsilon")
-    try:
-        config = GPT2Config(**{field: value for field, value in values.items() if value is not None})
-    except (SettingError, TypeError) as problem:
-        raise ModelFileError(f"{where}: {problem}") from problem
-    inner = content.get("n_inner")
-    if inner is not None and inner != 4 * config.n_embd:
-        raise ModelFileError(
-            f"{where}: n_inner is {shown(inner)[:60]}; only null or 4 * n_embd = {4 * config.n_embd} is supported"
-        )
+    config = parse_config(folder)
     size = config.parameter_count * Precision.named(precision).bits // 8
-    require_memory(size, f"the model of {where}", ModelFileError)
+    require_memory(size, f"the model of {shown(Path(folder) / CONFIG)}", ModelFileError)
     return config
-
-
-def _first(content: Mapping[str, Any], names: tuple[str, ...]) -> Any:
-    return next((content[name] for name in names if content.get(name) is not None), None)
 
 
 def tensor_shapes(config: GPT2Config) -> dict[str, tuple[int, ...]]:
@@ -106,16 +63,22 @@ def read_weights(folder: Path, config: GPT2Config) -> Iterator[tuple[str, FloatA
             yield canonical, found.read(name)
 
 
-def check_weights(folder: Path, config: GPT2Config) -> None:
-    """Everything about a folder's weights but the numbers themselves. Raises ModelFileError."""
+def check_weights(folder: Path, config: GPT2Config) -> tuple[str, ...]:
+    """Everything about a folder's weights but the numbers themselves. Raises ModelFileError.
+
+    Returns the names of tensors that stand beside a whole GPT-2 and are not used: further heads.
+    """
     with ExitStack() as stack:
-        _Weights(Path(folder), stack).match(tensor_shapes(config))
+        found = _Weights(Path(folder), stack)
+        found.match(tensor_shapes(config))
+        return tuple(found.unused)
 
 
 class _Weights:
     """The tensors of one or several open safetensors files."""
 
     def __init__(self, folder: Path, stack: ExitStack) -> None:
+        self.unused: list[str] = []  # tensors of further heads
         self._folder = folder
         self._tensors: dict[str, tuple[BufferedReader, str, StoredTensor]] = {}
         listed = _weight_files(folder)
@@ -125,7 +88,7 @@ class _Weights:
             file = stack.enter_context(open_regular(path, ModelFileError))
             header = read_header(file, where)
             for tensor in expected:
-                if tensor not in header:
+                if tensor not in header and _stem(tensor) != HEAD_NAME:  # a tied head may be listed and not stored
                     raise ModelFileError(f"{where} lacks {shown(tensor)!r}, which {INDEX} places there")
             for tensor in header:
                 if tensor in self._tensors:
@@ -140,18 +103,23 @@ class _Weights:
         """Canonical name -> the file's own name, for exactly these shapes."""
         found: dict[str, str] = {}
         unexpected: list[str] = []
+        heads: list[str] = []  # tensors called lm_head.weight
         for name in self._tensors:
-            short = name.removeprefix(PREFIX)
-            canonical = PREFIX + short
-            if canonical in found:
-                raise ModelFileError(f"{shown(self._folder)} has {shown(short)!r} with and without {PREFIX!r}")
+            short = _stem(name)
+            canonical = short if short == HEAD_NAME else PREFIX + short
+            if canonical in found or (short == HEAD_NAME and heads):
+                raise ModelFileError(f"{shown(self._folder)} has {shown(short)!r} twice, under several names")
             if canonical in shapes:
                 found[canonical] = name
-            elif name != _HEAD and not _BUFFER.fullmatch(short):
+            elif short == HEAD_NAME:
+                heads.append(name)
+            elif not _BODY.match(short):
+                self.unused.append(name)
+            elif not _BUFFER.fullmatch(short):
                 unexpected.append(name)
         wte = f"{PREFIX}wte.weight"
-        if _HEAD in self._tensors:
-            found.setdefault(wte, _HEAD)  # tied tensors may be stored under either name
+        if heads:
+            found.setdefault(wte, heads[0])  # tied tensors may be stored under either name
         missing = [name for name in shapes if name not in found]
         if missing or unexpected:
             lists = (_list("missing", missing), _list("unexpected", unexpected))
@@ -161,9 +129,9 @@ class _Weights:
             )
         for canonical, name in found.items():
             self._check(name, shapes[canonical])
-        if _HEAD in self._tensors and found[wte] != _HEAD:
-            self._check(_HEAD, shapes[wte])
-            self._check_tied(found[wte])
+        if heads and found[wte] != heads[0]:
+            self._check(heads[0], shapes[wte])
+            self._check_tied(found[wte], heads[0])
         return found
 
     def _check(self, name: str, shape: tuple[int, ...]) -> None:
@@ -178,12 +146,19 @@ class _Weights:
                 f"config.json asks for {list(shape)}"
             )
 
-    def _check_tied(self, wte: str) -> None:
-        if not np.array_equal(self.read(wte).view(np.uint32), self.read(_HEAD).view(np.uint32)):
+    def _check_tied(self, wte: str, head: str) -> None:
+        if not np.array_equal(self.read(wte).view(np.uint32), self.read(head).view(np.uint32)):
             raise ModelFileError(
-                f"{shown(self._folder)}: lm_head.weight differs from wte.weight; only models that share "
-                "them, as GPT-2 does, can be used"
+                f"{shown(self._folder)}: lm_head.weight differs from wte.weight, though config.json says that they "
+                'are one; if they are not, "tie_word_embeddings": false belongs there'
             )
+
+
+def _stem(name: str) -> str:
+    """A tensor's name without what wraps the model, and without GPT-2's own prefix."""
+    while (wrapped := _WRAPPERS.match(name)) is not None:
+        name = name[wrapped.end() :]
+    return name.removeprefix(PREFIX)
 
 
 def _list(kind: str, names: list[str]) -> str:
@@ -273,24 +248,4 @@ _TORCH_NAMES = {"F32": "float32", "F16": "float16", "BF16": "bfloat16"}
 
 def _config_json(config: GPT2Config, tokenizer: Tokenizer | None, dtype: str) -> dict[str, Any]:
     end = None if tokenizer is None else tokenizer.end_of_text
-    return {
-        "architectures": ["GPT2LMHeadModel"],
-        "model_type": "gpt2",
-        "vocab_size": config.vocab_size,
-        "n_positions": config.n_ctx,
-        "n_ctx": config.n_ctx,
-        "n_embd": config.n_embd,
-        "n_layer": config.n_layer,
-        "n_head": config.n_head,
-        "n_inner": None,
-        "activation_function": "gelu_new",
-        "layer_norm_epsilon": config.layer_norm_epsilon,
-        "scale_attn_weights": True,
-        "scale_attn_by_inverse_layer_idx": False,
-        "reorder_and_upcast_attn": False,
-        "tie_word_embeddings": True,
-        "initializer_range": 0.02,
-        "bos_token_id": end,
-        "eos_token_id": end,
-        "torch_dtype": _TORCH_NAMES[dtype],
-    }
+    return {**config_json(config), "bos_token_id": end, "eos_token_id": end, "torch_dtype": _TORCH_NAMES[dtype]}

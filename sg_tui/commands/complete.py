@@ -133,6 +133,8 @@ def _session(args: argparse.Namespace, optimizations: Optimizations, output: Out
 
     output.progress(f"loading {args.model}")
     model = GPT2.from_pretrained(args.model, args.precision)
+    for note in model.notes:
+        output.note(f"{args.model}: {note}")
     if damaged := model.not_finite():
         names = ", ".join(damaged[:5])
         output.note(f"{args.model}: {len(damaged)} tensors hold NaN or infinite numbers, first {names}")

@@ -104,6 +104,7 @@ class World:
 class FakeModel:
     def __init__(self, world: World, name: str) -> None:
         self.world, self.name, self.config = world, name, world.config
+        self.notes: tuple[str, ...] = ()
         self.tokenizer = SimpleNamespace(token_bytes=lambda id: b"\xf0\x9f" if id == 99 else b"<%d>" % id)
         self.sessions: list[FakeSession] = []
         world.models.append(self)

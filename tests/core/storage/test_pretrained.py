@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import safetensors.numpy
 from sg_core import memory
 from sg_core.config import GPT2Config
 from sg_core.errors import ModelFileError, SettingError
+from sg_core.gpt2 import GPT2
 from sg_core.storage.pretrained import check_weights, read_config, read_weights, tensor_shapes, write_model
 from sg_core.text.tokenizer import Tokenizer
 from sg_core.text.vocabulary import learn_vocabulary
@@ -117,10 +119,64 @@ def test_a_tied_embedding_may_be_stored_as_the_head_alone(folder: Path) -> None:
     np.testing.assert_array_equal(check(folder)["transformer.wte.weight"], weights()["transformer.wte.weight"])
 
 
-def test_an_untied_head_is_refused(folder: Path) -> None:
+def test_two_heads_that_should_be_one_are_refused(folder: Path) -> None:
     save(folder, weights() | {"lm_head.weight": weights(1)["transformer.wte.weight"]})
-    with pytest.raises(ModelFileError, match=r"lm_head.weight differs from wte.weight; only models that share"):
+    with pytest.raises(ModelFileError, match=r"lm_head.weight differs from wte.weight, though config.json says"):
         check(folder)
+
+
+def test_an_untied_head_is_a_tensor_of_its_own(folder: Path) -> None:
+    head = weights(1)["transformer.wte.weight"]
+    save(folder, weights() | {"lm_head.weight": head})
+    configure(folder, tie_word_embeddings=False)
+    loaded = check(folder)
+    np.testing.assert_array_equal(loaded["lm_head.weight"], head)
+    save(folder, weights())
+    with pytest.raises(ModelFileError, match=r"describes: 1 missing \(lm_head.weight\)$"):
+        check(folder)
+
+
+HEADS = ("v_head.summary.weight", "multiple_choice_head.summary.bias", "score.weight", "classifier.bias")
+
+
+@pytest.mark.parametrize("wrapper", ["", "module.", "_orig_mod.", "module._orig_mod.", "pretrained_model."])
+def test_what_wraps_a_model_is_taken_off_and_further_heads_are_named(folder: Path, wrapper: str) -> None:
+    further = {name: np.zeros((2, 8), np.int64) for name in HEADS}
+    save(folder, {f"{wrapper}{name}": array for name, array in (weights() | further).items()})
+    assert check_weights(folder, CONFIG) == tuple(f"{wrapper}{name}" for name in sorted(HEADS))
+    loaded = check(folder)
+    assert all(np.array_equal(loaded[name], array) for name, array in weights().items())
+    assert GPT2.from_pretrained(folder).notes == (
+        f"beside GPT-2 its folder holds other tensors, which are not used: {wrapper}classifier.bias, "
+        f"{wrapper}multiple_choice_head.summary.bias, {wrapper}score.weight and 1 more",
+    )
+
+
+def test_a_tied_head_may_be_listed_in_the_index_alone(folder: Path) -> None:
+    weight_map = dict.fromkeys([*weights(), "lm_head.weight"], "model.safetensors")
+    (folder / "model.safetensors").rename(folder / "model-00001-of-00001.safetensors")
+    index = {"weight_map": dict.fromkeys(weight_map, "model-00001-of-00001.safetensors")}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    assert set(check(folder)) == set(weights())
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"activation_function": "gelu", "n_inner": 20},
+        {"activation_function": "relu", "scale_attn_weights": False},
+        {"activation_function": "quick_gelu", "scale_attn_by_inverse_layer_idx": True, "tie_word_embeddings": False},
+    ],
+)
+def test_a_variant_comes_back_as_it_was_saved(tmp_path: Path, changes: dict[str, Any]) -> None:
+    model = GPT2.random(replace(CONFIG, **changes), seed=3)
+    model.save_pretrained(tmp_path)
+    again = GPT2.from_pretrained(tmp_path)
+    assert again.config == model.config
+    assert again.notes == ()
+    assert np.array_equal(again.logits([1, 2, 3]), model.logits([1, 2, 3]))
+    small = GPT2.from_pretrained(tmp_path, "int8")
+    assert np.array_equal(small.logits([1, 2, 3]), model.logits([1, 2, 3], precision="int8"))
 
 
 def without(*names: str) -> Arrays:
@@ -132,10 +188,14 @@ def without(*names: str) -> Arrays:
     [
         (without("ln_f.bias"), r"describes: 1 missing \(transformer.ln_f.bias\)$"),
         (without("bias"), r"describes: 13 missing \(transformer.h.0.ln_1.bias, (transformer.[\w.]+, ){4}\.\.\.\)$"),
-        (weights() | {"score.weight": np.zeros(3)}, r"describes: 1 unexpected \(score.weight\)$"),
-        (without("ln_f.bias") | {"x": np.zeros(1)}, r"1 missing \(transformer.ln_f.bias\); 1 unexpected \(x\)$"),
-        (weights() | {"\x1b[31m\u202e": np.zeros(1)}, r"1 unexpected \(\\x1b\[31m\\u202e\)$"),
-        (weights() | {"ln_f.bias": np.zeros(8)}, r"has 'ln_f.bias' with and without 'transformer.'"),
+        (weights() | {"h.0.rope": np.zeros(3)}, r"describes: 1 unexpected \(h.0.rope\)$"),
+        (weights() | {"lm_head.bias": np.zeros(3)}, r"describes: 1 unexpected \(lm_head.bias\)$"),
+        (
+            without("ln_f.bias") | {"h.2.x": np.zeros(1)},
+            r"1 missing \(transformer.ln_f.bias\); 1 unexpected \(h.2.x\)$",
+        ),
+        (weights() | {"h.0\x1b[31m\u202e": np.zeros(1)}, r"1 unexpected \(h.0\\x1b\[31m\\u202e\)$"),
+        (weights() | {"ln_f.bias": np.zeros(8)}, r"has 'ln_f.bias' twice, under several names"),
         (
             weights() | {"transformer.h.0.attn.c_attn.weight": np.zeros((24, 8), np.float32)},
             r"c_attn.weight' has the shape \[24, 8\]; config.json asks for \[8, 24\]",
@@ -145,7 +205,7 @@ def without(*names: str) -> Arrays:
             r"ln_f.bias' has the dtype I32; F32, F16, BF16, F64 can be read",
         ),
     ],
-    ids=["one", "many", "unexpected", "both", "inert", "twice", "shape", "dtype"],
+    ids=["one", "many", "unexpected", "head", "both", "inert", "twice", "shape", "dtype"],
 )
 def test_weights_that_are_not_the_config_s_are_refused(folder: Path, arrays: Arrays, message: str) -> None:
     save(folder, arrays)
@@ -242,7 +302,11 @@ def test_aliases_and_defaults_of_config_json_are_transformers(folder: Path) -> N
     aliases = {"hidden_size": 64, "num_attention_heads": 4, "num_hidden_layers": 3, "max_position_embeddings": 32}
     configure(folder, **aliases, vocab_size=300, n_inner=256, layer_norm_epsilon=1e-6)
     assert read_config(folder) == GPT2Config(300, 32, 3, 4, 64, 1e-6)
-    configure(folder, activation_function="gelu_pytorch_tanh", scale_attn_weights=True, reorder_and_upcast_attn=True)
+    configure(folder, activation_function="gelu_fast", scale_attn_weights=True, reorder_and_upcast_attn=True)
+    assert read_config(folder).activation_function == "gelu_new"  # the same function
+    content = json.loads((folder / "config.json").read_text())
+    del content["model_type"]  # as before 2020
+    (folder / "config.json").write_text(json.dumps(content))
     read_config(folder)
 
 
@@ -250,14 +314,16 @@ def test_aliases_and_defaults_of_config_json_are_transformers(folder: Path) -> N
     ("changes", "message"),
     [
         ({"model_type": "llama"}, "describes a model of the type 'llama'; only gpt2 can be used"),
-        ({"model_type": None}, "describes a model of the type 'None'"),
-        ({"activation_function": "relu"}, 'activation_function is relu; only "gelu_new" or "gelu_pytorch_tanh" is'),
-        ({"scale_attn_by_inverse_layer_idx": True}, "scale_attn_by_inverse_layer_idx is True; only false is"),
-        ({"scale_attn_weights": False}, "scale_attn_weights is False; only true is supported"),
-        ({"tie_word_embeddings": False}, "tie_word_embeddings is False; only true is supported"),
+        ({"architectures": ["GPT2LMHeadCustomModel"]}, "names 'GPT2LMHeadCustomModel', which is not a plain GPT-2"),
+        ({"activation_function": "silu"}, "activation_function is 'silu'; supported are gelu_new, gelu_fast, "),
+        ({"activation_function": ["relu"]}, "activation_function is "),
+        ({"scale_attn_weights": "no"}, "scale_attn_weights is no; it must be true or false"),
         ({"add_cross_attention": True}, "add_cross_attention is True; only false is supported"),
-        ({"quantization_config": {"bits": 4}}, r"quantization_config is \{'bits': 4\}; only null is supported"),
-        ({"n_inner": 33}, r"n_inner is 33; only null or 4 \* n_embd = 32 is supported"),
+        ({"add_cross_attention": 0}, "add_cross_attention is 0; only false is supported"),
+        ({"attention_head_type": "multiquery"}, 'attention_head_type is multiquery; only "multihead" is supported'),
+        ({"quantization_config": {"bits": 4}}, r"quantization_config is \{'bits': 4\}; only a model without it is"),
+        ({"auto_map": {"AutoModel": "x.Y"}}, "auto_map is .*; only a model without it is supported"),
+        ({"n_inner": 0}, "n_inner is 0; it must be a whole number from 1"),
         ({"n_embd": 9}, "n_embd is 9, which n_head = 2 does not divide"),
         ({"n_layer": 0}, "n_layer is 0; it must be a whole number from 1"),
         ({"n_layer": 10**30}, "n_layer is 1000000000000000000000000000000; it must be"),
