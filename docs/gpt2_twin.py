@@ -1,4 +1,4 @@
-"""GPT-2 in NumPy, forward and backward: everything `sg_core` computes, to be read in one sitting.
+"""GPT-2 in NumPy, forward and backward: what `sg_core` computes, to be read in one sitting.
 
 The engine gives the same numbers within 1e-4, far sooner (tests/docs/test_twin.py compares them). In the shapes:
 B sequences of T tokens, V tokens in the vocabulary, C channels, L blocks, NH heads of hs = C / NH channels each.

@@ -1,4 +1,4 @@
-"""What the pages promise is there: links, commands, the first screen; what is packaged is typed."""
+"""What the pages name is there: links, files, commands; what is packaged is typed."""
 
 from __future__ import annotations
 
@@ -20,6 +20,14 @@ def test_links_lead_to_files() -> None:
     local = [(page, link) for page, link in links if "://" not in link]
     assert len(local) > 10
     assert [f"{page.name}: {link}" for page, link in local if not (page.parent / link).exists()] == []
+
+
+def test_files_that_pages_name_are_there() -> None:
+    """What a recipe creates is called new."""
+    named = r"([Aa] new\s+)?`((?:sg_core|sg_tui|tests|docs|assets|\.ci)/[\w./-]*)`"
+    found = [(page, new, name) for page in PAGES for new, name in re.findall(named, page.read_text("utf-8"))]
+    assert len(found) > 40
+    assert [f"{page.name}: {name}" for page, new, name in found if bool(new) == (ROOT / name).exists()] == []
 
 
 def test_the_readme_begins_with_picture_commands_numbers_and_links() -> None:
