@@ -304,10 +304,12 @@ def test_aliases_and_defaults_of_config_json_are_transformers(folder: Path) -> N
     assert read_config(folder) == GPT2Config(300, 32, 3, 4, 64, 1e-6)
     configure(folder, activation_function="gelu_fast", scale_attn_weights=True, reorder_and_upcast_attn=True)
     assert read_config(folder).activation_function == "gelu_new"  # the same function
-    content = json.loads((folder / "config.json").read_text())
-    del content["model_type"]  # as before 2020
-    (folder / "config.json").write_text(json.dumps(content))
-    read_config(folder)
+    before_2020 = {"n_embd": 64, "n_head": 4, "n_layer": 3, "n_ctx": 32, "vocab_size": 300}  # without model_type
+    (folder / "config.json").write_text(json.dumps(before_2020))
+    assert read_config(folder) == GPT2Config(300, 32, 3, 4, 64)
+    (folder / "config.json").write_text('{"hidden_size": 64}')
+    with pytest.raises(ModelFileError, match="neither model_type nor GPT-2's sizes"):
+        read_config(folder)
 
 
 @pytest.mark.parametrize(
