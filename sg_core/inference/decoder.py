@@ -196,9 +196,11 @@ class Decoder:
 
         Raises SettingError for ids outside the vocabulary, and when the context is full.
         """
-        self.ids += self.model.known_ids(list(ids)).tolist()
-        if not 1 <= len(self.ids) <= self.context_size:
-            raise SettingError(f"the text has {len(self.ids)} tokens; the context takes from 1 to {self.context_size}")
+        new = self.model.known_ids(list(ids)).tolist()
+        length = len(self.ids) + len(new)
+        if not 1 <= length <= self.context_size:
+            raise SettingError(f"the text would have {length} tokens; the context takes from 1 to {self.context_size}")
+        self.ids += new
         self._follow(self.model.current_version())
         self._computed = min(self._computed, len(self.ids) - 1)
         self.reserve(len(self.ids))
