@@ -27,3 +27,7 @@ class CheckpointError(SgError):
 
 class TrainingError(SgError):
     """Training that can't start or go on."""
+
+
+class KernelError(SgError):
+    """Kernels that can't be compiled, or compiled ones that can't be read or kept."""

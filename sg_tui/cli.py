@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from sg_core import __version__
+from sg_core import __version__, notices
 from sg_core.checks import MOST_THREADS
 from sg_core.errors import SettingError, SgError
 from sg_core.network.precisions import Precision
@@ -21,6 +21,7 @@ from sg_tui.commands.options import (
     whole,
 )
 from sg_tui.commands.output import DONE, FAILED, INTERRUPTED, USAGE, Output
+from sg_tui.terminal.streams import hold_closed, on_terminal
 
 _COMMANDS = {"complete": complete, "bench": bench, "train": train, "models": models, "doctor": doctor}
 _DESCRIPTION = """\
@@ -32,11 +33,16 @@ _EPILOG = "Data goes to stdout, narration to stderr. Exit codes: 0 done, 1 faile
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line; returns the exit code."""
+    hold_closed()
     args = _parser().parse_args(argv)
     output = Output()
     program = f"sg-tui {args.command}" if args.command else "sg-tui"
+    if args.command:
+        notices.listen(output.note)
     try:
         _require_order(args)
+        if args.command:
+            output.require_stdout()
         code: int = _COMMANDS[args.command].run(args, output) if args.command else _open_app(args)
         output.close()
         return code
@@ -59,6 +65,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         what = f"internal error: {type(error).__name__}: {error} (SG_DEBUG=1 shows where)"
         return _ended(output, FAILED, program, what)
+    finally:
+        notices.listen(None)
 
 
 def _ended(output: Output, code: int, program: str, message: str) -> int:
@@ -92,7 +100,7 @@ def _require_order(args: argparse.Namespace) -> None:
 
 
 def _open_app(args: argparse.Namespace) -> int:
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+    if not on_terminal():
         raise SgError("the app needs a terminal; to write into a pipe or a file use: sg-tui complete PROMPT")
     if os.environ.get("TERM", "dumb") in ("dumb", ""):
         raise SgError(

@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
+from sg_core import notices
 from sg_core.checks import number
 from sg_core.engine.commands import (
     Bench,
@@ -112,6 +113,7 @@ class Engine:
     # ------------------------------------------------------------ the thread
 
     def _run(self) -> None:
+        notices.listen(lambda line: self._outbox.emit(Notice(line)))
         while not self._inbox.closed:
             self._turn()
         self._end_generation()

@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import numba
-import numba.core.config
 
 from sg_core import paths
+from sg_core.errors import KernelError
+from sg_core.kernels.cache import KernelCache
+from sg_core.kernels.store import KernelStore
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -41,29 +43,17 @@ def sources_digest() -> str:
     return digest.hexdigest()[:16]
 
 
-def _choose_cache() -> str | None:
-    """The folder of compiled kernels, or None when none can be written (then kernels live in memory only)."""
-    if os.environ.get("NUMBA_CACHE_DIR"):
-        return str(os.environ["NUMBA_CACHE_DIR"])
-    try:
-        folder = paths.kernels_dir() / sources_digest()
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if not os.access(folder, os.W_OK) or folder.stat().st_uid != os.getuid():
-            return None
-    except OSError:
-        return None
-    return str(folder)
+if cast(Any, numba.config).DISABLE_JIT:
+    raise KernelError("NUMBA_DISABLE_JIT is set, and there are compiled kernels only; unset it")
 
-
-CACHE_FOLDER = _choose_cache()
-if CACHE_FOLDER is not None:
-    _config: Any = numba.core.config
-    _config.CACHE_DIR = CACHE_FOLDER
+_STAMP = sources_digest()
+CACHE_FOLDER = os.environ.get("NUMBA_CACHE_DIR") or str(paths.kernels_dir() / _STAMP)
+STORE = KernelStore(Path(CACHE_FOLDER))
 
 
 def kernel(function: F) -> F:
     """Compile at first call, without the interpreter lock: a part of an entry."""
-    return _decorate(function, cache=False)
+    return _decorate(function)
 
 
 def variant(*parts: object) -> Callable[[F], F]:
@@ -85,16 +75,18 @@ def entry(function: F) -> F:
 
     Only entries are cached: a part that came from the cache would be linked, not inlined, into an entry compiled later.
     """
-    return _decorate(function, cache=CACHE_FOLDER is not None)
+    dispatcher: Any = _decorate(function)
+    dispatcher._cache = KernelCache(function, STORE, _STAMP)  # what Numba's own `enable_caching` sets
+    return cast(F, dispatcher)
 
 
 def unordered(function: F) -> F:
     """As `kernel`, with sums in any order: for measuring, where a sum only stands for reading."""
-    return _decorate(function, cache=False, fastmath={"reassoc", "contract", "nsz"})
+    return _decorate(function, fastmath={"reassoc", "contract", "nsz"})
 
 
-def _decorate(function: F, *, cache: bool, fastmath: set[str] | bool = False) -> F:
+def _decorate(function: F, fastmath: set[str] | bool = False) -> F:
     # No fast-math flag where numbers count: what the compiler may reorder or fuse, it does differently in a function
     # compiled now and in the same function loaded from the cache, and a resumed training would round differently.
-    compile_lazily: Any = numba.njit(nogil=True, cache=cache, fastmath=fastmath, error_model="numpy")
+    compile_lazily: Any = numba.njit(nogil=True, fastmath=fastmath, error_model="numpy")
     return cast(F, compile_lazily(function))

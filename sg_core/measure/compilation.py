@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from sg_core.files import shown
 from sg_core.network.precisions import PRECISIONS, Precision
 from sg_core.types import Progress
 
 
 def compiled(precision: str = PRECISIONS[0]) -> bool:
-    """Whether the kernels of generation in a precision are compiled, in memory or in the cache folder.
+    """Whether the kernels of generation in a precision are compiled, in memory, or verified in the folder.
 
     Reduced precisions share a forward pass.
     """
@@ -24,12 +25,16 @@ def compiled(precision: str = PRECISIONS[0]) -> bool:
 
 
 def cache_description() -> str:
-    """Where compiled kernels are kept, in words."""
-    from sg_core.kernels import jit
+    """Where compiled kernels are kept, how many of them are damaged, and why new ones can't be kept, in words."""
+    from sg_core.kernels.jit import STORE
 
-    if jit.CACHE_FOLDER is None:
-        return "in memory only: no folder for compiled kernels can be written"
-    return jit.CACHE_FOLDER
+    _, damaged = STORE.survey()
+    words = [f"in {shown(STORE.folder)}"]
+    if damaged:
+        words.append(f"{damaged} damaged there (their next use compiles them again)")
+    if refusal := STORE.refusal():
+        words.append(f"nothing can be written there ({refusal}): new ones stay in memory only")
+    return ", ".join(words)
 
 
 def warm_up(training: bool = False, progress: Progress | None = None, precision: str = PRECISIONS[0]) -> None:
@@ -53,18 +58,15 @@ def warm_up(training: bool = False, progress: Progress | None = None, precision:
         progress("", len(steps), len(steps))
 
 
-def _signatures(function: Any) -> list[Any]:
-    """Types of the arguments for which a function is compiled, in memory or in Numba's cache folder."""
-    in_memory = list(function.signatures)
-    try:
-        return in_memory + [key[0] for key in function._cache._cache_file._load_index()]
-    except (AttributeError, OSError):  # not cached at all, or another Numba that keeps its index elsewhere
-        return in_memory
+def _signatures(function: Any) -> list[list[str]]:
+    """Types of the arguments, as text, for which an entry is compiled: in memory, or verified in the folder."""
+    kept: list[list[str]] = function._cache.kept()
+    return kept + [[str(kind) for kind in signature] for signature in function.signatures]
 
 
-def _reads_bytes(signature: Any) -> bool:
+def _reads_bytes(signature: list[str]) -> bool:
     """Whether a forward pass reads stored weights, not float32."""
-    return any(str(getattr(kind, "dtype", "")) == "uint8" for kind in signature)
+    return any("uint8" in kind for kind in signature)
 
 
 def _tiny() -> Any:

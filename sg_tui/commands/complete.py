@@ -114,6 +114,8 @@ def _prompt(given: str | None) -> str:
         except UnicodeEncodeError:
             raise DataError("the prompt is not valid UTF-8") from None
         return given
+    if sys.stdin is None:
+        raise DataError("standard input is closed; give the prompt as an argument")
     if given is None and sys.stdin.isatty():
         raise SettingError('a prompt is needed: sg-tui complete "ROMEO:", or - to type it and end with Ctrl+D')
     data = sys.stdin.buffer.read()

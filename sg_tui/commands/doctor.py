@@ -121,9 +121,9 @@ def _memory() -> str:
 def _kernels() -> str:
     from sg_core.measure.compilation import cache_description, compiled
 
-    state = "compiled" if compiled() else "not compiled yet (the first start does it)"
+    state = "compiled and verified" if compiled() else "not compiled yet (the first start does it)"
     *others, last = (name for name in PRECISIONS if Precision.named(name).reduced)
-    reduced = "compiled too" if compiled(last) else "not yet (their first use does it)"
+    reduced = "too" if compiled(last) else "not yet (their first use does it)"
     return f"{state}, for {', '.join(others)} and {last} {reduced}, {cache_description()}"
 
 

@@ -10,6 +10,7 @@ from sg_core.checks import MOST_THREADS
 from sg_core.network.optimizations import TABLE
 from sg_core.network.precisions import PRECISIONS
 from sg_core.setting import settings_of
+from sg_tui.terminal.textsafe import safe_line
 
 DEFAULT_MODEL = "tinyshakespeare"
 MODEL_HELP = (
@@ -27,7 +28,7 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Say what is wrong with the arguments and exit with code 2."""
-        self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
+        self.exit(2, f"{self.prog}: {safe_line(message)} (see {self.prog} --help)\n")
 
 
 def whole(least: int, most: int | None = None) -> Callable[[str], int]:

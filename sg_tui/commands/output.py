@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import math
 import os
@@ -11,6 +12,8 @@ import time
 from collections.abc import Mapping
 from typing import Any, TextIO
 
+from sg_core.errors import SgError
+from sg_core.files import reason
 from sg_tui.terminal.textsafe import safe, safe_line
 
 DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
@@ -22,11 +25,11 @@ class Output:
     """Text for a terminal is made harmless; into a pipe or a file it goes unchanged, as UTF-8."""
 
     def __init__(self, stdout: TextIO | None = None, stderr: TextIO | None = None) -> None:
-        self._out = stdout or sys.stdout
+        self._closed = stdout is None and sys.stdout is None
+        self._out = io.StringIO() if self._closed else stdout or sys.stdout
         self._err = stderr or sys.stderr
         self.to_terminal = self._out.isatty()
-        self._err_is_terminal = self._err.isatty()
-        self._overwrites = self._err_is_terminal and os.environ.get("TERM", "dumb") != "dumb"
+        self._overwrites = self._err.isatty() and os.environ.get("TERM", "dumb") != "dumb"
         self._progress_shown = False
         self._progress_what = ""
         self._progress_at = 0.0 if self._overwrites else time.monotonic()
@@ -38,13 +41,23 @@ class Output:
             else:
                 reconfigure(encoding="utf-8", newline="\n")
 
+    def require_stdout(self) -> None:
+        """Raises SgError when standard output is closed: what a command has to say would be lost."""
+        if self._closed:
+            raise SgError("standard output is closed")
+
     def text(self, text: str) -> None:
         """A piece of text to stdout, at once."""
         if self.to_terminal:
             self._clear_progress()
             text = safe(text)
-        self._out.write(text)
-        self._out.flush()
+        try:
+            self._out.write(text)
+            self._out.flush()
+        except BrokenPipeError:  # nobody reads on, which is no failure
+            raise
+        except OSError as problem:
+            raise SgError(f"standard output can't be written: {reason(problem)}") from problem
         if text:
             self._inside_line = not text.endswith("\n")
 
@@ -65,8 +78,7 @@ class Output:
         """A line to stderr."""
         self._clear_progress()
         self.end_line()
-        self._err.write(f"{safe_line(text) if self._err_is_terminal else text}\n")
-        self._err.flush()
+        self._narrate(f"{safe_line(text)}\n")
 
     def error(self, command: str, message: str) -> None:
         """The one line of a failure to stderr."""
@@ -84,11 +96,10 @@ class Output:
         text = safe_line(f"{what}{counted}{f'  {rest}' if rest else ''}", limit=200)
         if self._overwrites:
             columns = max(20, _columns(self._err) - 1)
-            self._err.write(f"\r\x1b[K{text[:columns]}")
+            self._narrate(f"\r\x1b[K{text[:columns]}")
             self._progress_shown = True
         else:
-            self._err.write(f"{text}\n")
-        self._err.flush()
+            self._narrate(f"{text}\n")
 
     def compiling(self, what: str, done: int, total: int) -> None:
         """Progress of compilation.warm_up."""
@@ -97,10 +108,14 @@ class Output:
 
     def _clear_progress(self) -> None:
         if self._progress_shown:
-            self._err.write("\r\x1b[K")
-            self._err.flush()
+            self._narrate("\r\x1b[K")
             self._progress_shown = False
             self._progress_what = ""
+
+    def _narrate(self, text: str) -> None:
+        with contextlib.suppress(OSError, ValueError):  # that nobody can be told is no reason to fail
+            self._err.write(text)
+            self._err.flush()
 
     def close(self) -> None:
         """End the progress line and flush. Raises BrokenPipeError when nobody reads stdout any more."""

@@ -69,7 +69,7 @@ def train(trainer: Trainer, folder: Path, args: argparse.Namespace, output: Outp
 
 def _move(training: TrainingRun, failure: str, output: Output) -> bool:
     """A save failed, the state is in memory: ask for another folder; False when nobody can or wants to give one."""
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+    if sys.stdin is None or not (sys.stdin.isatty() and sys.stderr.isatty()):
         return False
     output.note(failure)
     output.note("another folder to save to (empty to give up):")

@@ -38,8 +38,7 @@ def environment() -> dict[str, str]:
     """For a process: this process's compiled kernels are its own too, so that it needs not compile."""
     from sg_core.kernels.jit import CACHE_FOLDER
 
-    shared = {} if CACHE_FOLDER is None else {"NUMBA_CACHE_DIR": CACHE_FOLDER}
-    return {**os.environ, **shared, "PYTHONPATH": str(ROOT), "TERM": "xterm-256color"}
+    return {**os.environ, "NUMBA_CACHE_DIR": CACHE_FOLDER, "PYTHONPATH": str(ROOT), "TERM": "xterm-256color"}
 
 
 def hear_ctrl_c() -> None:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from sg_core.kernels import jit
 from sg_core.kernels.jit import CACHE_FOLDER
-from sg_core.measure.compilation import compiled, warm_up
+from sg_core.kernels.store import KernelStore
+from sg_core.measure.compilation import cache_description, compiled, warm_up
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -31,13 +35,36 @@ def test_what_was_compiled_here_is_known() -> None:
     assert compiled("int4")
 
 
-@pytest.mark.skipif(CACHE_FOLDER is None, reason="compiled kernels live in memory only")
 def test_what_another_process_compiled_is_known() -> None:
-    assert told_by_a_new_process(str(CACHE_FOLDER)) == "True True True"
+    assert told_by_a_new_process(CACHE_FOLDER) == "True True True"
 
 
 def test_an_empty_cache_is_known(tmp_path: Path) -> None:
     assert told_by_a_new_process(str(tmp_path)) == "False False False"
+
+
+def test_what_is_damaged_is_not_called_compiled(tmp_path: Path) -> None:
+    folder = tmp_path / "kernels"
+    shutil.copytree(CACHE_FOLDER, folder)
+    for path in folder.glob("forward.*.nbc"):
+        path.write_bytes(path.read_bytes()[:-1])
+    assert told_by_a_new_process(str(folder)) == "False False False"
+
+
+def test_the_folder_is_described_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = KernelStore(tmp_path / "kernels")
+    monkeypatch.setattr(jit, "STORE", store)
+    assert cache_description() == f"in {tmp_path / 'kernels'}"
+    store.save("op.forward", ["int64"], "ab" * 32, b"code")
+    [seal] = store.folder.glob("*.nbi")
+    seal.write_bytes(b"")
+    assert "1 damaged there" in cache_description()
+
+    def forbidden(*arguments: object, **named: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr("tempfile.mkstemp", forbidden)
+    assert "nothing can be written there (read-only file system): new ones stay in memory only" in cache_description()
 
 
 def test_progress_names_every_step_and_ends() -> None:

@@ -1,0 +1,104 @@
+"""Closed and full streams, hostile arguments, damaged kernels: one line, and the right status."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from cli_support import ROOT, environment, failure, make_model
+
+COMPLETE = ("complete", "x", "--max-tokens", "3")
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return str(make_model(tmp_path_factory.mktemp("tiny") / "model"))
+
+
+def shell(redirection: str, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """`sg-tui` with streams as a shell redirects them."""
+    command = ["sh", "-c", f'exec "$@" {redirection}', "sh", sys.executable, "-m", "sg_tui", *arguments]
+    return subprocess.run(
+        command, cwd=ROOT, env=environment() | variables, capture_output=True, text=True, check=False, timeout=120
+    )
+
+
+def test_closed_standard_output_is_one_line(model: str) -> None:
+    done = shell(">&-", *COMPLETE, "--model", model)
+    assert (done.returncode, done.stderr) == (1, "sg-tui complete: standard output is closed\n")
+
+
+def test_full_standard_output_is_one_line(model: str) -> None:
+    done = shell(">/dev/full", *COMPLETE, "--model", model)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == (
+        "sg-tui complete: standard output can't be written: no space left on device"
+    )
+    assert "Traceback" not in done.stderr
+
+
+def test_closed_standard_input_is_one_line_where_it_is_wanted(model: str) -> None:
+    done = shell("<&-", "complete", "-", "--model", model)
+    assert done.returncode == 1
+    assert done.stderr.startswith("sg-tui complete: standard input is closed")
+    assert done.stderr.count("\n") == 1
+    assert shell("<&-", *COMPLETE, "--model", model).returncode == 0
+    assert "needs a terminal" in shell("<&-").stderr
+
+
+@pytest.mark.parametrize("redirection", ["2>&-", "2>/dev/full"])
+def test_narration_that_nobody_hears_stops_nothing(model: str, redirection: str) -> None:
+    done = shell(redirection, *COMPLETE, "--model", model)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout
+
+
+def test_all_streams_closed_is_a_status(model: str) -> None:
+    assert shell(">&- 2>&- <&-", *COMPLETE, "--model", model).returncode == 1
+    assert shell(">&- 2>&- <&-", "models", "--wrong").returncode == 2
+
+
+@pytest.mark.parametrize("arguments", [("--x\x1b[31m",), ("models", "--x\x1b[31m"), ("\x1b]0;x\x07",)])
+def test_wrong_arguments_are_told_harmlessly(capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...]) -> None:
+    line = failure(capsys, 2, *arguments)
+    assert not set("\x1b\x07") & set(line)
+
+
+def test_names_of_files_are_told_harmlessly(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "\x1b" not in failure(capsys, 1, "complete", "x", "--model", "/\x1b[31m/none")
+
+
+def test_without_compilation_there_is_one_line(model: str) -> None:
+    done = shell("", *COMPLETE, "--model", model, NUMBA_DISABLE_JIT="1")
+    assert done.returncode == 1
+    assert done.stderr == ("sg-tui complete: NUMBA_DISABLE_JIT is set, and there are compiled kernels only; unset it\n")
+
+
+def test_damaged_kernels_are_compiled_again_told_in_one_line_and_kept(model: str, tmp_path: Path) -> None:
+    """One small kernel is damaged: the others need not be compiled for this."""
+    folder = tmp_path / "kernels"
+    shutil.copytree(environment()["NUMBA_CACHE_DIR"], folder)
+    for path in folder.glob("ranking.*"):
+        path.write_bytes(b"")
+    shared = {"NUMBA_CACHE_DIR": str(folder)}
+    before = shell("", "doctor", **shared)
+    assert "1 damaged there" in before.stdout
+    first, second = (shell("", *COMPLETE, "--model", model, **shared) for _ in range(2))
+    assert first.returncode == second.returncode == 0
+    assert first.stdout == second.stdout
+    assert first.stderr.count(f"compiled kernels in {folder} are damaged; they are compiled again") == 1
+    assert "compiled kernels" not in second.stderr
+    after = shell("", "doctor", **shared)
+    assert "damaged there" not in after.stdout
+    assert "compiled and verified" in after.stdout
+
+
+def test_doctor_says_that_kernels_can_not_be_kept(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    done = shell("", "doctor", NUMBA_CACHE_DIR=str(tmp_path / "file" / "kernels"))
+    [line] = [line for line in done.stdout.splitlines() if line.startswith("kernels")]
+    assert "not compiled yet" in line
+    assert "nothing can be written there (not a directory): new ones stay in memory only" in line
