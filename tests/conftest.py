@@ -68,3 +68,9 @@ def _a_home_of_its_own(request: pytest.FixtureRequest) -> None:
     """Every test of the app and the commands has one."""
     if "tui" in request.path.parts:
         request.getfixturevalue("home")
+
+
+@pytest.fixture(autouse=True)
+def _many_processors(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Eight, whatever this machine gives: that results do not depend on threads is shown with more than it has."""
+    monkeypatch.setattr("sg_core.processors.usable_processors", lambda: 8)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import platform
 import threading
+import time
 import weakref
 from collections.abc import Callable
 from typing import Any
@@ -17,12 +18,15 @@ import numpy as np
 from llvmlite import ir
 from numba import types
 
+from sg_core.kernels.crowding import Crowding
 from sg_core.kernels.jit import kernel
-from sg_core.kernels.simd import cgutils, data_pointer, intrinsic
+from sg_core.kernels.simd import cgutils, data_pointer, intrinsic, nanoseconds
+from sg_core.processors import allowed_threads
+from sg_core.processors import physical_cores as physical_cores
 
-# Cells of the barrier's int64 array, each on a cache line of its own.
-_COUNT, _PHASE, _CELLS = 8, 24, 40
-_SPINS = 2000  # then the thread yields: with more threads than cores spinning alone would starve the others
+# Cells of the barrier's int64 array, each on a cache line of its own. _LOST: nanoseconds waited after the spins.
+_COUNT, _PHASE, _LOST, _CELLS = 8, 24, 40, 56
+_SPINS = 2000  # then the thread yields: where another one needs its core, spinning alone would starve that
 _MACHINE = platform.machine()
 
 
@@ -96,13 +100,14 @@ def barrier(cells: Any, threads: int) -> None:
         _atomic_store(cells, _COUNT, 0)
         _atomic_store(cells, _PHASE, phase + 1)
         return
-    spins = 0
+    for _ in range(_SPINS):
+        if _atomic_load(cells, _PHASE) != phase:
+            return
+        _pause()
+    began = nanoseconds()
     while _atomic_load(cells, _PHASE) == phase:
-        spins += 1
-        if spins < _SPINS:
-            _pause()
-        else:
-            _yield_core()
+        _yield_core()
+    _atomic_add(cells, _LOST, nanoseconds() - began)
 
 
 @kernel
@@ -135,10 +140,15 @@ class _Worker:
 
 
 class Team:
-    """A number of threads, the caller's included. Not to be shared by two callers at once: give each its own."""
+    """A number of threads, the caller's included. Not to be shared by two callers at once: give each its own.
+
+    There are never more than this process may use, which is told; fewer compute while other programs hold the cores.
+    """
 
     def __init__(self, threads: int) -> None:
-        self.threads = threads
+        self.threads = allowed_threads(threads)
+        self._crowding = Crowding(self.threads)
+        self._lost = 0  # nanoseconds that were lost before
         self.cells = np.zeros(_CELLS, np.int64)
         self._workers: list[_Worker] = []
         self._pid = os.getpid()
@@ -146,7 +156,8 @@ class Team:
 
     def run(self, function: Callable[..., None], *arguments: Any) -> None:
         """Call `function(thread, threads, cells, *arguments)` in every thread; it must end with a barrier."""
-        threads, cells = self.threads, self.cells
+        began = time.perf_counter()
+        threads, cells = self._crowding.threads(began), self.cells
         if threads > 1:
             if self._pid != os.getpid():  # after a fork the helpers are gone
                 self._workers.clear()
@@ -160,21 +171,12 @@ class Team:
             for worker in self._workers[: threads - 1]:
                 worker.hand(call)
         function(0, threads, cells, *arguments)
+        if threads > 1:
+            lost, now = int(cells[_LOST]), time.perf_counter()
+            self._crowding.observe(now, now - began, (lost - self._lost) / 1e9)
+            self._lost = lost
 
 
 def _dismiss(workers: list[_Worker]) -> None:
     for worker in workers:
         worker.hand(None)
-
-
-def physical_cores() -> int:
-    """Cores this process may use, hyper-threads counted once where the system tells."""
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    siblings = set()
-    try:
-        for cpu in os.sched_getaffinity(0):
-            with open(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list") as file:
-                siblings.add(file.read())
-    except (OSError, AttributeError):
-        return usable
-    return len(siblings) or usable
