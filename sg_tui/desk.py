@@ -36,6 +36,7 @@ from sg_core.engine.events import (
 )
 from sg_core.errors import SettingError
 from sg_core.network.optimizations import Optimizations
+from sg_core.processors import allowed_threads
 from sg_tui.library import preferences
 from sg_tui.library.librarian import Librarian
 from sg_tui.library.preferences import Preferences
@@ -83,7 +84,7 @@ class Desk:
         self.model = model  # the loaded one, or the one asked for first
         self.precision = precision or self.preferences.precision  # wanted, also where a model can't have it
         self.generation = GenerationState()
-        self.generation.threads = threads
+        self.generation.threads = None if threads is None else allowed_threads(threads)
         self.generation.sampling = self.preferences.sampling
         self.generation.max_tokens = self.preferences.max_tokens
         self.training = TrainingState()
@@ -248,7 +249,7 @@ class Desk:
             if name == "max_tokens":
                 state.max_tokens = max(1, min(1_000_000, int(value)))
             elif name == "threads":
-                state.threads = min(int(value), MOST_THREADS) or None
+                state.threads = allowed_threads(min(int(value), MOST_THREADS)) or None
                 self.submit(SetThreads(state.threads))
             else:
                 state.sampling = replace(state.sampling, **{name: value})  # type: ignore[arg-type]  # validated there

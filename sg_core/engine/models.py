@@ -35,6 +35,7 @@ class _Trainee:
 
     model: GPT2
     version: Callable[[], int]
+    trainer: Trainer | None  # while it trains
     session: Session | None = None
 
 
@@ -116,11 +117,13 @@ class Models:
             session.optimizations = optimizations
 
     def set_threads(self, threads: int | None) -> None:
-        """From the next token on, of these and all later models. Raises SettingError."""
+        """From the next token or training step on, of these and all later models. Raises SettingError."""
         if threads is not None:
             whole("threads", threads, 1, MOST_THREADS)
         for session in self._sessions():
             session.threads = threads or self.parts.default_threads(session.model)
+        if self._trainee is not None and self._trainee.trainer is not None:
+            self._trainee.trainer.use_threads(threads)
         self._threads = threads
 
     def set_precision(self, precision: str) -> None:
@@ -162,13 +165,16 @@ class Models:
         try:
             self._compile("training", poll)
             self._outbox.phase("loading", command.resume or command.data)
-            trainer = self.parts.prepare(command, tell, poll, self._threads)
+            threads = self._threads
+            trainer = self.parts.prepare(command, tell, poll, threads)
+            if self._threads != threads:  # set while it was prepared
+                trainer.use_threads(self._threads)
             _go_on(poll)
         except SgError:
             if asked:
                 return None
             raise
-        self._trainee = _Trainee(trainer.model, lambda: trainer.step_count)
+        self._trainee = _Trainee(trainer.model, lambda: trainer.step_count, trainer)
         return trainer
 
     def training_session(self) -> tuple[Session, Callable[[], int]]:
@@ -187,7 +193,7 @@ class Models:
         """Keep the trained model alone: gradients and moments go with the trainer."""
         if self._trainee is not None:
             last = self._trainee.version()
-            self._trainee.version = lambda: last
+            self._trainee.version, self._trainee.trainer = lambda: last, None
 
     # ------------------------------------------------------------ benchmark
 

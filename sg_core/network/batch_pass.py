@@ -48,12 +48,17 @@ class BatchPass:
             weights = quantized(parameters, "f32")
         config = parameters.config
         self.shape = (B, T)
-        self._parameters, self._weights, self._team = parameters, weights, team
-        self._pass = Pass(parameters, weights, team)
+        self._parameters, self._weights = parameters, weights
         self._activations = Activations(config, B * T, kept=gradients)
         self._starts = np.zeros(len(STAGES), np.int64)
         self._logits: FloatArray | None = None
         self._losses = np.empty(B * T, np.float64)
+        self.use_team(team)
+
+    def use_team(self, team: Team) -> None:
+        """Compute with these threads from now on; the activations stay where they are."""
+        self._team = team
+        self._pass = Pass(self._parameters, self._weights, team)
         self._backward_room: tuple[Any, ...] | None = None
 
     def _forward(

@@ -49,12 +49,12 @@ class AdamW:
         self.updates = 0
         self._parameters = parameters
         self._config = config
-        self._team = team
+        self.team = team
         self._sums = np.empty(-(-parameters.arena.size // NORM_BLOCK), np.float64)
 
     def norm(self, gradients: Parameters) -> float:
         """Euclidean norm of all gradients together."""
-        self._team.run(_squares, self._sums, gradients.arena)
+        self.team.run(_squares, self._sums, gradients.arena)
         return math.sqrt(float(self._sums.sum()))
 
     def update(self, gradients: Parameters, rate: float, norm: float) -> None:
@@ -62,7 +62,7 @@ class AdamW:
         config = self._config
         self.updates += 1
         scale = config.clip_norm / norm if 0 < config.clip_norm < norm else 1.0
-        self._team.run(
+        self.team.run(
             _update, self._parameters.arena, gradients.arena, self.first.arena, self.second.arena,
             self._parameters.layout.decayed, rate, config.beta1, config.beta2, config.adam_epsilon,
             config.weight_decay, self.updates, scale,

@@ -64,6 +64,12 @@ class Trainer:
         """Whether all steps of the run are done."""
         return self.step_count >= self.config.steps
 
+    def use_threads(self, threads: int | None) -> None:
+        """Compute with so many from the next batch on, None: physical cores. No bit of the training depends on it."""
+        self._team = self._optimizer.team = Team(threads or physical_cores())
+        for batch_pass in (self._batch_pass, *self._validation_passes.values()):
+            batch_pass.use_team(self._team)
+
     def step(self) -> StepResult:
         """One optimizer step. Raises TrainingError after several steps in a row without a finite gradient."""
         began = time.perf_counter()

@@ -209,6 +209,9 @@ class FakeTrainer:
     def finished(self) -> bool:
         return self.step_count >= self.config.steps
 
+    def use_threads(self, threads: int | None) -> None:
+        self.world.log.append(f"train with {threads}")
+
     def step(self) -> StepResult:
         self.world.on_step(self)
         self.step_count += 1

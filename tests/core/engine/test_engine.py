@@ -12,6 +12,7 @@ import pytest
 from engine_fakes import Driver as BaseDriver
 from engine_fakes import FakeSession, World
 
+from sg_core import notices
 from sg_core.engine.commands import (
     Bench,
     Generate,
@@ -200,6 +201,12 @@ def test_switches_and_threads_act_at_the_next_token_and_outlive_the_model(driver
     assert world.models[1].sessions[0].seen == [(off, 2)]
     driver.finish(SetThreads(None))
     assert world.models[1].sessions[0].threads == 7
+
+
+def test_what_the_machine_tells_becomes_a_notice(driver: Driver, world: World) -> None:
+    world.on_load = lambda name: notices.tell(f"the machine, at {id(driver)}")
+    driver.finish(Load("a"), Load("b"))
+    assert driver.of(Notice) == [Notice(f"the machine, at {id(driver)}")]
 
 
 def test_wrong_threads_are_refused(driver: Driver) -> None:

@@ -17,6 +17,7 @@ from sg_core.engine.commands import (
     PauseTraining,
     ResumeTraining,
     SaveTraining,
+    SetThreads,
     StopTraining,
     Train,
 )
@@ -245,6 +246,22 @@ def test_text_streams_while_a_training_is_prepared(driver: Driver, world: World)
     driver.finish(Train(training=TrainingConfig(steps=1)))
     assert driver.of(Done) == [Done(1, "length", 3)]
     assert len(driver.of(TrainingStarted)) == 1
+
+
+def test_threads_reach_the_running_training_and_one_that_is_being_prepared(driver: Driver, world: World) -> None:
+    def prepare(progress: Any, cancelled: Any) -> None:
+        driver.submit(SetThreads(3))
+        assert not cancelled()
+
+    def step(trainer: FakeTrainer) -> None:
+        if trainer.step_count == 2:
+            driver.submit(SetThreads(2), SetThreads(None))
+
+    world.on_prepare, world.on_step = prepare, step
+    driver.finish(Train())
+    assert [line for line in world.log if "train with" in line] == ["train with 3", "train with 2", "train with None"]
+    driver.finish(SetThreads(1))
+    assert "train with 1" not in world.log
 
 
 def test_what_concerns_the_training_waits_until_it_is_prepared(driver: Driver, world: World) -> None:

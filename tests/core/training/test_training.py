@@ -47,6 +47,29 @@ def test_losses_have_the_same_bits_for_any_number_of_threads() -> None:
     assert losses(trainer(threads=1), 6) == losses(trainer(threads=2), 6) == losses(trainer(threads=3), 6)
 
 
+def test_threads_may_change_between_steps_and_change_no_bit() -> None:
+    expected, run = trainer(threads=1), trainer(threads=3)
+    told = [*losses(expected, 4), expected.evaluate().val_loss, *losses(expected, 2)]
+    seen = losses(run, 1)
+    for threads in (1, 2, 5):
+        run.use_threads(threads)
+        assert run._team.threads == threads
+        seen += losses(run, 1)
+    seen.append(run.evaluate().val_loss)
+    run.use_threads(None)
+    seen += losses(run, 2)
+    assert seen == told
+    assert run.evaluate() == expected.evaluate()
+
+
+def test_a_team_that_yields_to_other_programs_changes_no_bit(monkeypatch: pytest.MonkeyPatch) -> None:
+    expected, run = trainer(threads=1), trainer(threads=3)
+    counts = itertools.cycle((3, 1, 2, 2, 3))
+    monkeypatch.setattr(run._team._crowding, "threads", lambda now: next(counts))
+    assert losses(run, 6) == losses(expected, 6)
+    assert run.evaluate() == expected.evaluate()
+
+
 def test_evaluation_equals_the_mean_of_every_target_once() -> None:
     run = trainer()
     ids = run.dataset.validation_ids

@@ -283,6 +283,16 @@ async def test_settings_are_changed_by_key_and_typed() -> None:
         assert generations(engine)[0].sampling == sampling
 
 
+async def test_more_threads_than_there_are_processors_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sg_core.processors.usable_processors", lambda: 2)
+    engine = ScriptedEngine()
+    async with opened(engine) as (pilot, app, screen):
+        screen.query_one("#sampling").focus()
+        await pilot.press("down", "down", "down", "space", *"64", "enter")
+        await wait_until(pilot, lambda: app.generation.threads == 2)
+        assert engine.submitted[-1] == SetThreads(2)
+
+
 async def test_a_value_out_of_range_is_refused_with_a_line() -> None:
     async with opened(ScriptedEngine()) as (pilot, app, screen):
         screen.query_one("#sampling").focus()
