@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sg_core import GPT2, GPT2Config, Optimizations, Sampling
-from sg_core.errors import SettingError
+from sg_core.errors import ModelFileError, SettingError
 from sg_core.inference.token import Token
 from sg_core.kernels.formats import FORMATS
 from sg_core.network.precisions import PRECISIONS, Precision
@@ -168,3 +168,13 @@ def test_the_bytes_of_a_precision_are_those_of_its_weights(model: GPT2) -> None:
         count, precision = model.parameters.layout.decayed, Precision.named(name)
         stored = weights.words.nbytes if precision.reduced else 4 * count
         assert precision.bytes_of(count, 64) == stored + (weights.scales.nbytes if precision.scaled else 0)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("precision", ["f32", "bf16", "int8", "int4"])
+def test_damaged_weights_give_one_line_instead_of_text_in_every_precision(precision: str, number: float) -> None:
+    damaged = GPT2.random(GPT2Config(vocab_size=97, n_ctx=32, n_layer=2, n_head=2, n_embd=32))
+    damaged.parameters["h.1.mlp.c_proj.weight"][3, 4] = number
+    with pytest.raises(ModelFileError, match="its weights are damaged"):
+        list(damaged.session(precision=precision).generate([1], 2))

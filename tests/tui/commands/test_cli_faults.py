@@ -7,8 +7,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
-from cli_support import ROOT, environment, failure, make_model
+from cli_support import ROOT, TEXT, environment, failure, make_model
+
+from sg_core.config import GPT2Config
+from sg_core.gpt2 import GPT2
+from sg_core.text.vocabulary import learn_vocabulary
 
 COMPLETE = ("complete", "x", "--max-tokens", "3")
 
@@ -69,6 +74,21 @@ def test_wrong_arguments_are_told_harmlessly(capsys: pytest.CaptureFixture[str],
 
 def test_names_of_files_are_told_harmlessly(capsys: pytest.CaptureFixture[str]) -> None:
     assert "\x1b" not in failure(capsys, 1, "complete", "x", "--model", "/\x1b[31m/none")
+
+
+@pytest.mark.parametrize("precision", ["f32", "bf16", "int8", "int4"])
+def test_damaged_weights_are_named_and_give_no_text(tmp_path: Path, precision: str) -> None:
+    model = GPT2.random(GPT2Config(vocab_size=300, n_ctx=32, n_layer=1, n_head=2, n_embd=32))
+    model.tokenizer = learn_vocabulary(TEXT, 290)
+    model.parameters["h.0.mlp.c_proj.weight"][3, 4] = np.nan
+    model.save_pretrained(tmp_path / "damaged")
+    done = shell("", *COMPLETE, "--model", str(tmp_path / "damaged"), "--precision", precision)
+    assert (done.returncode, done.stdout) == (1, "")
+    told = [line for line in done.stderr.splitlines() if not line.startswith("compiling")]
+    assert len(told) == 2
+    assert "1 tensors hold NaN or infinite numbers, first transformer.h.0.mlp.c_proj.weight" in told[0]
+    assert told[1].startswith("sg-tui complete: ")
+    assert "its weights are damaged" in told[1]
 
 
 def test_without_compilation_there_is_one_line(model: str) -> None:
