@@ -98,9 +98,10 @@ def _cpu() -> str:
 
 
 def _cores() -> str:
-    from sg_core.kernels.team import physical_cores
+    from sg_core.processors import physical_cores, usable_processors
 
-    return f"{physical_cores()} physical, {os.cpu_count() or 1} logical"
+    machine = f"{os.cpu_count() or 1} logical"
+    return f"{machine}, {usable_processors()} of them for this process: {physical_cores()} physical"
 
 
 def _threads() -> str:
@@ -139,7 +140,7 @@ def _terminal() -> str:
 
 def _read_rate() -> str:
     from sg_core.kernels.bandwidth import SIZE, ReadBandwidth
-    from sg_core.kernels.team import physical_cores
+    from sg_core.processors import physical_cores
 
     threads = sorted({1, physical_cores()})
     rates = (f"{ReadBandwidth(count).measure() / 1e9:.1f} GB/s with {count}" for count in threads)

@@ -47,6 +47,12 @@ def test_errors_are_one_harmless_line() -> None:
     assert err.getvalue() == "sg-tui x: bad name ␛[2J\n"
 
 
+def test_narration_is_harmless_in_a_log_too() -> None:
+    log = io.StringIO()
+    Output(io.StringIO(), log).note(HOSTILE)
+    assert not set("\x1b\x07\x9b\u202e\r") & set(log.getvalue())
+
+
 def test_json_is_valid_whatever_the_numbers() -> None:
     out = io.StringIO()
     Output(out, io.StringIO()).json({"loss": float("nan"), "lr": 0.1 + 0.2, "text": "\x1b\u2028"})
@@ -70,6 +76,17 @@ def test_short_work_leaves_no_progress_in_a_log() -> None:
     output.progress("loading", 1, 100)
     output.progress("loading", 2, 100)
     assert log.getvalue() == ""
+
+
+def test_a_log_gets_a_line_at_most_once_a_second_whatever_alternates(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    log = io.StringIO()
+    output = Output(io.StringIO(), log)
+    for moment in range(300):
+        now[0] = moment / 30
+        output.progress(("saving", "evaluating", "training")[moment % 3])
+    assert 3 <= log.getvalue().count("\n") <= 10
 
 
 def test_long_work_shows_progress_in_a_log(monkeypatch: pytest.MonkeyPatch) -> None:
