@@ -60,8 +60,8 @@ class KernelCache(caching._Cache):
         if data.library.has_dynamic_globals:
             return
         types = _texts(sig)
-        self._store.save(self._name, types, self._key(types), _serialize.dumps(data._reduce()))
         _sweep_once(self._store.folder)
+        self._store.save(self._name, types, self._key(types), _serialize.dumps(data._reduce()))
 
     def enable(self) -> None:
         """It always is."""
@@ -108,5 +108,5 @@ def _texts(sig: Any) -> list[str]:
 
 @cache
 def _sweep_once(folder: Path) -> None:
-    """Whoever compiles has a new version, and older ones may go."""
+    """Whoever compiles has a new version: older ones may go, and make room for it."""
     sweep_versions(folder)
