@@ -114,4 +114,4 @@ def test_time_lost_at_a_barrier_is_told(monkeypatch: pytest.MonkeyPatch) -> None
     team.run(uneven, np.zeros(100_000))
     team.run(uneven, np.zeros(8))  # who waited longest may tell it a moment after the call
     elapsed, lost = told[0][0], told[0][1] + told[1][1]
-    assert 0.5 * elapsed < lost <= sum(seconds for seconds, _ in told)  # nearly all, less the handing over
+    assert lost > 0.5 * elapsed  # nearly all, less the handing over

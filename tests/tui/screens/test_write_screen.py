@@ -289,7 +289,7 @@ async def test_more_threads_than_there_are_processors_are_not_shown(monkeypatch:
     async with opened(engine) as (pilot, app, screen):
         screen.query_one("#sampling").focus()
         await pilot.press("down", "down", "down", "space", *"64", "enter")
-        await wait_until(pilot, lambda: app.generation.threads == 2)
+        await wait_until(pilot, lambda: app.desk.generation.threads == 2)
         assert engine.submitted[-1] == SetThreads(2)
 
 
