@@ -6,16 +6,21 @@ from collections.abc import Sequence
 from copy import copy
 from pathlib import Path
 
+import numpy.typing as npt
+
 from sg_core.config import GPT2Config
 from sg_core.errors import SettingError
 from sg_core.files import shown
+from sg_core.inference.score import Scores, score
 from sg_core.inference.session import Session
+from sg_core.network.interventions import Interventions
 from sg_core.network.model import Model
 from sg_core.network.optimizations import Optimizations
 from sg_core.network.parameters import Parameters, initial, stored_order
 from sg_core.network.precisions import Precision
 from sg_core.network.weights import Weights, converted
 from sg_core.text.tokenizer import Tokenizer
+from sg_core.types import Cancelled, Count
 
 
 class GPT2(Model):
@@ -97,6 +102,24 @@ class GPT2(Model):
     ) -> Session:
         """One text to generate, with its KV cache. precision None: the model's own. Raises SettingError."""
         return Session(self, self.tokenizer, optimizations or Optimizations(), precision or self.precision, threads)
+
+    def score(
+        self,
+        text: str | Sequence[int] | npt.ArrayLike,
+        special: bool = False,
+        precision: str | None = None,
+        interventions: Interventions | None = None,
+        progress: Count | None = None,
+        cancelled: Cancelled | None = None,
+    ) -> Scores:
+        """How likely each token of a text, or of ids (T,), is after those before it, exact (no GELU table).
+
+        special: "<|endoftext|>" in a text is that token. precision None: the model's own. Texts of any length are seen
+        in overlapping windows of n_ctx tokens; positions of interventions count from a window's beginning.
+        progress(tokens done, tokens in all) is called and cancelled() asked between two windows; the scores then end
+        there. Raises SettingError.
+        """
+        return score(self, self.tokenizer, text, special, precision, interventions, progress, cancelled)
 
     def save_pretrained(self, folder: str | Path, dtype: str = "F32") -> None:
         """Write a folder in Hugging Face layout; dtype: F32, F16 or BF16. Raises SettingError or ModelFileError."""

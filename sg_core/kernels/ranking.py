@@ -8,8 +8,35 @@ import numpy as np
 
 from sg_core.kernels.copying import copy
 from sg_core.kernels.cross_entropy import exponentials
-from sg_core.kernels.jit import entry
-from sg_core.kernels.simd import ZERO
+from sg_core.kernels.jit import entry, kernel
+from sg_core.kernels.simd import ZERO, largest
+
+_BLOCK = 256  # logits passed over at once where none of them is among the highest
+
+
+@kernel
+def select(ids: Any, values: Any, logits: Any) -> None:
+    """Fill ids (k,) int64 and values (k,) float64 with the k highest logits (V,), ties by lowest id; k <= V."""
+    k = ids.shape[0]
+    count = 0
+    least = np.float32(0.0)
+    for start in range(0, logits.shape[0], _BLOCK):
+        stop = min(start + _BLOCK, logits.shape[0])
+        if count == k and not largest(logits, start, stop - start) > least:
+            continue
+        for i in range(start, stop):
+            value = logits[i]
+            if count == k and not value > least:
+                continue
+            place = min(count, k - 1)
+            while place > 0 and value > values[place - 1]:
+                ids[place] = ids[place - 1]
+                values[place] = values[place - 1]
+                place -= 1
+            ids[place] = i
+            values[place] = value
+            count = min(count + 1, k)
+            least = np.float32(values[count - 1])
 
 
 @entry
@@ -19,24 +46,9 @@ def likeliest(ids: Any, logprobs: Any, logits: Any, room: Any) -> Any:
 
     Returns log(sum(exp(logits))).
     """
-    k = ids.shape[0]
     copy(room, ZERO, logits, ZERO, logits.shape[0])
     total = exponentials(room)
-    count = 0
-    least = np.float32(0.0)
-    for i in range(logits.shape[0]):
-        value = logits[i]
-        if count == k and not value > least:
-            continue
-        place = min(count, k - 1)
-        while place > 0 and value > logprobs[place - 1]:
-            ids[place] = ids[place - 1]
-            logprobs[place] = logprobs[place - 1]
-            place -= 1
-        ids[place] = i
-        logprobs[place] = value
-        count = min(count + 1, k)
-        least = np.float32(logprobs[count - 1])
-    for place in range(k):
+    select(ids, logprobs, logits)
+    for place in range(ids.shape[0]):
         logprobs[place] -= total
     return total

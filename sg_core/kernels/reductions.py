@@ -100,33 +100,83 @@ def centred_products(typing, row, other, third, centre):  # type: ignore[no-unty
     return types.float32(row, other, third, types.float32), _products
 
 
+_WIDE_LANES = 8
+_F64 = ir.DoubleType()
+_WIDE, _NARROW = ir.VectorType(_F64, _WIDE_LANES), ir.VectorType(F32, _WIDE_LANES)
+_Term = Callable[[Any, list[Any], list[Any]], Any]
+
+
+def _reduction_float64(rows: int, scalars: int, term: _Term) -> Callable[[Any, Any, tuple[Any, ...], Any], Any]:
+    """Code for `sum over i of term(row[i] of each row, scalars)` in float64, in 8 partial sums added in their order."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: tuple[Any, ...]) -> Any:
+        pointers = [data_pointer(context, builder, signature.args[n], args[n]) for n in range(rows)]
+        plain = [builder.fpext(scalar, _F64) for scalar in args[rows : rows + scalars]]
+        array = context.make_array(signature.args[0])(context, builder, args[0])
+        length = builder.extract_value(array.shape, 0)
+        whole = builder.and_(length, i64(-_WIDE_LANES))
+
+        def load_eight(pointer: Any) -> Any:
+            loaded = builder.load(builder.bitcast(pointer, _NARROW.as_pointer()))
+            loaded.align = 4
+            return builder.fpext(loaded, _WIDE)
+
+        def load_one(pointer: Any) -> Any:
+            return builder.fpext(builder.load(pointer), _F64)
+
+        def step(load: Any, constants: list[Any]) -> Callable[[Any, list[Any]], list[Any]]:
+            def add(index: Any, state: list[Any]) -> list[Any]:
+                values = [load(builder.gep(pointer, [index])) for pointer in pointers]
+                return [builder.fadd(state[0], term(builder, values, constants))]
+
+            return add
+
+        wide = [_spread_float64(builder, scalar) for scalar in plain]
+        zeros = ir.Constant(_WIDE, [0.0] * _WIDE_LANES)
+        [vector] = loop(builder, i64(0), whole, _WIDE_LANES, [zeros], step(load_eight, wide))
+        total = ir.Constant(_F64, 0.0)
+        for lane in range(_WIDE_LANES):
+            total = builder.fadd(total, builder.extract_element(vector, ir.Constant(I32, lane)))
+        [total] = loop(builder, whole, length, 1, [total], step(load_one, plain))
+        return total
+
+    return generate
+
+
+def _spread_float64(builder: Any, scalar: Any) -> Any:
+    vector = ir.Constant(_WIDE, ir.Undefined)
+    for lane in range(_WIDE_LANES):
+        vector = builder.insert_element(vector, scalar, ir.Constant(I32, lane))
+    return vector
+
+
+_squares_float64 = _reduction_float64(1, 0, lambda b, rows, scalars: b.fmul(rows[0], rows[0]))
+_sum_float64 = _reduction_float64(1, 0, lambda b, rows, scalars: rows[0])
+_dot_float64 = _reduction_float64(2, 0, lambda b, rows, scalars: b.fmul(rows[0], rows[1]))
+_shifted_dot_float64 = _reduction_float64(
+    2, 1, lambda b, rows, scalars: b.fmul(rows[0], b.fsub(rows[1], scalars[0]))
+)  # fmt: skip
+
+
 @intrinsic
 def squares_float64(typing, row):  # type: ignore[no-untyped-def]
     """Sum of squares of (n,) float32 as float64, in 8 partial sums."""
+    return types.float64(row), _squares_float64
 
-    def generate(context: Any, builder: Any, signature: Any, args: tuple[Any, ...]) -> Any:
-        f64 = ir.DoubleType()
-        wide, narrow = ir.VectorType(f64, 8), ir.VectorType(F32, 8)
-        pointer = data_pointer(context, builder, signature.args[0], args[0])
-        array = context.make_array(signature.args[0])(context, builder, args[0])
-        length = builder.extract_value(array.shape, 0)
-        whole = builder.and_(length, i64(-8))
 
-        def add_eight(index: Any, state: list[Any]) -> list[Any]:
-            loaded = builder.load(builder.bitcast(builder.gep(pointer, [index]), narrow.as_pointer()))
-            loaded.align = 4
-            value = builder.fpext(loaded, wide)
-            return [builder.fadd(state[0], builder.fmul(value, value))]
+@intrinsic
+def sum_float64(typing, row):  # type: ignore[no-untyped-def]
+    """Sum of (n,) float32 as float64."""
+    return types.float64(row), _sum_float64
 
-        def add_one(index: Any, state: list[Any]) -> list[Any]:
-            value = builder.fpext(builder.load(builder.gep(pointer, [index])), f64)
-            return [builder.fadd(state[0], builder.fmul(value, value))]
 
-        [vector] = loop(builder, i64(0), whole, 8, [ir.Constant(wide, [0.0] * 8)], add_eight)
-        total = ir.Constant(f64, 0.0)
-        for lane in range(8):
-            total = builder.fadd(total, builder.extract_element(vector, ir.Constant(I32, lane)))
-        [total] = loop(builder, whole, length, 1, [total], add_one)
-        return total
+@intrinsic
+def dot_float64(typing, row, other):  # type: ignore[no-untyped-def]
+    """Sum of row·other, (n,) float32 each, as float64."""
+    return types.float64(row, other), _dot_float64
 
-    return types.float64(row), generate
+
+@intrinsic
+def shifted_dot_float64(typing, row, other, shift):  # type: ignore[no-untyped-def]
+    """Sum of row·(other - shift), (n,) float32 each, as float64."""
+    return types.float64(row, other, types.float32), _shifted_dot_float64

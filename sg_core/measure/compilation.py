@@ -9,6 +9,8 @@ from sg_core.files import shown
 from sg_core.network.precisions import PRECISIONS, Precision
 from sg_core.types import Progress
 
+_Step = tuple[str, Callable[[], None]]
+
 
 def compiled(precision: str = PRECISIONS[0]) -> bool:
     """Whether the kernels of generation in a precision are compiled, in memory, or verified in the folder.
@@ -42,14 +44,25 @@ def warm_up(training: bool = False, progress: Progress | None = None, precision:
 
     progress is called with (what, done, total), also once at the end.
     """
-    storage = Precision.named(precision)
-    forward = "forward pass for stored weights" if storage.reduced else "forward pass"
-    steps: list[tuple[str, Callable[[], None]]] = [
-        ("sampling", _warm_sampling),
-        (forward, lambda: _warm_forward(storage.kernels)),
-    ]
+    steps = [("sampling", _warm_sampling), _forward_step(precision)]
     if training:
         steps += [("loss", _warm_loss), ("backward pass", _warm_backward), ("optimizer", _warm_optimizer)]
+    _compile(steps, progress)
+
+
+def warm_up_scores(progress: Progress | None = None, precision: str = PRECISIONS[0]) -> None:
+    """As `warm_up`, the kernels that score a text."""
+    storage = Precision.named(precision)
+    _compile([_forward_step(precision), ("scores", lambda: _warm_scores(storage.kernels))], progress)
+
+
+def _forward_step(precision: str) -> _Step:
+    storage = Precision.named(precision)
+    name = "forward pass for stored weights" if storage.reduced else "forward pass"
+    return name, lambda: _warm_forward(storage.kernels)
+
+
+def _compile(steps: list[_Step], progress: Progress | None) -> None:
     for done, (name, step) in enumerate(steps):
         if progress is not None:
             progress(name, done, len(steps))
@@ -91,6 +104,10 @@ def _warm_sampling() -> None:
 def _warm_forward(precision: str) -> None:
     for _ in _tiny().session(precision=precision, threads=1).generate([0, 1], max_tokens=1):
         pass
+
+
+def _warm_scores(precision: str) -> None:
+    _tiny().score([0, 1], precision=precision)
 
 
 def _batch() -> tuple[Any, Any, Any]:

@@ -18,6 +18,7 @@ from sg_core.network.backward import backward, loss_forward
 from sg_core.network.forward import Pass, attention_scales
 from sg_core.network.optimizations import STAGES
 from sg_core.network.parameters import HEAD, Parameters
+from sg_core.network.scoring import RowScores, scores_forward
 from sg_core.network.weights import Weights, quantized
 from sg_core.types import FloatArray
 
@@ -93,6 +94,23 @@ class BatchPass:
             weights.stored, weights.scales, weights.share, panels, targets.reshape(-1), logits,
         )  # fmt: skip
         return self._losses.copy()
+
+    def scores(
+        self, ids: IntArray, targets: IntArray, first: int, top: int, marks: FloatArray, window: Any = None
+    ) -> RowScores:
+        """What rows first:B*T of ids (B, T) int32 say of targets (B*T - first,) int32, exact (no table).
+
+        top: likeliest tokens told of each row; marks (V,) float32, or (0,): see `RowScores`.
+        """
+        logits, weights, threads = self._piece(), self._weights, self._team.threads
+        self._forward(ids, logits, 0, window=window)
+        found = RowScores.empty(self._activations.rows - first, top)
+        self._team.run(
+            scores_forward, *found, self._activations.final()[first:], weights.words,
+            self._parameters.layout.ends[HEAD], weights.stored, weights.scales, weights.share,
+            aligned(threads, PANEL_SIZE), targets, marks, logits, aligned(threads, logits.shape[1]),
+        )  # fmt: skip
+        return found
 
     def loss_and_gradients(
         self,

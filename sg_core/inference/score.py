@@ -1,0 +1,276 @@
+"""How likely a model finds a text, token by token: log-probability, rank, entropy, and what was likelier.
+
+Nothing is put before the text, so that its first token has no probability. A text longer than the context is seen in
+windows of the context's length, each beginning half a window after the one before. Each window scores the tokens that
+the one before it did not hold: every token after the first is scored once, with at least half a window before it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import overload
+
+import numpy as np
+import numpy.typing as npt
+
+from sg_core.errors import SettingError
+from sg_core.inference.token import TOP
+from sg_core.kernels.team import Team
+from sg_core.memory import aligned
+from sg_core.network.batch_pass import BatchPass
+from sg_core.network.interventions import Interventions
+from sg_core.network.model import Model
+from sg_core.network.probes import Probes
+from sg_core.network.scoring import RowScores
+from sg_core.network.window import Window
+from sg_core.processors import physical_cores
+from sg_core.text.text_stream import TextStream
+from sg_core.text.tokenizer import END_OF_TEXT, Tokenizer
+from sg_core.types import Cancelled, Count, FloatArray
+
+IntArray = npt.NDArray[np.int32]
+
+
+@dataclass(frozen=True, slots=True)
+class TokenScore:
+    """One token of a text, and what the model thought of it.
+
+    text: safe to concatenate, as that of a generated token; "" for a special one. start: the character of the text at
+    which it begins. logprob: natural logarithm of its probability; rank: 1 for the likeliest, of equal ones the lowest
+    id first; entropy: of the whole distribution, nats; None for the first token, and where logits are not finite. top:
+    the likeliest (id, logprob).
+    """
+
+    id: int
+    text: str
+    start: int
+    logprob: float | None
+    rank: int | None
+    entropy: float | None
+    top: tuple[tuple[int, float], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TextTokens:
+    """A text in T tokens: ids, texts and starts as in TokenScore, and how many bytes each has.
+
+    marks (V,) float32: 1 for every token of the vocabulary that begins with a blank or is the end of a document.
+    """
+
+    ids: IntArray
+    texts: tuple[str, ...]
+    starts: tuple[int, ...]
+    sizes: tuple[int, ...]
+    end_of_text: int | None
+    marks: FloatArray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scores(Sequence[TokenScore]):
+    """The scores of T tokens, one after another, and their totals over those that have a probability: all but the first.
+
+    rows: the same as arrays (T,), NaN and 0 for the first; but rows.marked[t] is the log-probability that after token t
+    comes one of text.marks. window, overlap: tokens that a pass sees, and shares with the one before.
+    """
+
+    text: TextTokens
+    rows: RowScores
+    window: int
+    overlap: int
+
+    def __len__(self) -> int:
+        return len(self.text.ids)
+
+    @overload
+    def __getitem__(self, place: int) -> TokenScore: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[TokenScore]: ...
+    def __getitem__(self, place: int | slice) -> TokenScore | list[TokenScore]:
+        if isinstance(place, slice):
+            return [self._token(one) for one in range(*place.indices(len(self)))]
+        return self._token(range(len(self))[place])
+
+    def _token(self, place: int) -> TokenScore:
+        text, rows = self.text, self.rows
+        told = (int(text.ids[place]), text.texts[place], text.starts[place])
+        if place == 0:
+            return TokenScore(*told, None, None, None, ())
+        logprob, entropy = _finite(rows.logprobs[place]), _finite(rows.entropies[place])
+        rank = None if logprob is None else int(rows.ranks[place])
+        top = zip(rows.top_ids[place].tolist(), rows.top_logprobs[place].tolist(), strict=True)
+        return TokenScore(*told, logprob, rank, entropy, tuple(top))
+
+    # ------------------------------------------------------------ totals
+
+    @property
+    def tokens(self) -> int:
+        """How many have a probability."""
+        return len(self) - 1
+
+    @property
+    def characters(self) -> int:
+        """Of the tokens that have a probability; special ones have none."""
+        return sum(map(len, self.text.texts[1:]))
+
+    @property
+    def bytes(self) -> int:
+        """The same, in UTF-8."""
+        return sum(self.text.sizes[1:])
+
+    @property
+    def nats(self) -> float:
+        """The surprise of all: minus the sum of the log-probabilities."""
+        return -math.fsum(self.rows.logprobs[1:])
+
+    @property
+    def perplexity(self) -> float | None:
+        """exp of the mean nats of a token; None without any."""
+        return perplexity(self.nats, self.tokens)
+
+    @property
+    def nats_per_character(self) -> float | None:
+        """Comparable between vocabularies; None without characters."""
+        return self.nats / self.characters if self.characters else None
+
+    @property
+    def bits_per_byte(self) -> float | None:
+        """The same in bits (binary logarithm), for a byte of UTF-8."""
+        return self.nats / math.log(2) / self.bytes if self.bytes else None
+
+
+def perplexity(nats: float, tokens: int) -> float | None:
+    """exp of the mean; infinite where that is too large for a float, None without tokens."""
+    if not tokens:
+        return None
+    mean = nats / tokens
+    return math.exp(mean) if not mean > 709 else math.inf
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None
+
+
+def score(
+    model: Model,
+    tokenizer: Tokenizer | None,
+    text: str | Sequence[int] | npt.ArrayLike,
+    special: bool = False,
+    precision: str | None = None,
+    interventions: Interventions | None = None,
+    progress: Count | None = None,
+    cancelled: Cancelled | None = None,
+) -> Scores:
+    """See `GPT2.score`."""
+    ids = _ids(model, tokenizer, text, special)
+    window = model.config.n_ctx
+    overlap = window // 2
+    marks = aligned(0) if tokenizer is None else _word_marks(tokenizer, model.config.vocab_size)
+    rows = RowScores.empty(len(ids), min(TOP, model.config.vocab_size))
+    for array in rows:
+        array.fill(0 if array.dtype == np.int64 else np.nan)
+    reader = _Reader(model, precision, interventions, marks)
+    scored = 0
+    for start in range(0, len(ids), window - overlap):
+        if scored and cancelled is not None and cancelled():
+            ids = ids[:scored]
+            break
+        stop = min(start + window, len(ids))
+        first = max(0, overlap - 1) if start else 0  # the row before the first token that is new
+        reader.read(ids, start, stop, first, rows)
+        scored = stop
+        if progress is not None:
+            progress(scored, len(ids))
+        if stop == len(ids):
+            break
+    kept = RowScores(*(array[: len(ids)] for array in rows))
+    return Scores(_text_tokens(tokenizer, ids, marks), kept, window, overlap)
+
+
+class _Reader:
+    """Passes over windows of a text."""
+
+    def __init__(
+        self, model: Model, precision: str | None, interventions: Interventions | None, marks: FloatArray
+    ) -> None:
+        self._model, self._marks = model, marks
+        self._weights = model.weights(precision or model.precision)
+        self._window = Window(model.config, Probes(), interventions) if interventions else None
+        self._team = Team(physical_cores())
+        self._batch: BatchPass | None = None
+
+    def read(self, ids: IntArray, start: int, stop: int, first: int, out: RowScores) -> None:
+        """Score, seeing ids[start:stop], the tokens that follow rows `first` on; in `out` each stands at its place."""
+        T = stop - start
+        if self._batch is None or self._batch.shape[1] != T:
+            self._batch = None  # before the next one takes memory
+            self._batch = BatchPass(self._model.parameters, 1, T, self._team, self._weights, gradients=False)
+        opened = None if self._window is None else self._window.open(1, 0, T, 0, T)
+        targets = np.append(ids, np.int32(0))[start + first + 1 : stop + 1]  # any token does after the last one
+        found = self._batch.scores(ids[None, start:stop], targets, first, out.top_ids.shape[1], self._marks, opened)
+        for array, new in zip(out, found, strict=True):
+            place = start + first + (array is not out.marked)  # of the token a row tells of: the next one
+            array[place : stop + 1] = new[: len(array) - place]
+
+
+def _ids(
+    model: Model, tokenizer: Tokenizer | None, text: str | Sequence[int] | npt.ArrayLike, special: bool
+) -> IntArray:
+    """(T,), T >= 1. Raises SettingError."""
+    if not isinstance(text, str):
+        ids = model.known_ids(text)
+    elif tokenizer is None:
+        raise SettingError(f"{model.name} has no tokenizer files; give token ids instead of a text")
+    else:
+        ids = np.array(_encoded(tokenizer, text, special), np.int32)
+    if not ids.size:
+        raise SettingError("the text is empty; give at least one token, two to see a probability")
+    return ids
+
+
+def _encoded(tokenizer: Tokenizer, text: str, special: bool) -> list[int]:
+    if not special or tokenizer.end_of_text is None:
+        return tokenizer.encode(text)
+    first, *others = text.split(END_OF_TEXT)
+    ids = tokenizer.encode(first)
+    for part in others:
+        ids += [tokenizer.end_of_text, *tokenizer.encode(part)]
+    return ids
+
+
+def _word_marks(tokenizer: Tokenizer, vocab_size: int) -> FloatArray:
+    """(V,): 1 for tokens that begin with a blank character or end a document, else 0."""
+    marks = aligned(vocab_size, zero=True)
+    for id in tokenizer.vocabulary.values():
+        marks[id] = tokenizer.token_bytes(id).decode("utf-8", "replace")[:1].isspace()
+    if tokenizer.end_of_text is not None:
+        marks[tokenizer.end_of_text] = 1
+    return marks
+
+
+def _text_tokens(tokenizer: Tokenizer | None, ids: IntArray, marks: FloatArray) -> TextTokens:
+    if tokenizer is None:
+        nothing = (0,) * len(ids)
+        return TextTokens(ids, ("",) * len(ids), nothing, nothing, None, marks)
+    end = tokenizer.end_of_text
+    stream = TextStream()
+    texts, starts, sizes = [], [], []
+    place = 0
+    for id in ids.tolist():
+        data = _bytes(tokenizer, id)
+        text = "" if id == end else stream.push(data)
+        texts.append(text)
+        starts.append(place)
+        sizes.append(0 if id == end else len(data))
+        place += len(END_OF_TEXT) if id == end else len(text)
+    texts[-1] += stream.finish()
+    return TextTokens(ids, tuple(texts), tuple(starts), tuple(sizes), end, marks)
+
+
+def _bytes(tokenizer: Tokenizer, id: int) -> bytes:
+    """Of one token; a model may have more of them than its tokenizer names."""
+    try:
+        return tokenizer.token_bytes(id)
+    except SettingError:
+        return b""
