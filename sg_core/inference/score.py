@@ -8,7 +8,7 @@ the one before it did not hold: every token after the first is scored once, with
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import overload
 
@@ -69,7 +69,7 @@ class TextTokens:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scores(Sequence[TokenScore]):
-    """The scores of T tokens, one after another, and their totals over those that have a probability: all but the first.
+    """The scores of T tokens, one after another, and totals over those that have a probability: all but the first.
 
     rows: the same as arrays (T,), NaN and 0 for the first; but rows.marked[t] is the log-probability that after token t
     comes one of text.marks. window, overlap: tokens that a pass sees, and shares with the one before.
@@ -184,8 +184,7 @@ def score(
             progress(scored, len(ids))
         if stop == len(ids):
             break
-    kept = RowScores(*(array[: len(ids)] for array in rows))
-    return Scores(_text_tokens(tokenizer, ids, marks), kept, window, overlap)
+    return Scores(_text_tokens(tokenizer, ids, marks), rows.before(len(ids)), window, overlap)
 
 
 class _Reader:
@@ -207,11 +206,12 @@ class _Reader:
             self._batch = None  # before the next one takes memory
             self._batch = BatchPass(self._model.parameters, 1, T, self._team, self._weights, gradients=False)
         opened = None if self._window is None else self._window.open(1, 0, T, 0, T)
-        targets = np.append(ids, np.int32(0))[start + first + 1 : stop + 1]  # any token does after the last one
+        targets = np.zeros(T - first, np.int32)  # after the last token of all any one does
+        targets[: len(ids) - start - first - 1] = ids[start + first + 1 : stop + 1]
         found = self._batch.scores(ids[None, start:stop], targets, first, out.top_ids.shape[1], self._marks, opened)
         for array, new in zip(out, found, strict=True):
             place = start + first + (array is not out.marked)  # of the token a row tells of: the next one
-            array[place : stop + 1] = new[: len(array) - place]
+            array[place : place + len(new)] = new[: len(array) - place]
 
 
 def _ids(

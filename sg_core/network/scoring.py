@@ -35,6 +35,10 @@ class RowScores(NamedTuple):
         one = (np.empty(rows), np.empty(rows, np.int64), np.empty(rows), np.empty(rows))
         return cls(*one, np.empty((rows, top), np.int64), np.empty((rows, top)))
 
+    def before(self, stop: int) -> RowScores:
+        """The first rows alone."""
+        return RowScores._make(array[:stop] for array in self)
+
 
 @entry
 def scores_forward(

@@ -180,6 +180,16 @@ def sketch(name: str, tensor: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
 INSIDE_SHAPES = ("48x3", "48x3-erf", "48x3-quick")  # of which what happens inside is stored
 INSIDE_LENGTH = 11
 
+SCORE_LENGTHS = {"48x3": 300, "64x4": 5000, "48x3-erf": 600, "768x12": 40}  # tokens of the text each shape scores
+SCORE_TOP = 8
+RANK_TOLERANCE = 1e-4  # logits closer than this may stand in either order
+
+
+def score_ids(shape: Shape) -> Ids:
+    """(T,) the text that is scored."""
+    raw = stream(shape.seed, "score", SCORE_LENGTHS[shape.name]) >> np.uint64(33)
+    return (raw % np.uint64(shape.vocab_size)).astype(np.int64)
+
 
 def inside_interventions(shape: Shape) -> dict[str, tuple[str, int, Any, Floats]]:
     """By name: what is done, in which layer; the head, factor or position; and a vector for those that need one."""

@@ -1,0 +1,154 @@
+"""`sg-tui score`: how likely a model finds a text."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sg_core.errors import DataError, SettingError
+from sg_core.files import read_bytes, shown
+from sg_core.network.precisions import PRECISIONS
+from sg_tui.commands.interrupt import Interrupt
+from sg_tui.commands.options import add_json, add_model, names
+from sg_tui.commands.output import DONE, Output
+from sg_tui.figures import duration
+
+if TYPE_CHECKING:
+    from sg_core.gpt2 import GPT2
+    from sg_core.inference.score import Scores
+
+HELP = "tell how likely a model finds a text"
+DESCRIPTION = """\
+Tell how much each token, word or line of FILE surprises a model: nats (natural logarithm) and bits, the rank of the
+token (1 is the likeliest), the entropy of what was expected, the totals. The text is read exactly as it is, byte order
+mark and line ends too. Nothing is put before it: its first token has no probability, and is in no total. A long text is
+seen in overlapping windows, each token with at least half a window before it; their size is told. A word's probability
+is that of its tokens, corrected as Pimentel and Meister (2024), "How to Compute the Probability of a Word", show: the
+token of the next word carries the blank that ends this one, so the probability that a word ends is moved to the word.
+"""
+_UNITS = ("token", "word", "line")
+_LARGEST_FILE = 1 << 30
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """The options of the command."""
+    parser.add_argument("file", metavar="FILE", help="the text, UTF-8; - reads it from stdin")
+    add_model(parser)
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--by", choices=_UNITS, default=_UNITS[0], help="what has a row (default: %(default)s)")
+    what.add_argument(
+        "--choices", action="store_true",
+        help="rank endings: lines that begin with - are choices, the lines before them the prompt they go on from, and "
+        "what follows the dash is put after it as it stands, its blank too; without such lines each line is a choice",
+    )  # fmt: skip
+    parser.add_argument(
+        "--compare", default="", metavar="M,...",
+        help=f"score the text with these too, separated by commas: models, or {', '.join(PRECISIONS)} for the same "
+        "model in that precision; a difference above 0 says that they are more surprised",
+    )  # fmt: skip
+    parser.add_argument("--special", action="store_true", help="<|endoftext|> in the text is the token of that name")
+    form = parser.add_mutually_exclusive_group()
+    add_json(form)
+    form.add_argument("--csv", action="store_true", help="print comma-separated values, the totals on stderr")
+
+
+def run(args: argparse.Namespace, output: Output) -> int:
+    """Score the text and print a row for each part of it, and the totals."""
+    others = list(dict.fromkeys(names(args.compare)))
+    if others and args.choices:
+        raise SettingError("--choices ranks with one model; give another one by --model instead of --compare")
+    text = read_text(args.file)
+    with Interrupt() as interrupt:
+        scorer = Scorer(args.special, output, interrupt)
+        model = scorer.load(args.model, [PRECISIONS[0], *(name for name in others if name in PRECISIONS)])
+        if args.choices:
+            from sg_tui.commands.score_choices import ranked
+
+            questions = list(ranked(text, lambda one: scorer.score(model, one)))
+        else:
+            compared = {args.model: scorer.score(model, text)}
+            for name, other, precision in _others(scorer, model, others):
+                compared[name] = scorer.score(other, text, precision)
+    form = "json" if args.json else "csv" if args.csv else "table"
+    if args.choices:
+        from sg_tui.commands.score_choices import print_questions
+
+        print_questions(questions, form, output)
+    else:
+        from sg_tui.commands.score_rows import print_rows
+
+        print_rows(compared, args.by, form, output)
+    return DONE
+
+
+def read_text(file: str) -> str:
+    """The text of a file, or of stdin for -, exactly as it is. Raises DataError."""
+    where = "stdin" if file == "-" else shown(file)
+    data = sys.stdin.buffer.read() if file == "-" else read_bytes(Path(file).expanduser(), _LARGEST_FILE, DataError)
+    if not data:
+        raise DataError(f"{where} is empty; a text to score is needed")
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as problem:
+        line = data.count(b"\n", 0, problem.start) + 1
+        raise DataError(
+            f"{where} is not UTF-8: byte {problem.start:,} (line {line:,}) is 0x{data[problem.start]:02x}; "
+            "convert it first, for example with iconv -f LATIN1 -t UTF-8"
+        ) from None
+
+
+def _others(scorer: Scorer, model: GPT2, names: list[str]) -> Iterator[tuple[str, GPT2, str]]:
+    """(name, model, precision) of what is compared, a further model in memory at a time."""
+    for name in names:
+        if name in PRECISIONS:
+            yield name, model, name
+        else:
+            yield name, scorer.load(name, [PRECISIONS[0]]), PRECISIONS[0]
+
+
+class Scorer:
+    """Loads models and scores texts, telling how far it is. Ctrl-C ends it between two windows."""
+
+    def __init__(self, special: bool, output: Output, interrupt: Interrupt) -> None:
+        self._special, self._output, self._interrupt = special, output, interrupt
+
+    def load(self, name: str, precisions: list[str]) -> GPT2:
+        """A model, with its kernels compiled; what is wrong with it is told."""
+        self._output.progress("starting the engine")
+        from sg_core.gpt2 import GPT2
+        from sg_core.measure.compilation import warm_up_scores
+        from sg_core.network.precisions import Precision
+
+        self._output.progress(f"loading {name}")
+        model = GPT2.from_pretrained(name)
+        for note in model.notes:
+            self._output.note(f"{name}: {note}")
+        if damaged := model.not_finite():
+            tensors = ", ".join(damaged[:5])
+            self._output.note(f"{name}: {len(damaged)} tensors hold NaN or infinite numbers, first {tensors}")
+        for precision in precisions:
+            Precision.named(precision).check(model.config)
+            warm_up_scores(self._output.compiling, precision)
+        self._go_on()
+        return model
+
+    def score(self, model: GPT2, text: str, precision: str = PRECISIONS[0]) -> Scores:
+        """The scores of a text. Raises KeyboardInterrupt."""
+        began = time.perf_counter()
+
+        def tell(done: int, total: int) -> None:
+            left = duration((time.perf_counter() - began) / done * (total - done))
+            self._output.progress(f"scoring with {model.name} in {precision}: token", done, total, f"about {left} left")
+
+        self._output.progress("reading the text")
+        scores = model.score(text, self._special, precision, progress=tell, cancelled=self._interrupt)
+        self._go_on()
+        return scores
+
+    def _go_on(self) -> None:
+        if self._interrupt.asked:
+            raise KeyboardInterrupt
