@@ -20,7 +20,8 @@ def compiled(precision: str = PRECISIONS[0]) -> bool:
     from sg_core.network.forward import forward
 
     reduced = Precision.named(precision).reduced
-    passes = (signature for signature in _signatures(forward) if _reads_bytes(signature) == reduced)
+    plain = [signature for signature in _signatures(forward) if signature[-1] == "none"]  # without a window
+    passes = (signature for signature in plain if _reads_bytes(signature) == reduced)
     return any(True for _ in passes) and bool(_signatures(likeliest)) and bool(_signatures(draw))
 
 
@@ -37,8 +38,16 @@ def cache_description() -> str:
     return ", ".join(words)
 
 
-def warm_up(training: bool = False, progress: Progress | None = None, precision: str = PRECISIONS[0]) -> None:
+def warm_up(
+    training: bool = False,
+    progress: Progress | None = None,
+    precision: str = PRECISIONS[0],
+    *,
+    window: bool = False,
+) -> None:
     """Compile, or load from the cache, the kernels of generation in a precision and, if asked, of training.
+
+    window: also those that probes and interventions need, so that the first of them does not wait.
 
     progress is called with (what, done, total), also once at the end.
     """
@@ -48,6 +57,8 @@ def warm_up(training: bool = False, progress: Progress | None = None, precision:
         ("sampling", _warm_sampling),
         (forward, lambda: _warm_forward(storage.kernels)),
     ]
+    if window:
+        steps += [(f"{forward} with a window", lambda: _warm_window(storage.kernels))]
     if training:
         steps += [("loss", _warm_loss), ("backward pass", _warm_backward), ("optimizer", _warm_optimizer)]
     for done, (name, step) in enumerate(steps):
@@ -90,6 +101,15 @@ def _warm_sampling() -> None:
 
 def _warm_forward(precision: str) -> None:
     for _ in _tiny().session(precision=precision, threads=1).generate([0, 1], max_tokens=1):
+        pass
+
+
+def _warm_window(precision: str) -> None:
+    from sg_core.network.probes import Probes
+
+    session = _tiny().session(precision=precision, threads=1)
+    session.probes = Probes("hook_embed")
+    for _ in session.generate([0, 1], max_tokens=1):
         pass
 
 
