@@ -111,36 +111,15 @@ _APP = (
         priority=True,
     ),
     Action(
-        "copy_or_stop",
-        ("ctrl+c",),
-        "copy",
-        "Copy the selection, or else stop",
-        "app",
-        priority=True,
-        palette=False,
+        "copy_or_stop", ("ctrl+c",), "copy", "Copy the selection, or else stop", "app", priority=True, palette=False
     ),
     Action("toggle_theme", ("f9",), "theme", "Dark or light colours", "app"),
     Action("quit", ("ctrl+q",), "quit", "Leave; the text is kept", "app", footer=2, priority=True),
 )
 
 _WRITE = (
-    Action(
-        "send",
-        ("enter",),
-        "go on",
-        "Send the prompt; empty: go on writing",
-        "prompt",
-        footer=1,
-        palette=False,
-    ),
-    Action(
-        "newline",
-        ("ctrl+j", "shift+enter"),
-        "new line",
-        "A new line in the prompt",
-        "prompt",
-        palette=False,
-    ),
+    Action("send", ("enter",), "go on", "Send the prompt; empty: go on writing", "prompt", footer=1, palette=False),
+    Action("newline", ("ctrl+j", "shift+enter"), "new line", "A new line in the prompt", "prompt", palette=False),
     Action("older", ("up",), "", "An earlier prompt (in the first line)", "prompt", palette=False),
     Action("newer", ("down",), "", "A later prompt (in the last line)", "prompt", palette=False),
     Action("stop", ("escape",), "stop", "Stop writing at once; else go to the text and back", "write", footer=1),

@@ -41,6 +41,7 @@ class OptimizationsPanel(Panel, can_focus=True):
         self._state: GenerationState | None = None
 
     def show(self, state: GenerationState) -> None:
+        """Draw the switches, their effects and the precision."""
         self._state = state
         rows = [self._line(one, state) if one.default else self._drafts_line(one, state) for one in TABLE]
         self.set_content(lines([*rows, self._precision_line(state)]))

@@ -64,6 +64,7 @@ class SamplingPanel(Panel, can_focus=True):
         self._state: GenerationState | None = None
 
     def show(self, state: GenerationState) -> None:
+        """Draw the settings."""
         self._state = state
         cells = [self._cell(number, one) for number, one in enumerate(SETTINGS)]
         self.set_content(lines([cells[at] + cells[at + 1] for at in range(0, len(cells), 2)]))
