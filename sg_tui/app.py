@@ -15,7 +15,7 @@ from textual.screen import Screen
 
 from sg_core import paths
 from sg_tui.desk import Desk, EngineLike, Severity
-from sg_tui.keys import ACTIONS, MODES, Mode, bindings
+from sg_tui.keys import ACTIONS, MODES, Mode, bindings, first_key
 from sg_tui.screens.help import HelpScreen
 from sg_tui.screens.mode import ModeScreen
 from sg_tui.screens.model_picker import ModelPicker
@@ -36,7 +36,7 @@ class SgApp(App[None]):
     CSS_PATH = "styles/app.tcss"
     TITLE = "sg-tui"
     ENABLE_COMMAND_PALETTE = True
-    COMMAND_PALETTE_BINDING = "ctrl+p"
+    COMMAND_PALETTE_BINDING = first_key("command_palette")
     DEFAULT_MODE = MODES[0].name
     BINDINGS = bindings("app")  # type: ignore[assignment]  # a list of Binding is what Textual wants
 

@@ -135,6 +135,7 @@ class RunForm(VerticalScroll):
 
     @on(Button.Pressed, "#python-docs")
     def start_with_python_docs(self) -> None:
+        """Start with the text that needs no network."""
         self.query_one("#source", Choice).take("python-docs")
         self.start()
 

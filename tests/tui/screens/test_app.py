@@ -182,6 +182,11 @@ async def test_help_opens_and_closes_with_its_key() -> None:
         await see(pilot, "Complete text and chat")
         await pilot.press("f1")
         await wait_until(pilot, lambda: app.screen is screen)
+        for key in ("q", "enter", "escape"):
+            await pilot.press("f1")
+            await wait_until(pilot, lambda: app.screen is not screen)
+            await pilot.press(key)
+            await wait_until(pilot, lambda: app.screen is screen)
 
 
 async def test_the_palette_finds_an_action_and_does_it() -> None:
