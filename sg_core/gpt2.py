@@ -7,7 +7,7 @@ from copy import copy
 from pathlib import Path
 
 from sg_core.config import GPT2Config
-from sg_core.errors import SettingError
+from sg_core.errors import ModelFileError, SettingError
 from sg_core.files import shown
 from sg_core.inference.session import Session
 from sg_core.network.model import Model
@@ -64,7 +64,10 @@ class GPT2(Model):
             parameters = Parameters(config)
             for tensor, array in weights:
                 parameters.view(tensor)[...] = array
-        model = cls(config, parameters, tokenizer, str(name), only=only)
+        try:
+            model = cls(config, parameters, tokenizer, str(name), only=only)
+        except SettingError as problem:  # of files that do not belong together
+            raise ModelFileError(f"{shown(folder)} can't be used: {problem}") from problem
         if unused:
             model.notes = (f"beside GPT-2 its folder holds other tensors, which are not used: {_listed(unused)}",)
         return model
@@ -85,6 +88,15 @@ class GPT2(Model):
         parameters = Parameters(config)
         parameters.initialize(seed)
         return cls(config, parameters, tokenizer, name)
+
+    def require_tokenizer(self) -> Tokenizer:
+        """The tokenizer. Raises ModelFileError for a model whose folder has none."""
+        if self.tokenizer is None:
+            raise ModelFileError(
+                f"{shown(self.name)} has no tokenizer files, so it can't read or write a text; copy vocab.json and "
+                "merges.txt, or tokenizer.json, from where its weights came from"
+            )
+        return self.tokenizer
 
     def without_tokenizer(self) -> GPT2:
         """The same model, its memory shared, for token ids alone."""

@@ -46,19 +46,27 @@ class Parts:
 
 def real_parts() -> Parts:
     """The parts that compute; imports NumPy and Numba."""
-    from sg_core.gpt2 import GPT2
     from sg_core.inference.decoder import default_threads
     from sg_core.measure.compilation import warm_up
     from sg_core.storage.runs import new_run_folder
 
     return Parts(
         warm_up=warm_up,
-        load=GPT2.from_pretrained,
+        load=_load,
         prepare=_prepare,
         new_run_folder=new_run_folder,
         default_threads=lambda model: default_threads(4 * model.config.parameter_count),
         measure=_measure,
     )
+
+
+def _load(name: str) -> GPT2:
+    """A model that can write a text. Raises ModelFileError for one without a tokenizer."""
+    from sg_core.gpt2 import GPT2
+
+    model = GPT2.from_pretrained(name)
+    model.require_tokenizer()
+    return model
 
 
 def _prepare(command: Train, progress: Progress, cancelled: Cancelled, threads: int | None) -> Trainer:

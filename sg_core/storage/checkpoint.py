@@ -17,7 +17,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, cast
@@ -254,16 +254,16 @@ def sweep(run: Path) -> None:
 # ---------------------------------------------------------------- loading
 
 
-def load_checkpoint(run: Path) -> Checkpoint:
+def load_checkpoint(run: Path, arrays: Collection[str] | None = None) -> Checkpoint:
     """The newest checkpoint of a run that verifies, or the one in `run` when that is a checkpoint's own folder.
 
-    Arrays are read once, straight into their memory, and hashed on the way.
-    Raises CheckpointError when there is none, when one has a newer format, or when it doesn't fit into memory.
+    arrays: the names of those to read, None for all; they are read once, straight into their memory, and hashed on the
+    way. Raises CheckpointError when there is none, when one has a newer format, or when it doesn't fit into memory.
     """
     manifests, passed_over = read_manifests([run] if (run / MANIFEST).is_file() else checkpoint_folders(run))
     for manifest in manifests:
         try:
-            return _load(manifest, tuple(passed_over))
+            return _load(manifest, tuple(passed_over), arrays)
         except RefusedError:
             raise
         except CheckpointError as problem:
@@ -276,12 +276,17 @@ def load_checkpoint(run: Path) -> Checkpoint:
     raise CheckpointError(f"{shown(run)} holds no checkpoint; give the folder that a training was saved to")
 
 
-def _load(manifest: Manifest, passed_over: tuple[str, ...]) -> Checkpoint:
-    """The checkpoint of a manifest. Raises CheckpointError at the first file that isn't as listed."""
+def _load(manifest: Manifest, passed_over: tuple[str, ...], wanted: Collection[str] | None) -> Checkpoint:
+    """The checkpoint of a manifest, with the wanted arrays.
+
+    Raises CheckpointError at the first file that isn't as listed.
+    """
     arrays: dict[str, AnyArray] = {}
     info: dict[str, Any] | None = None
     for name, entry in manifest.files.items():
         path = manifest.folder / name
+        if wanted is not None and "dtype" in entry and path.stem not in wanted:
+            continue
         try:
             with open_regular(path, CheckpointError) as file:
                 _require(

@@ -135,6 +135,7 @@ def _session(args: argparse.Namespace, optimizations: Optimizations, output: Out
 
     output.progress(f"loading {args.model}")
     model = GPT2.from_pretrained(args.model, args.precision)
+    model.require_tokenizer()
     for note in model.notes:
         output.note(f"{args.model}: {note}")
     if damaged := model.not_finite():

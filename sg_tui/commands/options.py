@@ -14,7 +14,8 @@ from sg_tui.terminal.textsafe import safe_line
 
 DEFAULT_MODEL = "tinyshakespeare"
 MODEL_HELP = (
-    f"the shipped model (default: {DEFAULT_MODEL}), a folder in Hugging Face layout, or a Hub id fetched before"
+    f"the shipped model (default: {DEFAULT_MODEL}), a folder in Hugging Face layout, the name of a training run, "
+    "or a Hub id fetched before"
 )
 PRECISION_HELP = f"of the weights: {', '.join(PRECISIONS)} (default: {PRECISIONS[0]})"
 THREADS_HELP = "threads to compute with (default: physical cores, one for small models)"

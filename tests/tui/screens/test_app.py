@@ -9,11 +9,13 @@ import time
 from pathlib import Path
 
 import pytest
+from cli_support import make_model
 from scripted_engine import ScriptedEngine
 from stories import STANDARD, WIDE, screen_text, see, wait_until
 from textual.widgets import OptionList
 from write_stories import by_hand, opened, send
 
+from sg_core import paths
 from sg_core.engine.commands import Generate, Load
 from sg_core.engine.events import Failed, Notice, Phase
 from sg_core.network.optimizations import Optimizations
@@ -90,6 +92,18 @@ async def test_installed_models_are_listed_and_a_click_chooses(home: Path) -> No
         await pilot.click(OptionList, offset=(3, 0))
         await wait_until(pilot, lambda: isinstance(app.screen, WriteScreen))
         assert engine.submitted[-1] == Load("tinyshakespeare", "f32", None)
+
+
+async def test_a_person_s_runs_are_listed_as_models(home: Path) -> None:
+    make_model(paths.runs_dir() / "2026-01-02-030405-tiny" / "model")
+    (paths.runs_dir() / "2026-01-02-030405-tiny" / "run.json").write_text("{}")
+    engine = ScriptedEngine()
+    async with opened(engine) as (pilot, app, _):
+        await pilot.press("ctrl+l")
+        await see(pilot, "2026-01-02-030405-tiny   run, 0 MB")
+        await pilot.press("end", "enter")
+        await wait_until(pilot, lambda: isinstance(app.screen, WriteScreen))
+        assert engine.submitted[-1] == Load("2026-01-02-030405-tiny", "f32", None)
 
 
 async def test_an_engine_that_can_not_be_made_leaves_the_app_alive(monkeypatch: pytest.MonkeyPatch) -> None:
