@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sg_core.checks import MOST_THREADS, whole
@@ -159,8 +158,7 @@ class Models:
             if what == "vocabulary":
                 self._outbox.phase("learning vocabulary", "", done, total)
             else:
-                local = what == Path(command.data).name and what != "tinyshakespeare"
-                self._outbox.phase("loading" if local else "downloading", what, done, total)
+                self._outbox.phase("downloading" if what == "tinyshakespeare" else "loading", what, done, total)
 
         try:
             self._compile("training", poll)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,11 +11,12 @@ from sg_core.config import GPT2Config
 from sg_core.errors import CheckpointError, DataError, SettingError, TrainingError
 from sg_core.files import shown
 from sg_core.storage import runs
-from sg_core.training.settings import TrainingConfig
+from sg_core.training.settings import FIELD, TrainingConfig
 from sg_core.types import Cancelled, Progress
 
 if TYPE_CHECKING:
     from sg_core.gpt2 import GPT2
+    from sg_core.training.texts import Texts
     from sg_core.training.trainer import Trainer
 
 
@@ -22,18 +24,20 @@ if TYPE_CHECKING:
 class RunRequest:
     """What a run was asked to be, as for `prepare_training`."""
 
-    data: str
+    data: str | tuple[str, ...]
     model: str | None
     config: GPT2Config | None
     training: TrainingConfig
+    field: str = FIELD
 
 
 def prepare_training(
     *,
-    data: str,
+    data: str | Sequence[str],
     model: str | None,
     config: GPT2Config | None,
     training: TrainingConfig,
+    field: str = FIELD,
     resume: str | None = None,
     progress: Progress | None = None,
     cancelled: Cancelled | None = None,
@@ -41,10 +45,10 @@ def prepare_training(
 ) -> Trainer:
     """A trainer that is ready for its first (or, after a resume, its next) step.
 
-    data: as for dataset.read_text. model: a model to fine-tune, with its own vocabulary; None for a new one of
-    `config`, whose vocabulary of `config.vocab_size` entries is learned from the training part of the text (a short
-    text gives fewer). resume: folder of an earlier run; everything but `threads` then comes from its newest
-    checkpoint, or from its request (`write_request`) when it had none yet.
+    data, field: one or several sources, as for texts.read_texts. model: a model to fine-tune, with its own vocabulary;
+    None for a new one of `config`, whose vocabulary of `config.vocab_size` entries is learned from the training part of
+    the text (a short text gives fewer). resume: folder of an earlier run; everything but `threads` then comes from its
+    newest checkpoint, or from its request (`write_request`) when it had none yet.
     progress: called with (what, done, total). cancelled: asked now and then; True raises DataError.
 
     Raises SettingError, DataError, DownloadError, ModelFileError, CheckpointError or TrainingError.
@@ -58,21 +62,24 @@ def prepare_training(
         if request is None:
             return Trainer.resume(folder, threads=threads)
         data, model, config, training = request.data, request.model, request.config, request.training
+        field = request.field
 
-    from sg_core.training.dataset import TextDataset, read_text, split_text
+    from sg_core.training.dataset import TextDataset
+    from sg_core.training.texts import read_texts
 
+    sources = [data] if isinstance(data, str) else data
     if model is None:
         shape = config or GPT2Config()
         _require_context(training.context, shape)
-        source = read_text(data, progress, cancelled)
-        start = _new_model(split_text(source.text)[0], shape, training.seed, progress, cancelled)
+        texts = read_texts(sources, field, progress, cancelled)
+        start = _new_model(texts, shape, training.seed, progress, cancelled)
     else:
         start = GPT2.from_pretrained(model)
         _require_context(training.context, start.config)
-        source = read_text(data, progress, cancelled)
+        texts = read_texts(sources, field, progress, cancelled)
     if start.tokenizer is None:
         raise TrainingError(f"{shown(start.name)} has no tokenizer files, so it can't be trained on a text")
-    dataset = TextDataset.from_text(source.name, source.text, start.tokenizer)
+    dataset = TextDataset.from_texts(texts, start.tokenizer, progress, cancelled)
     dataset.require(training.context)
     return Trainer(start, dataset, training, threads=threads)
 
@@ -83,15 +90,16 @@ def _require_context(context: int, config: GPT2Config) -> None:
 
 
 def _new_model(
-    text: str,
+    texts: Texts,
     config: GPT2Config,
     seed: int,
     progress: Progress | None,
     cancelled: Cancelled | None,
 ) -> GPT2:
-    """A random model whose vocabulary is learned from `text`."""
+    """A random model whose vocabulary is learned from the training part of the texts."""
     from sg_core.gpt2 import GPT2
-    from sg_core.text.vocabulary import learn_vocabulary
+    from sg_core.text.vocabulary import LARGEST_SAMPLE, learn_vocabulary
+    from sg_core.training.dataset import train_characters
 
     def learned(done: int, total: int) -> None:
         if cancelled is not None and cancelled():
@@ -99,6 +107,7 @@ def _new_model(
         if progress is not None:
             progress("vocabulary", done, total)
 
+    text = texts.beginning(min(train_characters(texts), LARGEST_SAMPLE))
     tokenizer = learn_vocabulary(text, config.vocab_size, learned)
     model = GPT2.random(
         replace(config, vocab_size=tokenizer.vocab_size), seed=seed, tokenizer=tokenizer, name="new model"
@@ -112,7 +121,13 @@ def write_request(folder: Path, request: RunRequest) -> None:
 
     Raises CheckpointError when it can't be written, or when the folder holds checkpoints of an earlier run.
     """
-    local = {"data": _absolute(request.data), "model": request.model and _absolute(request.model)}
+    several = not isinstance(request.data, str) or request.field != FIELD
+    sources = [request.data] if isinstance(request.data, str) else request.data
+    local = {
+        "format": 2 if several else 1,  # version 0.1 reads a run of one text
+        "data": [_absolute(source) for source in sources] if several else _absolute(sources[0]),
+        "model": request.model and _absolute(request.model),
+    }
     runs.write_request(folder, asdict(request) | local)
 
 
@@ -129,6 +144,16 @@ def _request_without_checkpoint(folder: Path) -> RunRequest | None:
         return None
     try:
         config = None if found["config"] is None else GPT2Config(**found["config"])
-        return RunRequest(found["data"], found["model"], config, TrainingConfig(**found["training"]))
+        training = TrainingConfig(**found["training"])
+        return RunRequest(_sources(found["data"]), found["model"], config, training, str(found.get("field", FIELD)))
     except (KeyError, TypeError, ValueError) as problem:
         raise CheckpointError(f"{shown(folder / runs.REQUEST)} can't be used: {problem}") from problem
+
+
+def _sources(found: object) -> str | tuple[str, ...]:
+    """The texts of a request. Raises ValueError for anything but names of them."""
+    if isinstance(found, str):
+        return found
+    if not isinstance(found, list) or not found or not all(isinstance(name, str) for name in found):
+        raise ValueError("its data is no name of a text, and no list of such names")
+    return tuple(found)

@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from sg_core.config import GPT2Config
 from sg_core.setting import check_settings, setting
 
+FIELD = "text"  # of a JSON line: holds its text
+
 
 @dataclass(frozen=True, slots=True)
 class TrainingConfig:

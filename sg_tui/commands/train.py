@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from sg_core.config import GPT2Config
 from sg_core.errors import SettingError
-from sg_core.training.settings import FINE_TUNE, PRESETS, TrainingConfig, fine_tuning
+from sg_core.training.settings import FIELD, FINE_TUNE, PRESETS, TrainingConfig, fine_tuning
 from sg_tui.commands.options import add_json, add_settings, add_threads, given_settings, whole
 from sg_tui.commands.output import Output
 
@@ -35,8 +35,13 @@ _SIZES = {
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
     parser.add_argument(
-        "--data", metavar="TEXT", help="tinyshakespeare (default), python-docs, or a text file in UTF-8"
+        "--data",
+        nargs="+",
+        metavar="TEXT",
+        help="tinyshakespeare (default), python-docs, text files (.gz and .jsonl too) and folders of them; an end "
+        "token stands between two",
     )
+    parser.add_argument("--field", metavar="NAME", help=f"of JSON lines, which holds the text (default: {FIELD})")
     start = parser.add_mutually_exclusive_group()
     start.add_argument("--model", metavar="M", help="fine-tune this model, with its own vocabulary")
     start.add_argument("--config", choices=list(PRESETS), metavar="NAME", help=f"a new model: {_presets()}")
@@ -77,9 +82,8 @@ def run(args: argparse.Namespace, output: Output) -> int:
 
     sizes = {field: getattr(args, field) for field, _ in _SIZES.values() if getattr(args, field) is not None}
     training = given_settings(args, TrainingConfig)
-    request = RunRequest(
-        args.data or "tinyshakespeare", args.model, _config(args, sizes, training), _training(args, training)
-    )
+    config, settings = _config(args, sizes, training), _training(args, training)
+    request = RunRequest(_data(args), args.model, config, settings, args.field or FIELD)
     if args.resume is not None:
         folder = _folder_to_go_on_in(args)
     else:
@@ -89,6 +93,7 @@ def run(args: argparse.Namespace, output: Output) -> int:
     output.progress("starting the engine")
     trainer = prepare_training(
         data=request.data,
+        field=request.field,
         model=request.model,
         config=request.config,
         training=request.training,
@@ -96,6 +101,8 @@ def run(args: argparse.Namespace, output: Output) -> int:
         progress=output.progress,
         threads=args.threads,
     )
+    if left_out := trainer.dataset.left_out:
+        output.note(f"{len(left_out)} files of the folders are no texts and left out, first {left_out[0]}")
     if args.resume is not None:
         _require_same(trainer, args, sizes, training)
 
@@ -151,8 +158,8 @@ def _require_same(trainer: Trainer, args: argparse.Namespace, sizes: dict[str, A
         # a short text gives fewer tokens than asked for
         if has != value and not (name == "vocab_size" and has < value):
             differing.append(f"{name} {has}, not {value}")
-    if args.data is not None and not _is_same_data(trainer, args.data):
-        differing.append(f"its text {trainer.dataset.name}, not {args.data} as it is now")
+    if args.data is not None and not _is_same_data(trainer, args.data, args.field or FIELD):
+        differing.append(f"its text {trainer.dataset.name}, not {', '.join(args.data)} as it is now")
     if args.model is not None and args.model != trainer.model.name:
         differing.append(f"its model {trainer.model.name}, not {args.model}")
     if differing:
@@ -163,11 +170,16 @@ def _fields(training: TrainingConfig) -> dict[str, Any]:
     return {name: getattr(training, name) for name in TrainingConfig.__dataclass_fields__}
 
 
-def _is_same_data(trainer: Trainer, data: str) -> bool:
-    from sg_core.training.dataset import TextDataset, read_text
+def _is_same_data(trainer: Trainer, data: list[str], field: str) -> bool:
+    from sg_core.training.dataset import TextDataset
+    from sg_core.training.texts import read_texts
 
     if trainer.model.tokenizer is None:
         return False
-    source = read_text(data)
-    dataset = TextDataset.from_text(source.name, source.text, trainer.model.tokenizer)
+    dataset = TextDataset.from_texts(read_texts(data, field), trainer.model.tokenizer)
     return dataset.fingerprint == trainer.dataset.fingerprint
+
+
+def _data(args: argparse.Namespace) -> str | tuple[str, ...]:
+    sources = args.data or ["tinyshakespeare"]
+    return sources[0] if len(sources) == 1 else tuple(sources)

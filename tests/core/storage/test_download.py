@@ -18,7 +18,7 @@ from sg_core.storage import download
 from sg_core.storage.download import RemoteFile, fetch, require_space
 from sg_core.storage.waiting import exclusive, interruptible
 from sg_core.training import tinyshakespeare
-from sg_core.training.dataset import read_text
+from sg_core.training.texts import read_text
 from sg_core.training.tinyshakespeare import read_tinyshakespeare
 
 BODY = bytes(range(256)) * 8000  # 2 MB
