@@ -7,7 +7,6 @@ from copy import copy
 from pathlib import Path
 
 from sg_core.config import GPT2Config
-from sg_core.errors import SettingError
 from sg_core.files import shown
 from sg_core.inference.session import Session
 from sg_core.network.model import Model
@@ -16,6 +15,7 @@ from sg_core.network.parameters import Parameters, initial, stored_order
 from sg_core.network.precisions import Precision
 from sg_core.network.weights import Weights, converted
 from sg_core.text.tokenizer import Tokenizer
+from sg_core.text.tokenizer_files import has_tokenizer
 
 
 class GPT2(Model):
@@ -34,10 +34,8 @@ class GPT2(Model):
         *,
         only: Weights | None = None,
     ) -> None:
-        if tokenizer is not None and tokenizer.vocab_size > config.vocab_size:
-            raise SettingError(
-                f"the tokenizer has {tokenizer.vocab_size} tokens, the model's vocab_size is {config.vocab_size}"
-            )
+        if tokenizer is not None:
+            tokenizer.fit(config.vocab_size)
         super().__init__(config, parameters, name, only=only)
         self.tokenizer = tokenizer
         self.notes: tuple[str, ...] = ()  # what is worth telling of its folder, a line each
@@ -55,8 +53,7 @@ class GPT2(Model):
         config = read_config(folder, precision)
         unused = check_weights(folder, config)
         weights = read_weights(folder, config)
-        has_tokenizer = any((folder / file).exists() for file in ("vocab.json", "merges.txt", "tokenizer.json"))
-        tokenizer = Tokenizer.from_folder(folder) if has_tokenizer else None
+        tokenizer = Tokenizer.from_folder(folder) if has_tokenizer(folder) else None
         only = None
         if Precision.named(precision).reduced:
             parameters, only = converted(config, precision, stored_order(config, weights))

@@ -120,9 +120,12 @@ class TextDataset:
         tokenizer: Tokenizer,
         progress: Progress | None = None,
         cancelled: Cancelled | None = None,
+        *,
+        plain: bool = False,
     ) -> TextDataset:
         """The first 90% of the characters train, the last 10% validate.
 
+        Special tokens in the text, "<|endoftext|>" between documents, are ids; not where it is `plain` text.
         progress: called with ("tokens of NAME", characters done, characters in all). Raises DataError for a text
         too short to split, and when stopped.
         """
@@ -133,7 +136,7 @@ class TextDataset:
         done = 0
         for part in (train, validation):
             pieces: list[Ids] = []
-            for characters, piece in tokenizer.encode_pieces(part):
+            for characters, piece in tokenizer.encode_pieces(part, special=not plain):
                 _go_on(cancelled, f"reading the tokens of {shown(name)}")
                 pieces.append(np.array(piece, dtype=np.int32))
                 done += characters

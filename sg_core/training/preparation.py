@@ -26,6 +26,7 @@ class RunRequest:
     model: str | None
     config: GPT2Config | None
     training: TrainingConfig
+    plain: bool = False
 
 
 def prepare_training(
@@ -34,6 +35,7 @@ def prepare_training(
     model: str | None,
     config: GPT2Config | None,
     training: TrainingConfig,
+    plain: bool = False,
     resume: str | None = None,
     progress: Progress | None = None,
     cancelled: Cancelled | None = None,
@@ -43,8 +45,9 @@ def prepare_training(
 
     data: as for dataset.read_text. model: a model to fine-tune, with its own vocabulary; None for a new one of
     `config`, whose vocabulary of `config.vocab_size` entries is learned from the training part of the text (a short
-    text gives fewer). resume: folder of an earlier run; everything but `threads` then comes from its newest
-    checkpoint, or from its request (`write_request`) when it had none yet.
+    text gives fewer). plain: special tokens in the text, "<|endoftext|>" between documents, are plain text. resume:
+    folder of an earlier run; everything but `threads` then comes from its newest checkpoint, or from its request
+    (`write_request`) when it had none yet.
     progress: called with (what, done, total). cancelled: asked now and then; True raises DataError.
 
     Raises SettingError, DataError, DownloadError, ModelFileError, CheckpointError or TrainingError.
@@ -57,7 +60,8 @@ def prepare_training(
         request = _request_without_checkpoint(folder)
         if request is None:
             return Trainer.resume(folder, threads=threads)
-        data, model, config, training = request.data, request.model, request.config, request.training
+        data, model, config = request.data, request.model, request.config
+        training, plain = request.training, request.plain
 
     from sg_core.training.dataset import TextDataset, read_text, split_text
 
@@ -72,7 +76,7 @@ def prepare_training(
         source = read_text(data, progress, cancelled)
     if start.tokenizer is None:
         raise TrainingError(f"{shown(start.name)} has no tokenizer files, so it can't be trained on a text")
-    dataset = TextDataset.from_text(source.name, source.text, start.tokenizer)
+    dataset = TextDataset.from_text(source.name, source.text, start.tokenizer, plain=plain)
     dataset.require(training.context)
     return Trainer(start, dataset, training, threads=threads)
 
@@ -129,6 +133,7 @@ def _request_without_checkpoint(folder: Path) -> RunRequest | None:
         return None
     try:
         config = None if found["config"] is None else GPT2Config(**found["config"])
-        return RunRequest(found["data"], found["model"], config, TrainingConfig(**found["training"]))
+        training = TrainingConfig(**found["training"])
+        return RunRequest(found["data"], found["model"], config, training, bool(found.get("plain", False)))
     except (KeyError, TypeError, ValueError) as problem:
         raise CheckpointError(f"{shown(folder / runs.REQUEST)} can't be used: {problem}") from problem

@@ -37,6 +37,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--data", metavar="TEXT", help="tinyshakespeare (default), python-docs, or a text file in UTF-8"
     )
+    parser.add_argument("--plain", action="store_true", help="<|endoftext|> in the text is no end token but plain text")
     start = parser.add_mutually_exclusive_group()
     start.add_argument("--model", metavar="M", help="fine-tune this model, with its own vocabulary")
     start.add_argument("--config", choices=list(PRESETS), metavar="NAME", help=f"a new model: {_presets()}")
@@ -77,9 +78,8 @@ def run(args: argparse.Namespace, output: Output) -> int:
 
     sizes = {field: getattr(args, field) for field, _ in _SIZES.values() if getattr(args, field) is not None}
     training = given_settings(args, TrainingConfig)
-    request = RunRequest(
-        args.data or "tinyshakespeare", args.model, _config(args, sizes, training), _training(args, training)
-    )
+    data, config = args.data or "tinyshakespeare", _config(args, sizes, training)
+    request = RunRequest(data, args.model, config, _training(args, training), args.plain)
     if args.resume is not None:
         folder = _folder_to_go_on_in(args)
     else:
@@ -92,6 +92,7 @@ def run(args: argparse.Namespace, output: Output) -> int:
         model=request.model,
         config=request.config,
         training=request.training,
+        plain=request.plain,
         resume=args.resume,
         progress=output.progress,
         threads=args.threads,
@@ -169,5 +170,9 @@ def _is_same_data(trainer: Trainer, data: str) -> bool:
     if trainer.model.tokenizer is None:
         return False
     source = read_text(data)
-    dataset = TextDataset.from_text(source.name, source.text, trainer.model.tokenizer)
-    return dataset.fingerprint == trainer.dataset.fingerprint
+    tokenizer = trainer.model.tokenizer
+    return any(
+        TextDataset.from_text(source.name, source.text, tokenizer, plain=plain).fingerprint
+        == trainer.dataset.fingerprint
+        for plain in (False, True)
+    )
