@@ -259,7 +259,7 @@ for name in {modules!r}:
 HEAVY = ("textual", "rich", "numpy", "numba", "llvmlite", "tiktoken", "huggingface_hub", "safetensors")
 
 
-@pytest.mark.parametrize("command", ["", "complete", "bench", "train", "models", "doctor"])
+@pytest.mark.parametrize("command", ["", "complete", "chat", "bench", "train", "models", "doctor"])
 def test_help_imports_nothing_heavy(tmp_path: Path, command: str) -> None:
     arguments = [command, "--help"] if command else ["--help"]
     code = f"""
