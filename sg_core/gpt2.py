@@ -7,6 +7,7 @@ from copy import copy
 from pathlib import Path
 
 from sg_core.config import GPT2Config
+from sg_core.errors import ModelFileError, SettingError
 from sg_core.files import shown
 from sg_core.inference.session import Session
 from sg_core.network.model import Model
@@ -53,7 +54,7 @@ class GPT2(Model):
         config = read_config(folder, precision)
         unused = check_weights(folder, config)
         weights = read_weights(folder, config)
-        tokenizer = Tokenizer.from_folder(folder) if has_tokenizer(folder) else None
+        tokenizer = _tokenizer_of(folder, config)
         only = None
         if Precision.named(precision).reduced:
             parameters, only = converted(config, precision, stored_order(config, weights))
@@ -102,6 +103,17 @@ class GPT2(Model):
         self.parameters.require_all()
         parameters = {name: self.parameters.view(name) for name in self.parameters}
         write_model(Path(folder), self.config, parameters, self.tokenizer, dtype)
+
+
+def _tokenizer_of(folder: Path, config: GPT2Config) -> Tokenizer | None:
+    if not has_tokenizer(folder):
+        return None
+    tokenizer = Tokenizer.from_folder(folder)
+    try:
+        tokenizer.fit(config.vocab_size)
+    except SettingError as problem:  # what a caller has set together; here it is a fault of the folder
+        raise ModelFileError(f"{shown(folder)}: {problem}") from problem
+    return tokenizer
 
 
 def _listed(names: Sequence[str]) -> str:

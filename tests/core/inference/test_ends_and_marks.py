@@ -9,6 +9,7 @@ import pytest
 from chain_model import chain, chain_model
 from tokenizer_folders import VOCABULARY, added, fast, write_files
 
+from sg_core.errors import ModelFileError
 from sg_core.gpt2 import GPT2
 from sg_core.inference.sampling import Sampling
 from sg_core.inference.session import Session
@@ -92,6 +93,13 @@ def test_a_padding_token_beyond_the_embedding_does_not_keep_a_model_from_loading
     files = {"vocab": VOCABULARY, "merges": [], "added_tokens": {"[PAD]": 257}}
     model = chain_model(257, chain("Ok", ord(":"), 256), ord("."), tokenizer_of(tmp_path, **files))
     assert written(model.session(), ":") == "Ok"
+
+
+def test_a_vocabulary_larger_than_the_model_is_a_fault_of_the_folder(tmp_path: Path) -> None:
+    chain_model(256, {}, 0).save_pretrained(tmp_path / "m")
+    write_files(tmp_path / "m", vocab=VOCABULARY | {"ab": 257}, merges=[("a", "b")])
+    with pytest.raises(ModelFileError, match=r"vocab_size is 256: 'ab' has the id 257"):
+        GPT2.from_pretrained(tmp_path / "m")
 
 
 @pytest.mark.parametrize("optimizations", [Optimizations(), Optimizations().with_("lookup")])
