@@ -16,6 +16,7 @@ from sg_core.network.parameters import Parameters, initial, stored_order
 from sg_core.network.precisions import Precision
 from sg_core.network.weights import Weights, converted
 from sg_core.text.tokenizer import Tokenizer
+from sg_core.text.tokenizer_files import has_tokenizer
 
 
 class GPT2(Model):
@@ -34,10 +35,8 @@ class GPT2(Model):
         *,
         only: Weights | None = None,
     ) -> None:
-        if tokenizer is not None and tokenizer.vocab_size > config.vocab_size:
-            raise SettingError(
-                f"the tokenizer has {tokenizer.vocab_size} tokens, the model's vocab_size is {config.vocab_size}"
-            )
+        if tokenizer is not None:
+            tokenizer.fit(config.vocab_size)
         super().__init__(config, parameters, name, only=only)
         self.tokenizer = tokenizer
         self.notes: tuple[str, ...] = ()  # what is worth telling of its folder, a line each
@@ -55,8 +54,7 @@ class GPT2(Model):
         config = read_config(folder, precision)
         unused = check_weights(folder, config)
         weights = read_weights(folder, config)
-        has_tokenizer = any((folder / file).exists() for file in ("vocab.json", "merges.txt", "tokenizer.json"))
-        tokenizer = Tokenizer.from_folder(folder) if has_tokenizer else None
+        tokenizer = _tokenizer_of(folder, config)
         only = None
         if Precision.named(precision).reduced:
             parameters, only = converted(config, precision, stored_order(config, weights))
@@ -64,10 +62,7 @@ class GPT2(Model):
             parameters = Parameters(config)
             for tensor, array in weights:
                 parameters.view(tensor)[...] = array
-        try:
-            model = cls(config, parameters, tokenizer, str(name), only=only)
-        except SettingError as problem:  # of files that do not belong together
-            raise ModelFileError(f"{shown(folder)} can't be used: {problem}") from problem
+        model = cls(config, parameters, tokenizer, str(name), only=only)
         if unused:
             model.notes = (f"beside GPT-2 its folder holds other tensors, which are not used: {_listed(unused)}",)
         return model
@@ -117,6 +112,17 @@ class GPT2(Model):
         self.parameters.require_all()
         parameters = {name: self.parameters.view(name) for name in self.parameters}
         write_model(Path(folder), self.config, parameters, self.tokenizer, dtype)
+
+
+def _tokenizer_of(folder: Path, config: GPT2Config) -> Tokenizer | None:
+    if not has_tokenizer(folder):
+        return None
+    tokenizer = Tokenizer.from_folder(folder)
+    try:
+        tokenizer.fit(config.vocab_size)
+    except SettingError as problem:  # what a caller has set together; here it is a fault of the folder
+        raise ModelFileError(f"{shown(folder)}: {problem}") from problem
+    return tokenizer
 
 
 def _listed(names: Sequence[str]) -> str:

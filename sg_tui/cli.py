@@ -11,7 +11,7 @@ from sg_core import __version__, notices
 from sg_core.checks import MOST_THREADS
 from sg_core.errors import SettingError, SgError
 from sg_core.network.precisions import Precision
-from sg_tui.commands import bench, complete, doctor, models, train
+from sg_tui.commands import bench, chat, complete, doctor, models, train
 from sg_tui.commands.options import (
     DEFAULT_MODEL,
     MODEL_HELP,
@@ -23,7 +23,14 @@ from sg_tui.commands.options import (
 from sg_tui.commands.output import DONE, FAILED, INTERRUPTED, USAGE, Output
 from sg_tui.terminal.streams import hold_closed, on_terminal
 
-_COMMANDS = {"complete": complete, "bench": bench, "train": train, "models": models, "doctor": doctor}
+_COMMANDS = {
+    "complete": complete,
+    "chat": chat,
+    "bench": bench,
+    "train": train,
+    "models": models,
+    "doctor": doctor,
+}
 _DESCRIPTION = """\
 A GPT-2 in your terminal: complete text and chat, see where every millisecond of every token goes, and switch each
 optimization of the engine on and off while the text streams. Without a command, the app opens.

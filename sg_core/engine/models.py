@@ -80,7 +80,10 @@ class Models:
             names = ", ".join(shown(name) for name in damaged[:5])
             self._outbox.emit(Notice(f"{len(damaged)} tensors hold NaN or infinite numbers, first {names}"))
         self.session, self._threads, self._precision = session, threads, wanted
-        self._outbox.emit(Loaded(command.model, model.config, session.precision, session.threads))
+        templates, complaint = self.parts.templates(model)
+        if complaint:
+            self._outbox.emit(Notice(complaint))
+        self._outbox.emit(Loaded(command.model, model.config, session.precision, session.threads, tuple(templates)))
 
     def ready_session(self) -> Session:
         """The session of the loaded model. Raises ModelFileError when there is none."""

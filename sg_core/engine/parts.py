@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from sg_core.text.templates import PLAY, Template, read_own
 from sg_core.types import Cancelled, Progress
 
 if TYPE_CHECKING:
@@ -42,6 +43,10 @@ class Parts:
     new_run_folder: Callable[[str], Path]
     default_threads: Callable[[Model], int]
     measure: Measure
+    templates: Callable[[GPT2], tuple[list[Template], str]] = lambda model: (
+        [PLAY],
+        "",
+    )  # and what is wrong with one's own
 
 
 def real_parts() -> Parts:
@@ -57,6 +62,7 @@ def real_parts() -> Parts:
         new_run_folder=new_run_folder,
         default_threads=lambda model: default_threads(4 * model.config.parameter_count),
         measure=_measure,
+        templates=_templates,
     )
 
 
@@ -67,6 +73,18 @@ def _load(name: str) -> GPT2:
     model = GPT2.from_pretrained(name)
     model.require_tokenizer()
     return model
+
+
+def _templates(model: GPT2) -> tuple[list[Template], str]:
+    """The chat templates of a model, and why a person's own can't be used ("" if they can)."""
+    from sg_core import paths
+    from sg_core.errors import SettingError
+    from sg_core.text.recognition import templates_for
+
+    try:
+        return templates_for(model.tokenizer, read_own(paths.config_dir())), ""
+    except SettingError as problem:
+        return templates_for(model.tokenizer), str(problem)
 
 
 def _prepare(command: Train, progress: Progress, cancelled: Cancelled, threads: int | None) -> Trainer:

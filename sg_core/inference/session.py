@@ -201,5 +201,5 @@ class Session:
         elif self.tokenizer is None:
             raise SettingError(f"{self.model.name} has no tokenizer files; give token ids instead of a text")
         else:
-            ids = self.tokenizer.encode(prompt or "\n")
+            ids = self.tokenizer.encode_prompt(prompt or "\n")
         return ids or [0]

@@ -240,5 +240,8 @@ _TORCH_NAMES = {"F32": "float32", "F16": "float16", "BF16": "bfloat16"}
 
 
 def _config_json(config: GPT2Config, tokenizer: Tokenizer | None, dtype: str) -> dict[str, Any]:
+    roles = {} if tokenizer is None else tokenizer.roles
     end = None if tokenizer is None else tokenizer.end_of_text
-    return {**config_json(config), "bos_token_id": end, "eos_token_id": end, "torch_dtype": _TORCH_NAMES[dtype]}
+    pad = {"pad_token_id": roles["pad_token"]} if "pad_token" in roles else {}
+    ids = {"bos_token_id": roles.get("bos_token", end), "eos_token_id": end, **pad}
+    return {**config_json(config), **ids, "torch_dtype": _TORCH_NAMES[dtype]}

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from sg_core import paths
-from sg_core.errors import DownloadError, ModelFileError
+from sg_core.errors import DownloadError, ModelFileError, SettingError
 from sg_core.files import make_folder, shown
 from sg_core.storage import hub_cache
 from sg_core.storage.diagnosis import ADAPTER, INDEX, TOKENIZER_FILES, WEIGHTS, explain, is_model, names_of
@@ -184,8 +184,10 @@ class _Pull:
 
     def _check_all_but_weights(self) -> None:
         rows, tokenizer = read_config(self._staging).vocab_size, Tokenizer.from_folder(self._staging)
-        if tokenizer.vocab_size > rows:
-            raise ModelFileError(f"its tokenizer has {tokenizer.vocab_size} tokens, the model's vocab_size is {rows}")
+        try:
+            tokenizer.fit(rows)
+        except SettingError as problem:
+            raise ModelFileError(str(problem)) from problem
 
     def _borrow(self, file: RemoteFile, commit: str) -> None:
         """Where a file is on this machine already, whole, it is not fetched. Without a digest its commit must tell."""

@@ -45,17 +45,26 @@ class TextDataset:
         tokenizer: Tokenizer,
         progress: Progress | None = None,
         cancelled: Cancelled | None = None,
+        *,
+        plain: bool = False,
     ) -> TextDataset:
         """As `from_texts`, of one document."""
-        return cls.from_texts(Texts.of(name, text), tokenizer, progress, cancelled)
+        return cls.from_texts(Texts.of(name, text), tokenizer, progress, cancelled, plain=plain)
 
     @classmethod
     def from_texts(
-        cls, texts: Texts, tokenizer: Tokenizer, progress: Progress | None = None, cancelled: Cancelled | None = None
+        cls,
+        texts: Texts,
+        tokenizer: Tokenizer,
+        progress: Progress | None = None,
+        cancelled: Cancelled | None = None,
+        *,
+        plain: bool = False,
     ) -> TextDataset:
         """The first 90% of the characters train, the last 10% validate. Between two documents stands the end token of
         the vocabulary, or a line break where it has none.
 
+        Special tokens in the text, "<|endoftext|>" between documents, are ids; not where it is `plain` text.
         progress: called with ("tokens of NAME", characters done, characters in all). Raises DataError for a text
         too short to split, and when stopped.
         """
@@ -64,13 +73,13 @@ class TextDataset:
             raise DataError(
                 f"{shown(name)} has {texts.characters} characters; at least 10 are needed to train and validate"
             )
-        end = tokenizer.encode("\n") if tokenizer.end_of_text is None else [tokenizer.end_of_text]
+        end = tokenizer.encode_part("\n", special=False) if tokenizer.end_of_text is None else [tokenizer.end_of_text]
         train, validation = _Ids(name), _Ids(name)
         done = position = 0
 
         def read(part: str, ids: _Ids) -> None:
             nonlocal done
-            for characters, piece in tokenizer.encode_pieces(part):
+            for characters, piece in tokenizer.encode_pieces(part, special=not plain):
                 if cancelled is not None and cancelled():
                     raise DataError(f"reading the tokens of {shown(name)} was stopped")
                 ids.add(piece)

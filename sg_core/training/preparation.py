@@ -29,6 +29,7 @@ class RunRequest:
     config: GPT2Config | None
     training: TrainingConfig
     field: str = FIELD
+    plain: bool = False
 
 
 def prepare_training(
@@ -38,6 +39,7 @@ def prepare_training(
     config: GPT2Config | None,
     training: TrainingConfig,
     field: str = FIELD,
+    plain: bool = False,
     resume: str | None = None,
     progress: Progress | None = None,
     cancelled: Cancelled | None = None,
@@ -47,7 +49,8 @@ def prepare_training(
 
     data, field: one or several sources, as for texts.read_texts. model: a model to fine-tune, with its own vocabulary;
     None for a new one of `config`, whose vocabulary of `config.vocab_size` entries is learned from the training part of
-    the text (a short text gives fewer). resume: folder of an earlier run; everything but `threads` then comes from its
+    the text (a short text gives fewer). plain: special tokens in the text, "<|endoftext|>" between documents, are plain
+    text. resume: folder of an earlier run; everything but `threads` then comes from its
     newest checkpoint, or from its request (`write_request`) when it had none yet.
     progress: called with (what, done, total). cancelled: asked now and then; True raises DataError.
 
@@ -61,8 +64,8 @@ def prepare_training(
         request = _request_without_checkpoint(folder)
         if request is None:
             return Trainer.resume(folder, threads=threads)
-        data, model, config, training = request.data, request.model, request.config, request.training
-        field = request.field
+        data, model, config = request.data, request.model, request.config
+        training, field, plain = request.training, request.field, request.plain
 
     from sg_core.training.dataset import TextDataset
     from sg_core.training.texts import read_texts
@@ -79,7 +82,7 @@ def prepare_training(
         texts = read_texts(sources, field, progress, cancelled)
     if start.tokenizer is None:
         raise TrainingError(f"{shown(start.name)} has no tokenizer files, so it can't be trained on a text")
-    dataset = TextDataset.from_texts(texts, start.tokenizer, progress, cancelled)
+    dataset = TextDataset.from_texts(texts, start.tokenizer, progress, cancelled, plain=plain)
     dataset.require(training.context)
     return Trainer(start, dataset, training, threads=threads)
 
@@ -145,7 +148,8 @@ def _request_without_checkpoint(folder: Path) -> RunRequest | None:
     try:
         config = None if found["config"] is None else GPT2Config(**found["config"])
         training = TrainingConfig(**found["training"])
-        return RunRequest(_sources(found["data"]), found["model"], config, training, str(found.get("field", FIELD)))
+        field, plain = str(found.get("field", FIELD)), bool(found.get("plain", False))
+        return RunRequest(_sources(found["data"]), found["model"], config, training, field, plain)
     except (KeyError, TypeError, ValueError) as problem:
         raise CheckpointError(f"{shown(folder / runs.REQUEST)} can't be used: {problem}") from problem
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import os
 import time
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from sg_core.network.batch_pass import BatchPass
 from sg_core.network.parameters import Parameters
 from sg_core.storage.checkpoint import load_checkpoint, save_checkpoint, sweep
 from sg_core.text.tokenizer import Tokenizer
+from sg_core.text.tokenizer_files import has_tokenizer
 from sg_core.training.dataset import TextDataset
 from sg_core.training.optimizer import AdamW, learning_rate
 from sg_core.training.results import Evaluation, StepResult
@@ -193,7 +193,7 @@ class Trainer:
                     f"the run in {folder} was trained on {data['name']} ({len(saved.train_ids):,} tokens), not on "
                     f"{dataset.name} ({len(dataset.train_ids):,} tokens) as it is now"
                 )
-            tokenizer = Tokenizer.from_folder(checkpoint.folder) if _has_tokenizer(checkpoint.folder) else None
+            tokenizer = Tokenizer.from_folder(checkpoint.folder) if has_tokenizer(checkpoint.folder) else None
             model = GPT2(config, Parameters(config, arrays["parameters"]), tokenizer, info["name"])
             trainer = cls(model, dataset or saved, training, threads)
             trainer._restore(checkpoint.step, info, arrays)
@@ -211,10 +211,6 @@ class Trainer:
         self._skipped_in_a_row = info["skipped_in_a_row"]
         self.best_val_loss = math.inf if info["best_val_loss"] is None else info["best_val_loss"]
         self._best_step = info["best_step"]
-
-
-def _has_tokenizer(folder: Path) -> bool:
-    return os.path.exists(folder / "vocab.json")
 
 
 def _dropout_key(seed: int, index: int) -> int:

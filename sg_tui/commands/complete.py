@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from sg_core.errors import DataError, SettingError
 from sg_core.inference.sampling import Sampling
 from sg_core.network.optimizations import USUAL, Optimizations
+from sg_core.text.marked_text import MarkedText
 from sg_tui.commands.options import (
     add_json,
     add_model,
@@ -30,10 +31,11 @@ if TYPE_CHECKING:
 HELP = "continue a text"
 DESCRIPTION = """\
 Continue PROMPT and print the continuation as it is written; the prompt is not repeated. Without PROMPT, or with -,
-the prompt is read from stdin, exactly as it is, its last line break too. An empty prompt begins a new text. On a
-terminal, control characters are shown as symbols; into a pipe or a file the text goes unchanged, as UTF-8. Figures
-go to stderr. The same seed gives the same text, with any number of threads and any optimizations; another precision
-may change it. ms/token is the median, with lookup, whose tokens come in bursts, the mean.
+the prompt is read from stdin, exactly as it is, its last line break too. An empty prompt begins a new text. Special
+tokens of the model in it, such as <|endoftext|>, are read as such unless --plain is given. On a terminal, control
+characters are shown as symbols; into a pipe or a file the text goes unchanged, as UTF-8. Figures go to stderr. The
+same seed gives the same text, with any number of threads and any optimizations; another precision may change it.
+ms/token is the median, with lookup, whose tokens come in bursts, the mean.
 """
 
 
@@ -44,6 +46,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--max-tokens", type=whole(0), default=200, metavar="N", help="at most (default: %(default)s)")
     add_settings(parser, Sampling, usual=True)
     parser.add_argument("--stop", action="append", default=[], metavar="TEXT", help="end before TEXT; can be repeated")
+    parser.add_argument("--plain", action="store_true", help="special tokens in PROMPT are plain text")
     add_precision(parser)
     add_threads(parser)
     add_with(parser)
@@ -64,7 +67,7 @@ def run(args: argparse.Namespace, output: Output) -> int:
     prompt = _prompt(args.prompt)
     session = _session(args, optimizations, output)
     tokens = session.generate(
-        prompt,
+        prompt if args.plain else MarkedText([(prompt, True)]),
         args.max_tokens,
         sampling,
         args.stop,

@@ -42,6 +42,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "token stands between two",
     )
     parser.add_argument("--field", metavar="NAME", help=f"of JSON lines, which holds the text (default: {FIELD})")
+    parser.add_argument("--plain", action="store_true", help="<|endoftext|> in the text is no end token but plain text")
     start = parser.add_mutually_exclusive_group()
     start.add_argument("--model", metavar="M", help="fine-tune this model, with its own vocabulary")
     start.add_argument("--config", choices=list(PRESETS), metavar="NAME", help=f"a new model: {_presets()}")
@@ -83,7 +84,7 @@ def run(args: argparse.Namespace, output: Output) -> int:
     sizes = {field: getattr(args, field) for field, _ in _SIZES.values() if getattr(args, field) is not None}
     training = given_settings(args, TrainingConfig)
     config, settings = _config(args, sizes, training), _training(args, training)
-    request = RunRequest(_data(args), args.model, config, settings, args.field or FIELD)
+    request = RunRequest(_data(args), args.model, config, settings, args.field or FIELD, args.plain)
     if args.resume is not None:
         folder = _folder_to_go_on_in(args)
     else:
@@ -97,6 +98,7 @@ def run(args: argparse.Namespace, output: Output) -> int:
         model=request.model,
         config=request.config,
         training=request.training,
+        plain=request.plain,
         resume=args.resume,
         progress=output.progress,
         threads=args.threads,
@@ -176,8 +178,11 @@ def _is_same_data(trainer: Trainer, data: list[str], field: str) -> bool:
 
     if trainer.model.tokenizer is None:
         return False
-    dataset = TextDataset.from_texts(read_texts(data, field), trainer.model.tokenizer)
-    return dataset.fingerprint == trainer.dataset.fingerprint
+    texts, tokenizer = read_texts(data, field), trainer.model.tokenizer
+    return any(
+        TextDataset.from_texts(texts, tokenizer, plain=plain).fingerprint == trainer.dataset.fingerprint
+        for plain in (False, True)
+    )
 
 
 def _data(args: argparse.Namespace) -> str | tuple[str, ...]:

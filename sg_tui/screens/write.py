@@ -12,7 +12,7 @@ from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.widget import Widget
 
-from sg_core.engine.events import Done, Event, Failed
+from sg_core.engine.events import Done, Event, Failed, Loaded
 from sg_core.network.optimizations import USUAL, Optimizations
 from sg_tui.desk import Desk
 from sg_tui.keys import Scope, bindings
@@ -65,6 +65,7 @@ class WriteScreen(ModeScreen):
 
     def on_mount(self) -> None:
         self.query_one(Prompt).focus()
+        self._offer_templates()
         self._show_mode()
 
     def on_resize(self, event: events.Resize) -> None:
@@ -84,8 +85,15 @@ class WriteScreen(ModeScreen):
     # ------------------------------------------------------------ events
 
     def handle(self, event: Event) -> None:
+        if isinstance(event, Loaded):
+            self._offer_templates()
         if isinstance(event, Done | Failed) and self._waiting and not self.desk.generation.running:
             self.app.call_later(self._go_on)
+
+    def _offer_templates(self) -> None:
+        loaded = self.desk.generation.loaded
+        if loaded is not None:
+            self.query_one(CastBar).offer(loaded.templates)
 
     def _when_stopped(self, then: Callable[[], None]) -> None:
         """Do this now, or as soon as the running generation has been stopped."""
@@ -139,7 +147,9 @@ class WriteScreen(ModeScreen):
         writing, prompt = self.desk.writing, self.query_one(Prompt)
         self.set_class(writing.chat, "-chat")
         if writing.chat:
-            words = f"{safe_line(writing.cast.person, 20)} speaks, {safe_line(writing.cast.model, 20)} answers"
+            person, other = safe_line(writing.cast.person, 20), safe_line(writing.cast.model, 20)
+            named = writing.cast.template.has_names
+            words = f"{person} speaks, {other} answers" if named else "you speak, the model answers"
             prompt.placeholder = "what you say; empty lets the other one go on"
         else:
             words = "goes on with your words"

@@ -379,7 +379,7 @@ def test_this_machine_tells_its_memory() -> None:
 
 def test_a_tokenizer_that_does_not_belong_to_the_weights_is_a_fault_of_the_folder(folder: Path) -> None:
     learn_vocabulary("to be or not to be, that is the question. " * 50, 290).save(folder)
-    with pytest.raises(ModelFileError, match=rf"{folder} can't be used: the tokenizer has \d+ tokens"):
+    with pytest.raises(ModelFileError, match=rf"{folder}.*: the tokenizer has \d+ tokens"):
         GPT2.from_pretrained(folder)
 
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from sg_core.errors import DataError
-from sg_core.text.tokenizer import SYMBOLS, Tokenizer
+from sg_core.text.byte_bpe import SYMBOLS
+from sg_core.text.tokenizer import Tokenizer
 from sg_core.training.dataset import TextDataset
 
 BYTES = Tokenizer({symbol: byte for byte, symbol in enumerate(SYMBOLS)}, [])  # one token a byte
@@ -86,3 +87,13 @@ def test_the_fingerprint_tells_any_change_of_the_tokens() -> None:
     one = TextDataset("x", train, validation, 5, 3)
     moved = TextDataset("x", train[:4], np.concatenate([train[4:], validation]), 5, 3)
     assert len({dataset().fingerprint, one.fingerprint, moved.fingerprint, dataset(1001).fingerprint}) == 4
+
+
+def test_the_end_of_text_between_documents_is_the_end_token() -> None:
+    tokenizer = Tokenizer({symbol: id for id, symbol in enumerate(SYMBOLS)} | {"<|endoftext|>": 256}, [])
+    text = "one<|endoftext|>two, three" + "<|endoftext|>four and five " * 10
+    dataset = TextDataset.from_text("t", text, tokenizer)
+    assert dataset.train_ids.tolist()[:5] == [*b"one", 256, ord("t")]
+    plain = TextDataset.from_text("t", text, tokenizer, plain=True)
+    assert 256 not in plain.train_ids
+    assert tokenizer.decode(plain.train_ids.tolist()) == tokenizer.decode(dataset.train_ids.tolist())

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from sg_core import memory
 from sg_core.errors import DataError
-from sg_core.text.tokenizer import SYMBOLS, Tokenizer
+from sg_core.text.byte_bpe import SYMBOLS
+from sg_core.text.tokenizer import Tokenizer
 from sg_core.text.vocabulary import learn_vocabulary
 from sg_core.training import text_files, texts
 from sg_core.training.dataset import TextDataset
