@@ -29,6 +29,7 @@ from sg_tui.widgets.precision_row import PrecisionAsked
 from sg_tui.widgets.prompt import LONGEST_PASTE, Prompt
 from sg_tui.widgets.sampling_panel import SamplingPanel
 from sg_tui.widgets.side_panel import SidePanel
+from sg_tui.widgets.template_choice import TemplateChoice
 from sg_tui.widgets.text_view import TextView
 
 FIGURES_SECONDS = 0.15  # between two drawings of figures that change with every token
@@ -80,6 +81,8 @@ class WriteScreen(ModeScreen):
             return ("prompt", *everywhere)
         if isinstance(self.focused, TextView):
             return ("document", *everywhere)
+        if isinstance(self.focused, TemplateChoice):
+            return ("choice", *everywhere)
         return everywhere
 
     # ------------------------------------------------------------ events

@@ -31,7 +31,7 @@ async def test_the_models_own_form_is_taken_and_its_marks_alone_are_ids() -> Non
         await see(pilot, "‹ play ›")
         await load(engine, screen, pilot, TAGS, PLAY)
         await see(pilot, "‹ tags ›")
-        assert not screen.query_one("#names").display
+        await wait_until(pilot, lambda: not screen.query_one("#names").display)
         await send(pilot, "Hi <|end|>")
         await wait_until(pilot, lambda: generations(engine))
         first = generations(engine)[0]
@@ -52,15 +52,15 @@ async def test_another_form_can_be_chosen_and_is_kept_for_the_next_model() -> No
         screen.query_one(TemplateChoice).focus()
         await pilot.press("right")
         await see(pilot, "‹ chatml ›")
-        assert screen.desk.writing.cast.template is CHATML
+        await wait_until(pilot, lambda: screen.desk.writing.cast.template is CHATML)
         await pilot.press("right")
         await see(pilot, "ROMEO speaks, JULIET answers")
-        assert screen.query_one("#names").display
+        await wait_until(pilot, lambda: screen.query_one("#names").display)
         await pilot.press("left")
         await load(engine, screen, pilot, PLAY, CHATML)
-        assert screen.desk.writing.cast.template is CHATML
+        await wait_until(pilot, lambda: screen.desk.writing.cast.template is CHATML)
         await load(engine, screen, pilot, PLAY)
-        assert screen.desk.writing.cast.template is PLAY
+        await wait_until(pilot, lambda: screen.desk.writing.cast.template is PLAY)
 
 
 async def test_a_click_takes_the_next_form() -> None:
