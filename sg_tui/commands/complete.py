@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from sg_core.errors import DataError, SettingError
 from sg_core.inference.sampling import Sampling
 from sg_core.network.optimizations import USUAL, Optimizations
-from sg_core.text.marked_text import MarkedText
 from sg_tui.commands.options import (
     add_json,
     add_model,
@@ -67,11 +66,12 @@ def run(args: argparse.Namespace, output: Output) -> int:
     prompt = _prompt(args.prompt)
     session = _session(args, optimizations, output)
     tokens = session.generate(
-        prompt if args.plain else MarkedText([(prompt, True)]),
+        prompt,
         args.max_tokens,
         sampling,
         args.stop,
         progress=lambda done, total: output.progress("reading the prompt", done, total),
+        special=not args.plain,
     )
     times: list[float] = []
     first_token_ms = 0.0

@@ -41,6 +41,7 @@ def test_the_end_token_in_a_prompt_separates_turns(tmp_path: Path) -> None:
     session = chain_model(257, chain("Yes!", 256, 256), ord("."), tokenizer).session()
     assert written(session, marked("Hello<|endoftext|>")) == "Yes!"
     assert session.finish_reason == "end of text"
+    assert written(session, "Hello<|endoftext|>", special=True) == "Yes!"
     assert written(session, "Hello<|endoftext|>") == "............"  # plain text
 
 
