@@ -45,7 +45,10 @@ def _few_rows(stored: Format) -> Any:
     def few_rows(
         out: Any, x: Any, w: Any, w0: int, scales: Any, share: int, block: int, m0: int, m1: int, n0: int, stream: int
     ) -> None:
-        """out[m0:m1] += x[m0:m1]·wᵀ for the rows n0 to n0 + STREAMS * stream of w, summed `block` at a time."""
+        """out[m0:m1] += x[m0:m1]·wᵀ for the rows n0 to n0 + STREAMS * stream of w, summed `block` at a time.
+
+        Rows of w are stored as whole groups of the format.
+        """
         apart()
         K, N = x.shape[1], out.shape[1]
         stride = (K + group - 1) // group * group
@@ -126,8 +129,8 @@ def _dots(stored: Format) -> Any:
     def dots(
         out: Any, x: Any, w: Any, w0: int, scales: Any, share: int, panel: Any, m0: int, m1: int, n0: int, n1: int
     ) -> None:
-        """`share` numbers of w have a scale in common; rows of w are stored as whole groups. Few rows of x multiply the
-        stored weights themselves; for more, a block of w at a time is expanded into `panel`.
+        """`share` numbers of w have a scale in common, and its rows are stored as whole groups. Few rows of x multiply
+        the stored weights themselves; for more, a block of w at a time is expanded into `panel`.
         """
         apart()
         K = x.shape[1]
@@ -139,12 +142,12 @@ def _dots(stored: Format) -> Any:
             n_rest += stream * STREAMS
             few_rows(out, x, w, w0, scales, share, block, m0, m1, n0, stream)
         for k in range(0, K, block):
-            length = min(block, K - k)
+            length, expanded = min(block, K - k), min(block, stride - k)
             for n in range(n_rest, n1, _N_BLOCK):
                 n_end = min(n + _N_BLOCK, n1)
                 for row in range(n, n_end):
                     source = w0 + row * stride + k
-                    expand(panel, (row - n) * block, w, source, scales, source // share, length)
+                    expand(panel, (row - n) * block, w, source, scales, source // share, expanded)
                 _block(out, x, m0, m1, k, length, panel, ZERO, block, n, n_end)
 
     return dots

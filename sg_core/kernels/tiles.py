@@ -89,8 +89,8 @@ def dot_tile(rows: int, columns: int, stored: Format, *, adjacent: bool = False)
             def step(index: Any, sums: list[Any]) -> list[Any]:
                 return multiplied(index, sums, stored.vectors)
 
-            def step_part(index: Any, sums: list[Any]) -> list[Any]:
-                return multiplied(index, sums, 1)
+            def last_vector(_: Any, sums: list[Any]) -> list[Any]:
+                return multiplied(whole, sums, 1)
 
             def multiplied(index: Any, sums: list[Any], vectors: int) -> list[Any]:
                 fma, sums = multiply_add(builder, VECTOR), list(sums)
@@ -155,8 +155,8 @@ def dot_tile(rows: int, columns: int, stored: Format, *, adjacent: bool = False)
             stride, body = (in_line, line) if stored.bits < 32 else (LANES * stored.vectors, step)
             vectors = loop(builder, i64(0), whole, stride, [VECTOR_ZERO] * (rows * columns), body)
             end = builder.and_(k, i64(-LANES))
-            if stored.vectors > 1:  # as many terms in vectors as of float32 weights
-                vectors = loop(builder, whole, end, LANES, vectors, step_part)
+            if stored.vectors > 1:  # once or never: the sums keep the order they have with expanded weights
+                vectors = loop(builder, i64(0), builder.sub(end, whole), LANES, vectors, last_vector)
             if adjacent:
                 joint = [joint_sums_of_lanes(builder, vectors[n : n + 4]) for n in range(0, len(vectors), 4)]
                 sums = [part for four in joint for part in pieces(four)]
@@ -180,7 +180,10 @@ def dot_tile(rows: int, columns: int, stored: Format, *, adjacent: bool = False)
 
 
 def expansion(stored: Format) -> Any:
-    """A kernel `(out, out0, w, w0, scales, s0, k)`: out[out0:][:k] = the k stored numbers of w from w0 on."""
+    """A kernel `(out, out0, w, w0, scales, s0, k)`: out[out0:][:k] = the k stored numbers of w from w0 on.
+
+    k is a whole number of the format's groups.
+    """
 
     @intrinsic
     def expand(typing, out, out0, w, w0, scales, s0, k):  # type: ignore[no-untyped-def]
@@ -201,14 +204,14 @@ def expansion(stored: Format) -> Any:
                 return state
 
             def step_one(index: Any, state: list[Any]) -> list[Any]:
-                scale = _scale_at(builder, first, stored, index)
-                value = stored.read_one(builder, words, builder.add(w0, index), scale)
+                value = stored.read_one(builder, words, builder.add(w0, index), first)
                 builder.store(value, builder.gep(target, [index]))
                 return state
 
             whole = builder.and_(k, i64(-LANES * stored.vectors))
             loop(builder, i64(0), whole, LANES * stored.vectors, [], step)
-            loop(builder, whole, k, 1, [], step_one)
+            if not stored.group:
+                loop(builder, whole, k, 1, [], step_one)
             return context.get_dummy_value()
 
         return signature, generate

@@ -102,7 +102,7 @@ def measure_quality(
 ) -> list[Quality] | None:
     """The quality of each precision, in their order; None when cancelled, which is asked between two passes.
 
-    progress(tokens done, tokens in all). Raises SettingError for a precision that is unknown.
+    progress(tokens done, tokens in all). Raises SettingError for an unknown precision.
     """
     readers = {name: _Reader(model, name, threads) for name in (PRECISIONS[0], *precisions)}
     exact, *others = readers.values()
