@@ -45,7 +45,7 @@ class GPT2(Model):
     def from_pretrained(cls, name: str | Path = "tinyshakespeare", precision: str = "f32") -> GPT2:
         """The shipped model, a folder in Hugging Face layout, or a Hub id fetched before (`sg-tui models pull ID`).
 
-        Raises ModelFileError when it isn't there or can't be used, SettingError for a precision that does not fit.
+        Raises ModelFileError when it isn't there or can't be used, SettingError for an unknown precision.
         """
         from sg_core.storage.hub import resolve
         from sg_core.storage.pretrained import check_weights, read_config, read_weights
@@ -76,7 +76,7 @@ class GPT2(Model):
         name: str = "random",
         precision: str = "f32",
     ) -> GPT2:
-        """GPT-2's initialisation from a seed. Raises SettingError for a precision that does not fit."""
+        """GPT-2's initialisation from a seed. Raises SettingError for an unknown precision."""
         if Precision.named(precision).reduced:
             parameters, only = converted(config, precision, initial(config, seed))
             return cls(config, parameters, tokenizer, name, only=only)

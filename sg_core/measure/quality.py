@@ -16,7 +16,7 @@ import numpy.typing as npt
 from sg_core.errors import SettingError
 from sg_core.gpt2 import GPT2
 from sg_core.memory import aligned
-from sg_core.network.precisions import PRECISIONS, Precision
+from sg_core.network.precisions import PRECISIONS
 from sg_core.training.dataset import Ids, TextDataset
 from sg_core.training.texts import read_text
 from sg_core.types import Cancelled, Count, FloatArray, Progress
@@ -102,10 +102,8 @@ def measure_quality(
 ) -> list[Quality] | None:
     """The quality of each precision, in their order; None when cancelled, which is asked between two passes.
 
-    progress(tokens done, tokens in all). Raises SettingError for a precision that does not fit the model.
+    progress(tokens done, tokens in all). Raises SettingError for an unknown precision.
     """
-    for precision in precisions:
-        Precision.named(precision).check(model.config)
     readers = {name: _Reader(model, name, threads) for name in (PRECISIONS[0], *precisions)}
     exact, *others = readers.values()
     done = 0

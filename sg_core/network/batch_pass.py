@@ -17,7 +17,7 @@ from sg_core.network.activations import Activations
 from sg_core.network.backward import backward, loss_forward
 from sg_core.network.forward import Pass, attention_scales
 from sg_core.network.optimizations import STAGES
-from sg_core.network.parameters import HEAD, Parameters
+from sg_core.network.parameters import Parameters
 from sg_core.network.weights import Weights, quantized
 from sg_core.types import FloatArray
 
@@ -89,8 +89,8 @@ class BatchPass:
         self._forward(ids, logits, 0, window=window)
         panels = aligned(self._team.threads, PANEL_SIZE)
         self._team.run(
-            loss_forward, self._losses, self._activations.final(), weights.words, self._parameters.layout.ends[HEAD],
-            weights.stored, weights.scales, weights.share, panels, targets.reshape(-1), logits,
+            loss_forward, self._losses, self._activations.final(), weights.words, weights.head, weights.stored,
+            weights.scales, weights.share, panels, targets.reshape(-1), logits,
         )  # fmt: skip
         return self._losses.copy()
 
