@@ -94,7 +94,10 @@ class Manuscript:
 
     def write(self, token: Token, top_texts: tuple[str, ...] = ()) -> None:
         """Append a token of the model to the last turn."""
-        piece = Piece.written(token, top_texts)
+        self.add(Piece.written(token, top_texts))
+
+    def add(self, piece: Piece) -> None:
+        """Append a piece of the model's to the last turn."""
         self.turns[-1].written.append(piece)
         self.pieces.append(piece)
 
