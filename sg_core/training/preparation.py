@@ -149,9 +149,12 @@ def _request_without_checkpoint(folder: Path) -> RunRequest | None:
         config = None if found["config"] is None else GPT2Config(**found["config"])
         training = TrainingConfig(**found["training"])
         field, plain = str(found.get("field", FIELD)), bool(found.get("plain", False))
-        return RunRequest(_sources(found["data"]), found["model"], config, training, field, plain)
+        model = found["model"]
+        if not isinstance(model, str | None) or (model is None and config is None):
+            raise ValueError("its model is no name")
+        return RunRequest(_sources(found["data"]), model, config, training, field, plain)
     except (KeyError, TypeError, ValueError) as problem:
-        raise CheckpointError(f"{shown(folder / runs.REQUEST)} can't be used: {problem}") from problem
+        raise CheckpointError(f"{shown(folder / runs.REQUEST)} can't be used: {shown(problem)}") from problem
 
 
 def _sources(found: object) -> str | tuple[str, ...]:
