@@ -22,6 +22,7 @@ from sg_core.storage.lock import run_is_free
 from sg_core.text.tokenizer import Tokenizer
 from sg_core.text.tokenizer_files import has_tokenizer
 from sg_core.training.dataset import TextDataset
+from sg_core.training.memory_plan import require_training_memory
 from sg_core.training.optimizer import AdamW, learning_rate
 from sg_core.training.results import Evaluation, StepResult
 from sg_core.training.saved_state import require_training
@@ -47,6 +48,7 @@ class Trainer:
                 f"the text has token {highest}; the model's vocabulary ends at {model.config.vocab_size - 1}"
             )
         model.require_finite()
+        self.memory_plan = require_training_memory(model.config, config, 4 * model.config.parameter_count)
         self.model = model
         self.dataset = dataset
         self.config = config

@@ -95,6 +95,7 @@ def _train(args: argparse.Namespace, output: Output, folder: Path | None, lock: 
     """folder: of the run, None for a new one of the data folder; lock: of a folder that is there."""
     from sg_core.storage.lock import lock_run
     from sg_core.storage.runs import new_run_folder, require_new
+    from sg_core.training.memory_plan import plan_memory
     from sg_core.training.preparation import RunRequest, prepare_training, write_request
 
     sizes = {field: getattr(args, field) for field, _ in _SIZES.values() if getattr(args, field) is not None}
@@ -103,6 +104,8 @@ def _train(args: argparse.Namespace, output: Output, folder: Path | None, lock: 
     request = RunRequest(_data(args), args.model, config, settings, args.field or FIELD, args.plain)
     if folder is not None and args.resume is None:
         require_new(folder)
+    if args.resume is None and request.config is not None:
+        output.note(f"memory: {plan_memory(request.config, request.training)}")
     output.progress("starting the engine")
     trainer = prepare_training(
         data=request.data,
@@ -117,6 +120,8 @@ def _train(args: argparse.Namespace, output: Output, folder: Path | None, lock: 
     )
     if left_out := trainer.dataset.left_out:
         output.note(f"{len(left_out)} files of the folders are no texts and left out, first {left_out[0]}")
+    if args.resume is not None or request.config is None:
+        output.note(f"memory: {trainer.memory_plan}")
     if args.resume is not None:
         _require_same(trainer, args, sizes, training)
         _go_on(trainer, args.steps, output)
