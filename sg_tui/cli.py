@@ -70,8 +70,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as error:
         if os.environ.get("SG_DEBUG"):
             raise
-        what = f"internal error: {type(error).__name__}: {error} (SG_DEBUG=1 shows where)"
-        return _ended(output, FAILED, program, what)
+        from sg_core.crash_report import unforeseen
+
+        return _ended(output, FAILED, program, unforeseen(error))
     finally:
         notices.listen(None)
 

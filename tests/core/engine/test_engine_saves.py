@@ -53,7 +53,11 @@ def test_a_failed_save_pauses_and_another_place_settles_it(driver: Driver, world
     assert driver.of(TrainingEnded) == [TrainingEnded(6, "finished")]
 
 
-def test_an_unforeseen_failure_of_a_save_loses_nothing_either(driver: Driver, world: World) -> None:
+def test_an_unforeseen_failure_of_a_save_loses_nothing_either(
+    driver: Driver, world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SG_HOME", str(tmp_path))
+
     def fail(folder: Path) -> None:
         raise RuntimeError("odd")
 
