@@ -18,7 +18,7 @@ from sg_core.files import shown
 
 _NAME = "crash-"
 _KEPT = 20  # reports
-_PACKAGES = ("numpy", "numba", "llvmlite", "textual", "rich", "tiktoken")
+_PACKAGES = ("sg_core", "numpy", "numba", "llvmlite", "textual", "rich", "tiktoken")
 _written: dict[str, Path] = {}  # by traceback: what happens again and again is reported once
 
 
@@ -50,10 +50,8 @@ def write_report(error: BaseException) -> Path | None:
 
 
 def _report(error: BaseException) -> str:
-    from sg_core import __version__
-
     loaded = [(name, sys.modules[name]) for name in _PACKAGES if name in sys.modules]
     versions = [f"{name} {getattr(module, '__version__', '')}" for name, module in loaded]
     machine = f"{platform.platform()}, {platform.machine()}, {os.cpu_count()} processors"
     system = ", ".join([f"Python {platform.python_version()}", *versions])
-    return f"sg-tui {__version__}\n{system}\n{machine}\n\n{''.join(traceback.format_exception(error))}"
+    return f"{system}\n{machine}\n\n{''.join(traceback.format_exception(error))}"

@@ -97,7 +97,7 @@ def _require_context(context: int, config: GPT2Config) -> None:
 
 
 def _require_length(texts: Texts, context: int) -> None:
-    """Raises DataError for texts that no vocabulary makes long enough: a token has a byte at least, a character four."""
+    """Raises DataError for texts that no vocabulary makes long enough: a character has four bytes at most."""
     if 4 * texts.characters <= context:
         raise DataError(
             f"{shown(texts.name)} has {texts.characters:,} characters, fewer bytes than a context of {context:,} has "

@@ -106,12 +106,6 @@ class Output:
         if done < total:
             self.progress(f"compiling the {what}", done, total)
 
-    def _narrate(self, text: str) -> None:
-        """To stderr; when that is gone (a terminal that was closed) the work goes on without words."""
-        with contextlib.suppress(OSError):
-            self._err.write(text)
-            self._err.flush()
-
     def _clear_progress(self) -> None:
         if self._progress_shown:
             self._narrate("\r\x1b[K")

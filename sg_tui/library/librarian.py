@@ -98,6 +98,9 @@ class Librarian:
                 store.step_aside(problem)
             except sqlite3.Error:  # damaged: a new one is there by now
                 continue
+            except Exception as problem:  # of one text: the thread must live for the others
+                self._tell(f"the library could not take the text: {problem}")
+                break
         self.unsafe = self._unkept.due or (store.path is None and self._unkept.holds_text)
 
     def _part(self, store: Store) -> None:

@@ -7,8 +7,6 @@ from sg_tui.library.store import Place
 from sg_tui.library.unkept import MoreText, WholeText
 from sg_tui.state.writing import Writing
 
-SECONDS = 0.3  # after which what is on the screen is handed on
-
 
 class TextKeeper:
     """`keep` costs what has changed since it was called last, however long the text is."""

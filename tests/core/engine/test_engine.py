@@ -322,3 +322,14 @@ def test_an_engine_that_never_started_closes() -> None:
     from sg_core.engine.engine import Engine
 
     Engine().close()
+
+
+def test_a_stop_tells_the_text_that_was_held_back(driver: Driver, world: World) -> None:
+    world.held_back = "\n"  # what might have become a stop string
+    world.on_token = lambda session, count: driver.engine.stop() if count == 3 else None
+    driver.finish(Load(), Generate(1, "x", max_tokens=100))
+    (done,) = driver.of(Done)
+    assert (done.reason, done.rest) == ("stopped", "\n")
+    world.on_token = lambda session, count: None
+    driver.finish(Generate(2, "x", max_tokens=3))
+    assert driver.of(Done)[-1].rest == ""

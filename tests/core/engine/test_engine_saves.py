@@ -153,7 +153,7 @@ def test_closing_saves_a_run_elsewhere_when_its_folder_takes_nothing(
     world.on_save = refuse_and_count
     driver = Driver(world)
     driver.submit(Train(training=ENDLESS, out="full", sample_every=0))
-    driver.until(lambda: driver.of(TrainStep))
+    driver.until(lambda: driver.of(StepResult))
     driver.engine.close(timeout=20)
     assert tried[:3] == [Path("full")] * 3
     (saved,) = driver.of(Saved)
@@ -176,7 +176,7 @@ def test_a_run_in_memory_alone_is_saved_when_the_program_ends(
     object.__setattr__(parts, "new_run_folder", no_folder)
     driver = Driver(world, lambda: parts)
     driver.submit(Train(training=ENDLESS, sample_every=0))
-    driver.until(lambda: driver.of(TrainStep))
+    driver.until(lambda: driver.of(StepResult))
     driver.engine.close(timeout=20)
     (saved,) = driver.of(Saved)
     assert Path(saved.folder).parent.parent == tmp_path

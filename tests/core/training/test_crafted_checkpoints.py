@@ -22,7 +22,7 @@ from sg_core.training.dataset import TextDataset
 from sg_core.training.settings import TrainingConfig
 from sg_core.training.trainer import Trainer
 
-STRANGE = (
+STRANGE: tuple[Any, ...] = (
     None, True, -1, 0, 3, 1 << 70, 1e300, -0.5, "", "x", "\x1b[2J", "<f4", [], [1], [1 << 40, 1 << 40], {}, {"a": 1},
     {"\x1b]0;title\x07": 1},
 )  # fmt: skip

@@ -10,10 +10,11 @@ import pytest
 from sg_core.config import GPT2Config
 from sg_core.errors import DataError, TrainingError
 from sg_core.gpt2 import GPT2
-from sg_core.training.dataset import TextDataset, read_text
+from sg_core.training.dataset import TextDataset
 from sg_core.training.memory_plan import plan_memory, require_training_memory
 from sg_core.training.preparation import prepare_training
 from sg_core.training.settings import TrainingConfig
+from sg_core.training.texts import read_text
 from sg_core.training.trainer import Trainer
 
 SHAPE = GPT2Config(vocab_size=300, n_ctx=64, n_layer=3, n_head=4, n_embd=64)
@@ -98,7 +99,7 @@ def test_a_training_that_does_not_fit_is_refused_before_its_text_is_read(monkeyp
 def test_a_text_shorter_than_a_context_is_refused_before_its_vocabulary_is_learned(tmp_path: Path) -> None:
     path = tmp_path / "short.txt"
     path.write_text("a few words " * 10)
-    with pytest.raises(DataError, match="fewer bytes than a context of 1,000"):
+    with pytest.raises(DataError, match="fewer bytes than a context of 1,000 has"):
         prepare_training(
             data=str(path),
             model=None,

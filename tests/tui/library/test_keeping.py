@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from sg_core.engine.events import Token
+from sg_core.inference.token import Token
 from sg_tui.library.librarian import Librarian
 from sg_tui.library.store import Place, Store
 from sg_tui.library.text_keeper import TextKeeper
@@ -34,14 +34,14 @@ def folder(tmp_path: Path) -> Path:
 
 
 def token(text: str) -> Token:
-    return Token(1, 5, text, -0.5, ((5, -0.5, text),), 1.0, {})
+    return Token(5, text, -0.5, ((5, -0.5),), math.nan, {})
 
 
 def writing(typed: str = "To be", *written: str) -> Writing:
     writing = Writing()
     writing.begin(typed, 7)
     for text in written:
-        writing.manuscript.write(token(text))
+        writing.manuscript.write(token(text), ("x",))
     return writing
 
 
@@ -52,7 +52,7 @@ def done(librarian: Librarian) -> None:
     for _ in range(2):  # what is due is written before the second is looked at
         event = threading.Event()
         librarian.ask(lambda store, event=event: event.set())  # type: ignore[misc]
-        assert event.wait(30)
+        assert event.wait(5)
 
 
 def texts(folder: Path) -> list[str]:
@@ -70,10 +70,10 @@ def test_a_growing_text_is_in_the_library_piece_by_piece(folder: Path) -> None:
         keeper.keep(text, "m", "")
         done(librarian)
         assert texts(folder) == [text.manuscript.text]  # while the session lives: another one reads it
-        text.manuscript.write(token(word))
+        text.manuscript.write(token(word), ("x",))
     keeper.keep(text, "m", "")
     text.begin("?", 8)
-    text.manuscript.write(token("!"))
+    text.manuscript.write(token("!"), ("x",))
     keeper.keep(text, "m", "")
     assert librarian.close(10)
     assert texts(folder) == ["To be or not to be?!"]
@@ -90,11 +90,11 @@ def test_what_a_turn_had_before_it_was_written_again_is_not_mixed_into_it(folder
     librarian = Librarian(lambda: folder)
     keeper, text = TextKeeper(librarian), writing()
     for word in (" one", " two", " three"):
-        text.manuscript.write(token(word))
+        text.manuscript.write(token(word), ("x",))
         keeper.keep(text, "m", "")
         done(librarian)
     text.manuscript.begin_again(9)
-    text.manuscript.write(token(" else"))
+    text.manuscript.write(token(" else"), ("x",))
     keeper.keep(text, "m", "")
     assert librarian.close(10)
     assert texts(folder) == ["To be else"]
@@ -133,11 +133,11 @@ def test_a_library_that_is_locked_while_it_is_used_loses_nothing(folder: Path) -
     done(librarian)
     holder = sqlite3.connect(folder / "library.sqlite3", isolation_level=None)
     holder.execute("BEGIN EXCLUSIVE")
-    text.manuscript.write(token(" not"))
+    text.manuscript.write(token(" not"), ("x",))
     keeper.keep(text, "m", "typed")
     done(librarian)
     (aside,) = folder.glob("library-aside-*.sqlite3")
-    text.manuscript.write(token(" to be"))
+    text.manuscript.write(token(" to be"), ("x",))
     keeper.keep(text, "m", "typed more")
     assert librarian.close(10)
     assert str(aside) in librarian.parting
@@ -193,7 +193,7 @@ def write_some(folder: Path, connection: type[FailingConnection], nth: float) ->
     done(librarian)
     connection.left = nth
     for word in (" or", " not", " to be"):
-        text.manuscript.write(token(word))
+        text.manuscript.write(token(word), ("x",))
         keeper.keep(text, "m", word)
         done(librarian)
     text.begin(" that", 8)
@@ -239,7 +239,7 @@ def test_damage_found_while_working_costs_no_word(folder: Path, monkeypatch: pyt
     def heal(store: Store) -> None:
         connection.left = math.inf
 
-    text.manuscript.write(token(" or"))
+    text.manuscript.write(token(" or"), ("x",))
     keeper.keep(text, "m", "")
     done(librarian)
     librarian.ask(heal)
