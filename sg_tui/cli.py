@@ -50,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         _require_order(args)
         if args.command:
             output.require_stdout()
-        code: int = _COMMANDS[args.command].run(args, output) if args.command else _open_app(args)
+        code: int = _COMMANDS[args.command].run(args, output) if args.command else _open_app(args, output)
         output.close()
         return code
     except BrokenPipeError:
@@ -70,8 +70,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as error:
         if os.environ.get("SG_DEBUG"):
             raise
-        what = f"internal error: {type(error).__name__}: {error} (SG_DEBUG=1 shows where)"
-        return _ended(output, FAILED, program, what)
+        from sg_core.crash_report import unforeseen
+
+        return _ended(output, FAILED, program, unforeseen(error))
     finally:
         notices.listen(None)
 
@@ -106,7 +107,7 @@ def _require_order(args: argparse.Namespace) -> None:
             raise SettingError(f"--{option} belongs after the command: sg-tui {args.command} --{option} ...")
 
 
-def _open_app(args: argparse.Namespace) -> int:
+def _open_app(args: argparse.Namespace, output: Output) -> int:
     if not on_terminal():
         raise SgError("the app needs a terminal; to write into a pipe or a file use: sg-tui complete PROMPT")
     if os.environ.get("TERM", "dumb") in ("dumb", ""):
@@ -119,6 +120,10 @@ def _open_app(args: argparse.Namespace) -> int:
 
     app = SgApp(args.app_model or DEFAULT_MODEL, args.app_precision, args.app_threads)
     app.run()
+    app.desk.part(output.note)
+    if app.crash:
+        output.error("sg-tui", app.crash)
+        return FAILED
     return app.return_code or DONE
 
 

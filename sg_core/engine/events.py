@@ -87,11 +87,15 @@ class ContextMoved:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """A generation (or benchmark) ended: "length", "stop", "end of text", "stopped" (by the user)."""
+    """A generation (or benchmark) ended: "length", "stop", "end of text", "stopped" (by the user).
+
+    rest: text of its last tokens that a stop found held back, half a character or what might have become a stop string.
+    """
 
     request: int
     reason: str
     tokens: int
+    rest: str = ""
 
 
 @dataclass(frozen=True, slots=True)

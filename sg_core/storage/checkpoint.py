@@ -27,6 +27,7 @@ import numpy.typing as npt
 
 from sg_core.errors import CheckpointError, SgError
 from sg_core.files import make_folder, open_regular, parse_json_object, reason, shown
+from sg_core.memory import require_memory
 from sg_core.storage.manifest import (
     MANIFEST,
     REPLACED,
@@ -46,6 +47,7 @@ LATEST = "latest"
 _UNFINISHED = ".saving-"
 _PRUNED = ".pruned-"
 _ARRAY_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
+_MOST_INFO = 1 << 22  # bytes of info.json
 _CHUNK = 1 << 24  # bytes read, hashed or written at a time
 
 AnyArray = npt.NDArray[Any]
@@ -297,6 +299,7 @@ def _load(manifest: Manifest, passed_over: tuple[str, ...], wanted: Collection[s
                 if "dtype" in entry:
                     arrays[PurePosixPath(name).stem] = _read_array(path, file, entry)
                 elif name == INFO:
+                    _require(entry["size"] <= _MOST_INFO, path, f"it has more than {_MOST_INFO:,} bytes")
                     data = file.read()
                     _require_digest(path, hashlib.sha256(data), entry)
                     info = parse_json_object(data, shown(path), CheckpointError)
@@ -322,6 +325,8 @@ def _read_array(path: Path, file: BinaryIO, entry: Mapping[str, Any]) -> AnyArra
     """The numbers of an open .npy file, which are its last bytes; shape and dtype come from the manifest."""
     shape, dtype = tuple(entry["shape"]), np.dtype(entry["dtype"])
     header_size = entry["size"] - math.prod(shape) * dtype.itemsize
+    _require(header_size < _MOST_INFO, path, "its header is too long")
+    require_memory(entry["size"], shown(path), RefusedError, "resume on a machine with more")
     try:
         array = np.empty(shape, dtype)
     except MemoryError as problem:

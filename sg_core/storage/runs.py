@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -37,15 +39,29 @@ def new_run_folder(name: str) -> Path:
     raise CheckpointError(f"{shown(paths.runs_dir())} already holds a thousand runs called {shown(stem)}")
 
 
+def other_folders(folder: Path | None) -> Iterator[Path]:
+    """New, empty folders for a run whose own takes nothing: in the folder of runs, then among the temporary files."""
+    name = "run" if folder is None else folder.name
+    with suppress(CheckpointError):
+        yield new_run_folder(name)
+    with suppress(OSError):
+        yield Path(tempfile.mkdtemp(prefix="sg-tui-run-"))
+
+
+def require_new(folder: Path) -> None:
+    """Raises CheckpointError when the folder holds checkpoints of an earlier run."""
+    if checkpoint_folders(folder):
+        raise CheckpointError(
+            f"{shown(folder)} already holds a run; go on with it (--resume), or choose another folder for the new one"
+        )
+
+
 def write_request(folder: Path, request: Mapping[str, Any]) -> None:
     """Put what a run was asked to be into its folder, as format 1 where the request names no other.
 
     Raises CheckpointError when it can't be written, or when the folder holds checkpoints of an earlier run.
     """
-    if checkpoint_folders(folder):
-        raise CheckpointError(
-            f"{shown(folder)} already holds a run; go on with it (--resume), or choose another folder for the new one"
-        )
+    require_new(folder)
     make_folder(folder, CheckpointError)
     text = json.dumps({"format": _FORMATS[0], **request}, indent=1)
     with replacing(folder / REQUEST, CheckpointError) as file:
@@ -63,6 +79,6 @@ def read_request(folder: Path) -> dict[str, Any] | None:
     if found.get("format") not in _FORMATS:
         known = " and ".join(map(str, _FORMATS))
         raise CheckpointError(
-            f"{shown(folder / REQUEST)} has format {found.get('format')!r}; this version reads {known}"
+            f"{shown(folder / REQUEST)} has format {shown(found.get('format'))}; this version reads {known}"
         )
     return found

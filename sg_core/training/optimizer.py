@@ -15,11 +15,15 @@ from sg_core.training.settings import TrainingConfig
 
 
 def learning_rate(step: int, config: TrainingConfig) -> float:
-    """Rate of a step, counted from 0: linear warm-up, then half a cosine down to the final fraction of the peak."""
+    """Rate of a step, counted from 0: linear warm-up, then half a cosine down to the final fraction of the peak.
+
+    Steps after the scheduled ones keep the final rate.
+    """
     peak, lowest = config.learning_rate, config.learning_rate * config.final_lr_fraction
     if step < config.warmup_steps:
         return peak * (step + 1) / config.warmup_steps
-    progress = min(1.0, (step - config.warmup_steps) / max(1, config.steps - config.warmup_steps))
+    planned = config.schedule_steps or config.steps
+    progress = min(1.0, (step - config.warmup_steps) / max(1, planned - config.warmup_steps))
     return lowest + 0.5 * (peak - lowest) * (1.0 + math.cos(math.pi * progress))
 
 

@@ -68,17 +68,21 @@ def prepare_training(
         training, field, plain = request.training, request.field, request.plain
 
     from sg_core.training.dataset import TextDataset
+    from sg_core.training.memory_plan import require_training_memory
     from sg_core.training.texts import read_texts
 
     sources = [data] if isinstance(data, str) else data
     if model is None:
         shape = config or GPT2Config()
         _require_context(training.context, shape)
+        require_training_memory(shape, training)
         texts = read_texts(sources, field, progress, cancelled)
+        _require_length(texts, training.context)
         start = _new_model(texts, shape, training.seed, progress, cancelled)
     else:
         start = GPT2.from_pretrained(model)
         _require_context(training.context, start.config)
+        require_training_memory(start.config, training, 4 * start.config.parameter_count)
         texts = read_texts(sources, field, progress, cancelled)
     if start.tokenizer is None:
         raise TrainingError(f"{shown(start.name)} has no tokenizer files, so it can't be trained on a text")
@@ -90,6 +94,15 @@ def prepare_training(
 def _require_context(context: int, config: GPT2Config) -> None:
     if context > config.n_ctx:
         raise SettingError(f"context is {context}; the model's own context is {config.n_ctx}, the most it can be")
+
+
+def _require_length(texts: Texts, context: int) -> None:
+    """Raises DataError for texts that no vocabulary makes long enough: a character has four bytes at most."""
+    if 4 * texts.characters <= context:
+        raise DataError(
+            f"{shown(texts.name)} has {texts.characters:,} characters, fewer bytes than a context of {context:,} has "
+            "tokens: use a longer text or a shorter context"
+        )
 
 
 def _new_model(
@@ -149,9 +162,12 @@ def _request_without_checkpoint(folder: Path) -> RunRequest | None:
         config = None if found["config"] is None else GPT2Config(**found["config"])
         training = TrainingConfig(**found["training"])
         field, plain = str(found.get("field", FIELD)), bool(found.get("plain", False))
-        return RunRequest(_sources(found["data"]), found["model"], config, training, field, plain)
+        model = found["model"]
+        if not isinstance(model, str | None) or (model is None and config is None):
+            raise ValueError("its model is no name")
+        return RunRequest(_sources(found["data"]), model, config, training, field, plain)
     except (KeyError, TypeError, ValueError) as problem:
-        raise CheckpointError(f"{shown(folder / runs.REQUEST)} can't be used: {problem}") from problem
+        raise CheckpointError(f"{shown(folder / runs.REQUEST)} can't be used: {shown(problem)}") from problem
 
 
 def _sources(found: object) -> str | tuple[str, ...]:

@@ -14,7 +14,8 @@ FIELD = "text"  # of a JSON line: holds its text
 class TrainingConfig:
     """Everything that decides a training run besides the data and the first weights.
 
-    AdamW with decoupled decay on matrices only, linear warm-up, cosine decay to `learning_rate * final_lr_fraction`.
+    AdamW with decoupled decay on matrices only, linear warm-up, cosine decay to `learning_rate * final_lr_fraction`,
+    where the rate stays if more steps follow than were scheduled.
     Raises SettingError when a value is out of range.
     """
 
@@ -35,6 +36,7 @@ class TrainingConfig:
     evaluate_every: int = setting(250, 0, 1 << 31, "steps between two validations; 0 never", option="--eval-every")
     save_every: int = setting(250, 0, 1 << 31, "steps between two checkpoints; 0 only at the end")
     seed: int = setting(0, 0, (1 << 63) - 1, "of the first weights, the batches and dropout")
+    schedule_steps: int = setting(0, 0, 1 << 31, "after which the rate stays at its final value; 0: all", option="")
 
     def __post_init__(self) -> None:
         check_settings(self)

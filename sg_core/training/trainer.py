@@ -12,16 +12,20 @@ import numpy as np
 
 from sg_core.config import GPT2Config
 from sg_core.errors import CheckpointError, DataError, SettingError, TrainingError
+from sg_core.files import shown
 from sg_core.gpt2 import GPT2
 from sg_core.kernels.team import Team, physical_cores
 from sg_core.network.batch_pass import BatchPass
 from sg_core.network.parameters import Parameters
 from sg_core.storage.checkpoint import load_checkpoint, save_checkpoint, sweep
+from sg_core.storage.lock import run_is_free
 from sg_core.text.tokenizer import Tokenizer
 from sg_core.text.tokenizer_files import has_tokenizer
 from sg_core.training.dataset import TextDataset
+from sg_core.training.memory_plan import require_training_memory
 from sg_core.training.optimizer import AdamW, learning_rate
 from sg_core.training.results import Evaluation, StepResult
+from sg_core.training.saved_state import require_training
 from sg_core.training.settings import TrainingConfig
 from sg_core.types import Cancelled
 
@@ -44,6 +48,7 @@ class Trainer:
                 f"the text has token {highest}; the model's vocabulary ends at {model.config.vocab_size - 1}"
             )
         model.require_finite()
+        self.memory_plan = require_training_memory(model.config, config, 4 * model.config.parameter_count)
         self.model = model
         self.dataset = dataset
         self.config = config
@@ -69,6 +74,21 @@ class Trainer:
         self._team = self._optimizer.team = Team(threads or physical_cores())
         for batch_pass in (self._batch_pass, *self._validation_passes.values()):
             batch_pass.use_team(self._team)
+
+    def end_at(self, steps: int) -> None:
+        """Let the run end at another step. What was scheduled stays; later steps keep the rate it ended with.
+
+        Raises SettingError for a step that is not ahead, and where that rate is 0.
+        """
+        if steps <= self.step_count:
+            raise SettingError(f"steps is {steps:,}; the run is at step {self.step_count:,} already: give more")
+        planned = self.config.schedule_steps or self.config.steps
+        if steps > planned and self.config.final_lr_fraction == 0.0:
+            raise SettingError(
+                f"steps is {steps:,}; the run's learning rate ends at 0 with step {planned:,}, so that more steps "
+                "would change nothing: fine-tune its model instead"
+            )
+        self.config = dataclasses.replace(self.config, steps=steps, schedule_steps=planned)
 
     def step(self) -> StepResult:
         """One optimizer step. Raises TrainingError after several steps in a row without a finite gradient."""
@@ -174,8 +194,10 @@ class Trainer:
         The checkpoint holds the data as well; a `dataset` given all the same must be equal to it.
         Raises CheckpointError.
         """
-        sweep(Path(folder))
+        if run_is_free(Path(folder)):
+            sweep(Path(folder))
         checkpoint = load_checkpoint(Path(folder))
+        require_training(checkpoint)
         info, arrays = checkpoint.info, checkpoint.arrays
         try:
             config = GPT2Config(**info["model"])
@@ -190,8 +212,8 @@ class Trainer:
             )
             if dataset is not None and dataset.fingerprint != data["fingerprint"]:
                 raise CheckpointError(
-                    f"the run in {folder} was trained on {data['name']} ({len(saved.train_ids):,} tokens), not on "
-                    f"{dataset.name} ({len(dataset.train_ids):,} tokens) as it is now"
+                    f"the run in {shown(folder)} was trained on {shown(data['name'])} ({len(saved.train_ids):,} "
+                    f"tokens), not on {shown(dataset.name)} ({len(dataset.train_ids):,} tokens) as it is now"
                 )
             tokenizer = Tokenizer.from_folder(checkpoint.folder) if has_tokenizer(checkpoint.folder) else None
             model = GPT2(config, Parameters(config, arrays["parameters"]), tokenizer, info["name"])
@@ -199,7 +221,8 @@ class Trainer:
             trainer._restore(checkpoint.step, info, arrays)
             trainer.passed_over = checkpoint.passed_over
         except (KeyError, TypeError, ValueError) as problem:
-            raise CheckpointError(f"the checkpoint {checkpoint.folder} can't be used: {problem}") from problem
+            where = shown(checkpoint.folder)
+            raise CheckpointError(f"the checkpoint {where} can't be used: {shown(problem)}") from problem
         return trainer
 
     def _restore(self, step: int, info: dict[str, Any], arrays: dict[str, Any]) -> None:

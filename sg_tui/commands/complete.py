@@ -74,13 +74,14 @@ def run(args: argparse.Namespace, output: Output) -> int:
         special=not args.plain,
     )
     times: list[float] = []
+    moves: list[int] = []
     first_token_ms = 0.0
     for token in tokens:
         if not times:
             first_token_ms = (time.perf_counter() - began) * 1e3
         times.append(token.ms)
         if token.context_moved:
-            output.note(f"the context is full: the model sees only the newest {token.context_moved} tokens now")
+            moves.append(token.context_moved)
         if args.json:
             output.json(
                 {
@@ -94,6 +95,9 @@ def run(args: argparse.Namespace, output: Output) -> int:
         elif token.text:
             output.text(token.text)
     output.end_line()
+    if moves:  # told here, not within the text
+        times_full = "once" if len(moves) == 1 else f"{len(moves)} times"
+        output.note(f"the context was full {times_full}: the model then saw only the newest {moves[0]:,} tokens")
     _tell_end(args.json, output, session, times, first_token_ms)
     return DONE
 

@@ -14,14 +14,16 @@ from sg_tui.commands.options import add_json, add_settings, add_threads, given_s
 from sg_tui.commands.output import Output
 
 if TYPE_CHECKING:
+    from sg_core.storage.lock import FileLock
     from sg_core.training.trainer import Trainer
 
 HELP = "train a model on a text"
 DESCRIPTION = """\
 Train a new model (--config), or fine-tune one (--model), and print its progress. The text's first 90% of characters
 train, its last 10% validate. Checkpoints go to --out; a run that was stopped or killed goes on with --resume and gives
-the numbers it would have given. Ctrl-C saves and stops, twice it stops at once. At the end the model lies in OUT/model
-in Hugging Face layout: sg-tui --model OUT/model.
+the numbers it would have given; with a higher --steps it goes on beyond its end, at the learning rate it ended with.
+Ctrl-C saves and stops, twice it stops at once; SIGTERM, SIGHUP and a pipe that nobody reads any more do the same. At
+the end the model lies in OUT/model in Hugging Face layout: sg-tui --model OUT/model.
 """
 # option -> field of GPT2Config, help
 _SIZES = {
@@ -78,19 +80,32 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, output: Output) -> int:
     """Train."""
-    from sg_core.storage.runs import new_run_folder
+    from sg_core.storage.lock import lock_run
+
+    folder = _folder_to_go_on_in(args) if args.resume is not None else _out(args)
+    lock = lock_run(folder) if folder else None
+    try:
+        return _train(args, output, folder, lock)
+    finally:
+        if lock is not None:
+            lock.release()
+
+
+def _train(args: argparse.Namespace, output: Output, folder: Path | None, lock: FileLock | None) -> int:
+    """folder: of the run, None for a new one of the data folder; lock: of a folder that is there."""
+    from sg_core.storage.lock import lock_run
+    from sg_core.storage.runs import new_run_folder, require_new
+    from sg_core.training.memory_plan import plan_memory
     from sg_core.training.preparation import RunRequest, prepare_training, write_request
 
     sizes = {field: getattr(args, field) for field, _ in _SIZES.values() if getattr(args, field) is not None}
     training = given_settings(args, TrainingConfig)
     config, settings = _config(args, sizes, training), _training(args, training)
     request = RunRequest(_data(args), args.model, config, settings, args.field or FIELD, args.plain)
-    if args.resume is not None:
-        folder = _folder_to_go_on_in(args)
-    else:
-        folder = Path(args.out).expanduser() if args.out else new_run_folder(args.model or args.config or "tiny")
-        write_request(folder, request)
-        output.note(f"the run's folder is {folder}; sg-tui train --resume {folder} goes on with it")
+    if folder is not None and args.resume is None:
+        require_new(folder)
+    if args.resume is None and request.config is not None:
+        output.note(f"memory: {plan_memory(request.config, request.training)}")
     output.progress("starting the engine")
     trainer = prepare_training(
         data=request.data,
@@ -105,14 +120,43 @@ def run(args: argparse.Namespace, output: Output) -> int:
     )
     if left_out := trainer.dataset.left_out:
         output.note(f"{len(left_out)} files of the folders are no texts and left out, first {left_out[0]}")
+    if args.resume is not None or request.config is None:
+        output.note(f"memory: {trainer.memory_plan}")
     if args.resume is not None:
         _require_same(trainer, args, sizes, training)
+        _go_on(trainer, args.steps, output)
 
     from sg_core.measure.compilation import warm_up
     from sg_tui.commands.training_loop import train
 
     warm_up(training=True, progress=output.compiling)
-    return train(trainer, folder, args, output)
+    if args.resume is None:  # only now: a training that is refused leaves no folder and no promise
+        folder = folder or new_run_folder(args.model or args.config or "tiny")
+        write_request(folder, request)
+        output.note(f"the run's folder is {folder}; sg-tui train --resume {folder} goes on with it")
+    assert folder is not None
+    lock = lock or lock_run(folder)
+    try:
+        return train(trainer, folder, args, output, lock)
+    finally:
+        if lock is not None:
+            lock.release()
+
+
+def _go_on(trainer: Trainer, steps: int | None, output: Output) -> None:
+    """A resumed run ends where it was to end, or at another step. Raises SettingError."""
+    planned = trainer.config.schedule_steps or trainer.config.steps
+    if steps is not None and steps != trainer.config.steps:
+        trainer.end_at(steps)
+        if steps > planned:
+            rate = trainer.config.learning_rate * trainer.config.final_lr_fraction
+            output.note(f"the learning rate falls as it was planned, until step {planned:,}, then stays at {rate:.3g}")
+    elif trainer.finished:
+        output.note(f"the run is finished at step {trainer.step_count:,}; --steps N, with a higher N, goes on with it")
+
+
+def _out(args: argparse.Namespace) -> Path | None:
+    return Path(args.out).expanduser() if args.out else None
 
 
 def _folder_to_go_on_in(args: argparse.Namespace) -> Path:
@@ -150,10 +194,10 @@ def _training(args: argparse.Namespace, given: dict[str, Any]) -> TrainingConfig
 
 def _require_same(trainer: Trainer, args: argparse.Namespace, sizes: dict[str, Any], training: dict[str, Any]) -> None:
     """A resumed run keeps its data and settings. Raises SettingError, listing what was asked to be different."""
-    asked = dict(training)
+    asked = {name: value for name, value in training.items() if name != "steps"}
     if args.config is not None:
         asked = {**_fields(PRESETS[args.config].training), **asked}
-    have = _fields(trainer.config)
+    have = {**_fields(trainer.config), "steps": trainer.config.schedule_steps or trainer.config.steps}
     differing = [f"{name} {have[name]}, not {value}" for name, value in asked.items() if have[name] != value]
     for name, value in sizes.items():
         has = getattr(trainer.model.config, name)

@@ -14,7 +14,7 @@ from textual.widget import Widget
 
 from sg_core.engine.events import Done, Event, Failed, Loaded
 from sg_core.network.optimizations import USUAL, Optimizations
-from sg_tui.desk import Desk
+from sg_tui.desk import Desk, Returned
 from sg_tui.keys import Scope, bindings
 from sg_tui.screens.mode import ModeScreen
 from sg_tui.screens.save_dialog import SaveDialog
@@ -118,6 +118,8 @@ class WriteScreen(ModeScreen):
         view = self.query_one(TextView)
         if not view.is_mounted:
             return
+        if self.desk.came_back is not None:
+            self._take_back(self.desk.came_back)
         state, manuscript = self.desk.generation, self.desk.writing.manuscript
         view.show(manuscript, state.running)
         drawn = (
@@ -315,6 +317,24 @@ class WriteScreen(ModeScreen):
             self.focused.scroll_visible(animate=False)
 
     # ------------------------------------------------------------ between prompt and text
+
+    @on(Prompt.Changed)
+    def _remember_prompt(self, event: Prompt.Changed) -> None:
+        self.desk.prompt = event.text_area.text
+
+    def _take_back(self, returned: Returned) -> None:
+        """Show what a session that ended otherwise than by leaving had on its screen, unless something stands here."""
+        self.desk.came_back = None
+        prompt = self.query_one(Prompt)
+        if not self.desk.writing.manuscript.empty or prompt.text:
+            prompt.remember(returned.prompt)
+            self.desk.say("What was on the screen last time is in the library: Ctrl+O opens it.")
+            return
+        if returned.manuscript is not None:
+            chat, cast = self.desk.writing.chat, self.desk.writing.cast
+            self._take_up(Writing(chat, cast, returned.manuscript, returned.id))
+        prompt.put(returned.prompt)
+        self.desk.say("This was on the screen when the program ended. Ctrl+N begins a new text.")
 
     @on(TextView.CursorMoved)
     def _cursor_moved(self) -> None:

@@ -49,6 +49,7 @@ class World:
     config: GPT2Config = CONFIG
     prefill_chunks: int = 1
     damaged: tuple[str, ...] = ()  # tensors that are not finite
+    held_back: str = ""  # when a generation is stopped
     moved_at: int = -1  # the token before which the context moves
     models: list[FakeModel] = field(default_factory=list)
     trainers: list[FakeTrainer] = field(default_factory=list)
@@ -149,11 +150,11 @@ class FakeSession:
         stop: Sequence[str] = (),
         progress: Callable[[int, int], None] | None = None,
         cancelled: Callable[[], bool] | None = None,
-    ) -> Iterator[Token]:
+    ) -> FakeTokens:
         if max_tokens < 0:
             raise SettingError("max_tokens is negative")
         self.sampling = sampling or self.sampling
-        return self._tokens(prompt, max_tokens, progress, cancelled or (lambda: False))
+        return FakeTokens(self._tokens(prompt, max_tokens, progress, cancelled or (lambda: False)), self.model.world)
 
     def _tokens(
         self,
@@ -191,6 +192,22 @@ class FakeSession:
 
     def drop_all_but(self, count: int) -> None:
         self.dropped.append(len(self.seen))
+
+
+class FakeTokens:
+    """What a session's `generate` returns: tokens, and the text that a stop finds held back."""
+
+    def __init__(self, tokens: Iterator[Token], world: World) -> None:
+        self._tokens, self._world = tokens, world
+
+    def __iter__(self) -> FakeTokens:
+        return self
+
+    def __next__(self) -> Token:
+        return next(self._tokens)
+
+    def rest(self) -> str:
+        return self._world.held_back
 
 
 class FakeTrainer:

@@ -267,13 +267,18 @@ async def test_a_flush_that_costs_much_makes_the_next_ones_come_later(
         now = 1e6
         monkeypatch.setattr("sg_tui.app.time.perf_counter", lambda: now)
         flushed: list[float] = []
-        monkeypatch.setattr(app, "flush_events", lambda: flushed.append(now))
-        app._tick()
+
+        def nothing_there() -> int:
+            flushed.append(now)
+            return 0
+
+        monkeypatch.setattr(app, "_hand_on", nothing_there)
+        app._look()
         now += 0.1
         app._drawn(now - 0.1)  # 100 ms: none in the next 200
         for _ in range(6):
             now += 0.06
-            app._tick()
+            app._look()
         assert [round(one - 1e6, 2) for one in flushed] == [0.0, 0.34, 0.4, 0.46]
 
 
