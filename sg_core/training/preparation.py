@@ -68,6 +68,7 @@ def prepare_training(
         training, field, plain = request.training, request.field, request.plain
 
     from sg_core.training.dataset import TextDataset
+    from sg_core.training.hold_out import held_out
     from sg_core.training.texts import read_texts
 
     sources = [data] if isinstance(data, str) else data
@@ -83,6 +84,7 @@ def prepare_training(
     if start.tokenizer is None:
         raise TrainingError(f"{shown(start.name)} has no tokenizer files, so it can't be trained on a text")
     dataset = TextDataset.from_texts(texts, start.tokenizer, progress, cancelled, plain=plain)
+    dataset = held_out(dataset, training.hold_out, start.tokenizer, plain=plain)
     dataset.require(training.context)
     return Trainer(start, dataset, training, threads=threads)
 
@@ -147,7 +149,7 @@ def _request_without_checkpoint(folder: Path) -> RunRequest | None:
         return None
     try:
         config = None if found["config"] is None else GPT2Config(**found["config"])
-        training = TrainingConfig(**found["training"])
+        training = TrainingConfig.from_saved(found["training"])
         field, plain = str(found.get("field", FIELD)), bool(found.get("plain", False))
         return RunRequest(_sources(found["data"]), found["model"], config, training, field, plain)
     except (KeyError, TypeError, ValueError) as problem:

@@ -111,7 +111,8 @@ def run(args: argparse.Namespace, output: Output) -> int:
     from sg_core.measure.compilation import warm_up
     from sg_tui.commands.training_loop import train
 
-    warm_up(training=True, progress=output.compiling)
+    optimizer, teachers = trainer.config.optimizer, bool(trainer.config.teachers)
+    warm_up(training=True, progress=output.compiling, optimizer=optimizer, teachers=teachers)
     return train(trainer, folder, args, output)
 
 
@@ -174,15 +175,18 @@ def _fields(training: TrainingConfig) -> dict[str, Any]:
 
 def _is_same_data(trainer: Trainer, data: list[str], field: str) -> bool:
     from sg_core.training.dataset import TextDataset
+    from sg_core.training.hold_out import held_out
     from sg_core.training.texts import read_texts
 
     if trainer.model.tokenizer is None:
         return False
-    texts, tokenizer = read_texts(data, field), trainer.model.tokenizer
-    return any(
-        TextDataset.from_texts(texts, tokenizer, plain=plain).fingerprint == trainer.dataset.fingerprint
-        for plain in (False, True)
-    )
+    texts, tokenizer, hold_out = read_texts(data, field), trainer.model.tokenizer, trainer.config.hold_out
+
+    def fingerprint(plain: bool) -> str:
+        whole = TextDataset.from_texts(texts, tokenizer, plain=plain)
+        return held_out(whole, hold_out, tokenizer, plain=plain).fingerprint
+
+    return any(fingerprint(plain) == trainer.dataset.fingerprint for plain in (False, True))
 
 
 def _data(args: argparse.Namespace) -> str | tuple[str, ...]:
