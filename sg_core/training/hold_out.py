@@ -12,6 +12,7 @@ from sg_core.errors import DataError
 from sg_core.files import shown
 from sg_core.text.tokenizer import Tokenizer
 from sg_core.training.dataset import TextDataset
+from sg_core.training.settings import PARTS
 
 SHARE = 0.05  # of the characters of the training part
 SCENES = 12  # places of the text that held-out scenes come from, spread evenly
@@ -22,11 +23,11 @@ def held_out(dataset: TextDataset, choice: str, tokenizer: Tokenizer, *, plain: 
 
     choice: "train-tail", the last 5% of the training part; "scenes", as much in runs of whole blocks (what blank lines
     separate, speeches of a play) from SCENES places; or a text file, beside a whole training part; "" changes
-    nothing. A pure function of the arguments. Raises DataError where the text has too few blocks, or the file is no text.
+    nothing. A pure function of the arguments. Raises DataError for a text with too few blocks, or a file that is none.
     """
     if not choice:
         return dataset
-    if choice not in ("scenes", "train-tail"):
+    if choice not in PARTS:
         return _on_file(dataset, choice, tokenizer, plain)
     text_at = [0, *accumulate(len(tokenizer.token_bytes(int(id))) for id in dataset.train_ids)]  # in bytes
     ends = _block_ends(dataset, tokenizer, text_at)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sg_core.config import GPT2Config
 from sg_core.errors import CheckpointError, DataError, SettingError, TrainingError
 from sg_core.files import shown
 from sg_core.storage import runs
-from sg_core.training.settings import FIELD, TrainingConfig
+from sg_core.training.settings import FIELD, PARTS, TrainingConfig
 from sg_core.types import Cancelled, Progress
 
 if TYPE_CHECKING:
@@ -134,6 +134,16 @@ def write_request(folder: Path, request: RunRequest) -> None:
         "model": request.model and _absolute(request.model),
     }
     runs.write_request(folder, asdict(request) | local)
+
+
+def with_absolute_paths(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings, by field, whose teachers and held-out file mean the same from every folder."""
+    found = dict(settings)
+    if "distill" in found:
+        found["distill"] = ",".join(_absolute(name.strip()) for name in found["distill"].split(",") if name.strip())
+    if found.get("hold_out", "") not in ("", *PARTS):
+        found["hold_out"] = _absolute(found["hold_out"])
+    return found
 
 
 def _absolute(name: str) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 from sg_core.config import GPT2Config
 from sg_core.setting import check_settings, choice, setting, words
 
+PARTS = ("scenes", "train-tail")  # of the training text, that can be held out
 FIELD = "text"  # of a JSON line: holds its text
 
 

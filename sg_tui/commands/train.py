@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 HELP = "train a model on a text"
 DESCRIPTION = """\
 Train a new model (--config), or fine-tune one (--model), and print its progress. The text's first 90% of characters
-train, its last 10% validate. Checkpoints go to --out; a run that was stopped or killed goes on with --resume and gives
-the numbers it would have given. Ctrl-C saves and stops, twice it stops at once. At the end the model lies in OUT/model
-in Hugging Face layout: sg-tui --model OUT/model.
+train, its last 10% validate, or what --hold-out names. Checkpoints go to --out; a run that was stopped or killed goes
+on with --resume and gives the numbers it would have given. Ctrl-C saves and stops, twice it stops at once. At the end
+the model of the best checkpoint lies in OUT/model in Hugging Face layout: sg-tui --model OUT/model.
 """
 # option -> field of GPT2Config, help
 _SIZES = {
@@ -79,10 +79,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, output: Output) -> int:
     """Train."""
     from sg_core.storage.runs import new_run_folder
-    from sg_core.training.preparation import RunRequest, prepare_training, write_request
+    from sg_core.training.preparation import RunRequest, prepare_training, with_absolute_paths, write_request
 
     sizes = {field: getattr(args, field) for field, _ in _SIZES.values() if getattr(args, field) is not None}
-    training = given_settings(args, TrainingConfig)
+    training = with_absolute_paths(given_settings(args, TrainingConfig))
     config, settings = _config(args, sizes, training), _training(args, training)
     request = RunRequest(_data(args), args.model, config, settings, args.field or FIELD, args.plain)
     if args.resume is not None:
