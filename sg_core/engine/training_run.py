@@ -26,6 +26,7 @@ from sg_core.storage.lock import FileLock, lock_run
 from sg_core.storage.runs import other_folders
 
 if TYPE_CHECKING:
+    from sg_core.network.parameters import Parameters
     from sg_core.training.results import StepResult
     from sg_core.training.trainer import Trainer
 
@@ -205,10 +206,18 @@ class TrainingRun:
         if self.stopping:
             return
         self._outbox.emit(evaluation)
-        if self._saved_step == evaluation.step and evaluation.val_loss == self.trainer.best_val_loss:
+        if evaluation.val_loss == self.trainer.best_val_loss and self._keeps(evaluation.step):
             self._saved_step = -1  # saved before it was known to be the best: once more, marked as such
             self._save()
+        if self.trainer.out_of_patience:
+            patience = self.trainer.config.patience
+            self._outbox.emit(Notice(f"the validation loss has not fallen for {patience} evaluations: the run ends"))
         self.tell_state()
+
+    def _keeps(self, step: int) -> bool:
+        """Whether the best step so far is to lie in a checkpoint: it does already, or it is to be exported."""
+        training = self.trainer.config
+        return self._saved_step == step or (training.export == "best" and training.save_every > 0)
 
     def _sample(self, step: int) -> None:
         """A text by the weights as they are; its seed is the step."""
@@ -327,26 +336,29 @@ class TrainingRun:
         """Put the model, as any program of the field reads it, beside the checkpoints."""
         if self.folder is None or self._unsaved:
             return
+        from sg_core.training.export import model_to_export
+
         folder = self.folder / "model"
         try:
-            with self._calibrated() if self._wants_calibration else nullcontext():
-                self.trainer.model.save_pretrained(folder, self._export_dtype)
+            model, step = model_to_export(self.trainer, self.folder)
+            with self._calibrated(model.parameters) if self._wants_calibration else nullcontext():
+                model.save_pretrained(folder, self._export_dtype)
         except Exception as error:  # the checkpoint holds everything
             self._outbox.emit(Notice(f"the model was not exported: {readable(error)}"))
         else:
-            self._outbox.emit(Exported(self.trainer.step_count, str(folder)))
+            self._outbox.emit(Exported(step, str(folder)))
 
-    def _calibrated(self) -> AbstractContextManager[None]:
+    def _calibrated(self, parameters: Parameters) -> AbstractContextManager[None]:
         """Within, the weights are calibrated; they stay as they are when the search is stopped."""
         from sg_core.training.calibration import calibrate, final_norm_scaled
 
         self._outbox.phase("calibrating")
-        found = calibrate(self.trainer, cancelled=self._interlude)
+        found = calibrate(self.trainer, self._interlude, parameters)
         if found is None:
             self._outbox.emit(Notice("calibrating was stopped: the exported model is the trained one as it is"))
             return nullcontext()
         self._outbox.emit(Calibrated(self.trainer.step_count, found.scale, found.before, found.after))
-        return final_norm_scaled(self.trainer.model.parameters, found.scale)
+        return final_norm_scaled(parameters, found.scale)
 
     def _tell_end(self) -> None:
         self._export()

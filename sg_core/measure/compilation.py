@@ -44,10 +44,13 @@ def warm_up(
     precision: str = PRECISIONS[0],
     *,
     window: bool = False,
+    optimizer: str = "adamw",
+    teachers: bool = False,
 ) -> None:
     """Compile, or load from the cache, the kernels of generation in a precision and, if asked, of training.
 
-    window: also those that probes and interventions need, so that the first of them does not wait.
+    window: also those that probes and interventions need, so that the first of them does not wait. optimizer,
+    teachers: those of a training.
 
     progress is called with (what, done, total), also once at the end.
     """
@@ -60,7 +63,10 @@ def warm_up(
     if window:
         steps += [(f"{forward} with a window", lambda: _warm_window(storage.kernels))]
     if training:
-        steps += [("loss", _warm_loss), ("backward pass", _warm_backward), ("optimizer", _warm_optimizer)]
+        steps += [("loss", _warm_loss), ("backward pass", _warm_backward)]
+        steps += [("optimizer", lambda: _warm_optimizer(optimizer))]
+    if teachers:
+        steps += [("teachers", _warm_teachers)]
     for done, (name, step) in enumerate(steps):
         if progress is not None:
             progress(name, done, len(steps))
@@ -135,13 +141,22 @@ def _warm_backward() -> None:
     batch.loss_and_gradients(ids, ids, Parameters(model.config))
 
 
-def _warm_optimizer() -> None:
+def _warm_optimizer(name: str) -> None:
     from sg_core.kernels.team import Team
     from sg_core.network.parameters import Parameters
-    from sg_core.training.optimizer import AdamW
+    from sg_core.training.muon import make_optimizer
     from sg_core.training.settings import TrainingConfig
 
     model = _tiny()
     gradients = Parameters(model.config)
-    optimizer = AdamW(model.parameters, TrainingConfig(), Team(1))
+    optimizer = make_optimizer(model.parameters, TrainingConfig(optimizer=name), Team(1))
     optimizer.update(gradients, 0.0, optimizer.norm(gradients))
+
+
+def _warm_teachers() -> None:
+    from sg_core.kernels.team import Team
+    from sg_core.training.settings import TrainingConfig
+    from sg_core.training.teachers import Teachers
+
+    model, _, ids = _batch()
+    Teachers([model], model, TrainingConfig(batch_size=1, context=2), Team(1)).lesson(ids)

@@ -11,9 +11,6 @@ from sg_core.memory import available_memory
 from sg_core.training.settings import TrainingConfig
 
 _FLOAT = 4  # bytes
-_BLOCK_WIDTH = 18  # numbers a row and channel that the forward pass keeps of a block: see Activations
-_ENDS_WIDTH = 2  # of the embedding and the final norm
-_BACKWARD_WIDTH = 10  # numbers a row and channel of a backward pass, which serves one block after another
 _VALIDATION_ROWS = 32  # windows: a full pass and a smaller last one
 _LOGITS = 1 << 25  # bytes of the logits that are there at a time
 _SMALL = 1 << 25  # bytes of what grows with neither model nor batch
@@ -40,18 +37,20 @@ class MemoryPlan:
 
 
 def plan_memory(config: GPT2Config, training: TrainingConfig) -> MemoryPlan:
-    """What a training of such a model takes at most; the text itself comes on top."""
-    C, V, context = config.n_embd, config.vocab_size, training.context
+    """What a training of such a model takes at most; the text itself, and teachers, come on top."""
+    C, H, V, context = config.n_embd, config.hidden_size, config.vocab_size, training.context
     rows = training.batch_size * context
-    forward_width = (config.n_layer * _BLOCK_WIDTH + _ENDS_WIDTH) * C
+    forward_width = config.n_layer * (10 * C + 2 * H) + 2 * C  # numbers a row: of each block, and of the two ends
+    backward_width = 6 * C + H  # of a backward pass, which serves one block after another
+    arenas = 4 if training.average == "none" else 5  # weights, gradients, two moments; the average
 
     def logits(rows: int) -> int:
         return max(_FLOAT * V, min(_LOGITS, _FLOAT * V * rows))
 
-    batch = rows * (_FLOAT * (forward_width + _BACKWARD_WIDTH * C) + 16) + logits(rows) + _SMALL
+    batch = rows * (_FLOAT * (forward_width + backward_width) + 16) + logits(rows) + _SMALL
     validated = _VALIDATION_ROWS * context if training.evaluate_every else 0
     validation = validated * _FLOAT * forward_width + (2 * logits(validated) if validated else 0)
-    return MemoryPlan(4 * _FLOAT * config.parameter_count, batch, validation)
+    return MemoryPlan(arenas * _FLOAT * config.parameter_count, batch, validation)
 
 
 def require_training_memory(config: GPT2Config, training: TrainingConfig, loaded: int = 0) -> MemoryPlan:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sg_core.config import GPT2Config
 from sg_core.errors import CheckpointError, DataError, SettingError, TrainingError
 from sg_core.files import shown
 from sg_core.storage import runs
-from sg_core.training.settings import FIELD, TrainingConfig
+from sg_core.training.settings import FIELD, PARTS, TrainingConfig
 from sg_core.types import Cancelled, Progress
 
 if TYPE_CHECKING:
@@ -68,6 +68,7 @@ def prepare_training(
         training, field, plain = request.training, request.field, request.plain
 
     from sg_core.training.dataset import TextDataset
+    from sg_core.training.hold_out import held_out
     from sg_core.training.memory_plan import require_training_memory
     from sg_core.training.texts import read_texts
 
@@ -87,6 +88,7 @@ def prepare_training(
     if start.tokenizer is None:
         raise TrainingError(f"{shown(start.name)} has no tokenizer files, so it can't be trained on a text")
     dataset = TextDataset.from_texts(texts, start.tokenizer, progress, cancelled, plain=plain)
+    dataset = held_out(dataset, training.hold_out, start.tokenizer, plain=plain)
     dataset.require(training.context)
     return Trainer(start, dataset, training, threads=threads)
 
@@ -147,6 +149,16 @@ def write_request(folder: Path, request: RunRequest) -> None:
     runs.write_request(folder, asdict(request) | local)
 
 
+def with_absolute_paths(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings, by field, whose teachers and held-out file mean the same from every folder."""
+    found = dict(settings)
+    if "distill" in found:
+        found["distill"] = ",".join(_absolute(name.strip()) for name in found["distill"].split(",") if name.strip())
+    if found.get("hold_out", "") not in ("", *PARTS):
+        found["hold_out"] = _absolute(found["hold_out"])
+    return found
+
+
 def _absolute(name: str) -> str:
     """A path that means the same from every folder; anything else, the name of a text or model, stays."""
     path = Path(name).expanduser()
@@ -160,7 +172,7 @@ def _request_without_checkpoint(folder: Path) -> RunRequest | None:
         return None
     try:
         config = None if found["config"] is None else GPT2Config(**found["config"])
-        training = TrainingConfig(**found["training"])
+        training = TrainingConfig.from_saved(found["training"])
         field, plain = str(found.get("field", FIELD)), bool(found.get("plain", False))
         model = found["model"]
         if not isinstance(model, str | None) or (model is None and config is None):

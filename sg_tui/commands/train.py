@@ -20,10 +20,11 @@ if TYPE_CHECKING:
 HELP = "train a model on a text"
 DESCRIPTION = """\
 Train a new model (--config), or fine-tune one (--model), and print its progress. The text's first 90% of characters
-train, its last 10% validate. Checkpoints go to --out; a run that was stopped or killed goes on with --resume and gives
-the numbers it would have given; with a higher --steps it goes on beyond its end, at the learning rate it ended with.
-Ctrl-C saves and stops, twice it stops at once; SIGTERM, SIGHUP and a pipe that nobody reads any more do the same. At
-the end the model lies in OUT/model in Hugging Face layout: sg-tui --model OUT/model.
+train, its last 10% validate, or what --hold-out names. Checkpoints go to --out; a run that was stopped or killed goes
+on with --resume and gives the numbers it would have given; with a higher --steps it goes on beyond its end, at the
+learning rate it ended with. Ctrl-C saves and stops, twice it stops at once; SIGTERM, SIGHUP and a pipe that nobody
+reads any more do the same. At the end the model of the best checkpoint lies in OUT/model in Hugging Face layout:
+sg-tui --model OUT/model.
 """
 # option -> field of GPT2Config, help
 _SIZES = {
@@ -96,10 +97,10 @@ def _train(args: argparse.Namespace, output: Output, folder: Path | None, lock: 
     from sg_core.storage.lock import lock_run
     from sg_core.storage.runs import new_run_folder, require_new
     from sg_core.training.memory_plan import plan_memory
-    from sg_core.training.preparation import RunRequest, prepare_training, write_request
+    from sg_core.training.preparation import RunRequest, prepare_training, with_absolute_paths, write_request
 
     sizes = {field: getattr(args, field) for field, _ in _SIZES.values() if getattr(args, field) is not None}
-    training = given_settings(args, TrainingConfig)
+    training = with_absolute_paths(given_settings(args, TrainingConfig))
     config, settings = _config(args, sizes, training), _training(args, training)
     request = RunRequest(_data(args), args.model, config, settings, args.field or FIELD, args.plain)
     if folder is not None and args.resume is None:
@@ -129,7 +130,8 @@ def _train(args: argparse.Namespace, output: Output, folder: Path | None, lock: 
     from sg_core.measure.compilation import warm_up
     from sg_tui.commands.training_loop import train
 
-    warm_up(training=True, progress=output.compiling)
+    optimizer, teachers = trainer.config.optimizer, bool(trainer.config.teachers)
+    warm_up(training=True, progress=output.compiling, optimizer=optimizer, teachers=teachers)
     if args.resume is None:  # only now: a training that is refused leaves no folder and no promise
         folder = folder or new_run_folder(args.model or args.config or "tiny")
         write_request(folder, request)
@@ -218,15 +220,18 @@ def _fields(training: TrainingConfig) -> dict[str, Any]:
 
 def _is_same_data(trainer: Trainer, data: list[str], field: str) -> bool:
     from sg_core.training.dataset import TextDataset
+    from sg_core.training.hold_out import held_out
     from sg_core.training.texts import read_texts
 
     if trainer.model.tokenizer is None:
         return False
-    texts, tokenizer = read_texts(data, field), trainer.model.tokenizer
-    return any(
-        TextDataset.from_texts(texts, tokenizer, plain=plain).fingerprint == trainer.dataset.fingerprint
-        for plain in (False, True)
-    )
+    texts, tokenizer, hold_out = read_texts(data, field), trainer.model.tokenizer, trainer.config.hold_out
+
+    def fingerprint(plain: bool) -> str:
+        whole = TextDataset.from_texts(texts, tokenizer, plain=plain)
+        return held_out(whole, hold_out, tokenizer, plain=plain).fingerprint
+
+    return any(fingerprint(plain) == trainer.dataset.fingerprint for plain in (False, True))
 
 
 def _data(args: argparse.Namespace) -> str | tuple[str, ...]:

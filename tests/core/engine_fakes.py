@@ -106,6 +106,7 @@ class FakeModel:
     def __init__(self, world: World, name: str) -> None:
         self.world, self.name, self.config = world, name, world.config
         self.notes: tuple[str, ...] = ()
+        self.parameters = SimpleNamespace()
         self.tokenizer = SimpleNamespace(token_bytes=lambda id: b"\xf0\x9f" if id == 99 else b"<%d>" % id)
         self.sessions: list[FakeSession] = []
         world.models.append(self)
@@ -218,6 +219,9 @@ class FakeTrainer:
         self.config = command.training or TrainingConfig(steps=6, evaluate_every=3, save_every=3)
         self.step_count = 40 if command.resume else 0
         self.best_val_loss = math.inf
+        self.best_step = -1
+        self.out_of_patience = False
+        self.validated_parameters = self.model.parameters
         self.passed_over: tuple[str, ...] = ()
         self.saves: list[Path] = []
         world.trainers.append(self)

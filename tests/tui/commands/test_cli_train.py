@@ -220,5 +220,5 @@ def test_fine_tuning_begins_with_the_settings_of_the_app(
         capsys, "train", "--data", text, "--model", str(model), *SCHEDULE, "--seed", "5", "--out", str(tmp_path / "run")
     )
     asked = json.loads((tmp_path / "run" / "run.json").read_text("utf-8"))["training"]
-    given = {"steps": 6, "warmup_steps": 2, "evaluate_every": 3, "save_every": 3, "seed": 5}
+    given: dict[str, Any] = {"steps": 6, "warmup_steps": 2, "evaluate_every": 3, "save_every": 3, "seed": 5}
     assert asked == asdict(replace(fine_tuning(GPT2.from_pretrained(model).config.n_ctx), **given))
