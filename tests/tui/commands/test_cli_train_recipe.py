@@ -63,3 +63,13 @@ def test_the_last_tenth_of_the_text_is_not_read_while_something_is_held_out(
 def test_what_is_no_choice_is_told_in_a_line(play: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert exit_code("train", "--data", play, "--schedule", "sine") == 2
     assert "cosine" in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_a_run_out_of_patience_ends_and_gives_away_its_best_checkpoint(
+    play: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    rows = records(capsys, "train", "--data", play, *SIZES, *STEPS, "--lr", "0", "--patience", "1", "--out", str(run))
+    assert [row["step"] for row in rows if "val_loss" in row] == [2, 4]  # nothing is learned at a rate of 0
+    assert max(row["step"] for row in rows) == 4
+    assert rows[-1] == {"saved": str(run / "model"), "step": 2}
