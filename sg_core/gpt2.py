@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy.typing as npt
 
 from sg_core.config import GPT2Config
-from sg_core.errors import SettingError
+from sg_core.errors import ModelFileError, SettingError
 from sg_core.files import shown
 from sg_core.inference.score import Scores, score
 from sg_core.inference.session import Session
@@ -20,6 +20,7 @@ from sg_core.network.parameters import Parameters, initial, stored_order
 from sg_core.network.precisions import Precision
 from sg_core.network.weights import Weights, converted
 from sg_core.text.tokenizer import Tokenizer
+from sg_core.text.tokenizer_files import has_tokenizer
 from sg_core.types import Cancelled, Count
 
 
@@ -39,10 +40,8 @@ class GPT2(Model):
         *,
         only: Weights | None = None,
     ) -> None:
-        if tokenizer is not None and tokenizer.vocab_size > config.vocab_size:
-            raise SettingError(
-                f"the tokenizer has {tokenizer.vocab_size} tokens, the model's vocab_size is {config.vocab_size}"
-            )
+        if tokenizer is not None:
+            tokenizer.fit(config.vocab_size)
         super().__init__(config, parameters, name, only=only)
         self.tokenizer = tokenizer
         self.notes: tuple[str, ...] = ()  # what is worth telling of its folder, a line each
@@ -51,7 +50,7 @@ class GPT2(Model):
     def from_pretrained(cls, name: str | Path = "tinyshakespeare", precision: str = "f32") -> GPT2:
         """The shipped model, a folder in Hugging Face layout, or a Hub id fetched before (`sg-tui models pull ID`).
 
-        Raises ModelFileError when it isn't there or can't be used, SettingError for a precision that does not fit.
+        Raises ModelFileError when it isn't there or can't be used, SettingError for an unknown precision.
         """
         from sg_core.storage.hub import resolve
         from sg_core.storage.pretrained import check_weights, read_config, read_weights
@@ -60,8 +59,7 @@ class GPT2(Model):
         config = read_config(folder, precision)
         unused = check_weights(folder, config)
         weights = read_weights(folder, config)
-        has_tokenizer = any((folder / file).exists() for file in ("vocab.json", "merges.txt", "tokenizer.json"))
-        tokenizer = Tokenizer.from_folder(folder) if has_tokenizer else None
+        tokenizer = _tokenizer_of(folder, config)
         only = None
         if Precision.named(precision).reduced:
             parameters, only = converted(config, precision, stored_order(config, weights))
@@ -83,13 +81,22 @@ class GPT2(Model):
         name: str = "random",
         precision: str = "f32",
     ) -> GPT2:
-        """GPT-2's initialisation from a seed. Raises SettingError for a precision that does not fit."""
+        """GPT-2's initialisation from a seed. Raises SettingError for an unknown precision."""
         if Precision.named(precision).reduced:
             parameters, only = converted(config, precision, initial(config, seed))
             return cls(config, parameters, tokenizer, name, only=only)
         parameters = Parameters(config)
         parameters.initialize(seed)
         return cls(config, parameters, tokenizer, name)
+
+    def require_tokenizer(self) -> Tokenizer:
+        """The tokenizer. Raises ModelFileError for a model whose folder has none."""
+        if self.tokenizer is None:
+            raise ModelFileError(
+                f"{shown(self.name)} has no tokenizer files, so it can't read or write a text; copy vocab.json and "
+                "merges.txt, or tokenizer.json, from where its weights came from"
+            )
+        return self.tokenizer
 
     def without_tokenizer(self) -> GPT2:
         """The same model, its memory shared, for token ids alone."""
@@ -128,6 +135,17 @@ class GPT2(Model):
         self.parameters.require_all()
         parameters = {name: self.parameters.view(name) for name in self.parameters}
         write_model(Path(folder), self.config, parameters, self.tokenizer, dtype)
+
+
+def _tokenizer_of(folder: Path, config: GPT2Config) -> Tokenizer | None:
+    if not has_tokenizer(folder):
+        return None
+    tokenizer = Tokenizer.from_folder(folder)
+    try:
+        tokenizer.fit(config.vocab_size)
+    except SettingError as problem:  # what a caller has set together; here it is a fault of the folder
+        raise ModelFileError(f"{shown(folder)}: {problem}") from problem
+    return tokenizer
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -13,7 +13,10 @@ import numpy.typing as npt
 from sg_core.errors import SgError
 
 _LINE = 64  # bytes of a cache line, and of the widest vector
-_CGROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+_CGROUPS = (  # the file of a limit, the folder of what is in use
+    ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup"),
+    ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory"),
+)
 
 
 def aligned(*shape: int, zero: bool = False) -> npt.NDArray[np.float32]:
@@ -38,10 +41,22 @@ def available_memory() -> int | None:
     if not figures:
         with contextlib.suppress(OSError, ValueError, AttributeError):
             figures.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
-    for limit in _CGROUP_LIMITS:
+    for limit, used in _CGROUPS:
         with contextlib.suppress(OSError, ValueError):
-            figures.append(int(Path(limit).read_text("ascii")))
+            most = int(Path(limit).read_text("ascii"))
+            figures.append(max(0, most - _taken(Path(used))))
     return min(figures, default=None)
+
+
+def _taken(folder: Path) -> int:
+    """Bytes of a control group that can't be had: those in use, without the files' that would be dropped for others."""
+    for name in ("memory.current", "memory.usage_in_bytes"):
+        with contextlib.suppress(OSError, ValueError):
+            used = int((folder / name).read_text("ascii"))
+            lines = (folder / "memory.stat").read_text("ascii").splitlines()
+            files = [int(line.split()[1]) for line in lines if line.startswith(("inactive_file ", "active_file "))]
+            return max(0, used - sum(files))
+    return 0
 
 
 def require_memory(wanted: int, what: str, error: type[SgError], advice: str = "choose a smaller model") -> None:

@@ -8,25 +8,36 @@ from typing import Any
 
 from sg_core.checks import number
 from sg_core.checks import whole as check_whole
+from sg_core.errors import SettingError
+from sg_core.files import shown
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """A number that can be set. option: "" where the command line has none. step: of a panel's arrows, 0 for none."""
+    """What can be set: a number, one of `choices`, or words. option: "" where the command line has none.
+
+    step: of a panel's arrows, 0 for none. low, high: of a number.
+    """
 
     name: str
-    default: float
+    default: Any
     low: float
     high: float
     help: str
     label: str
     option: str
     step: float
+    choices: tuple[str, ...] = ()
 
     @property
     def whole(self) -> bool:
         """Whether it counts something."""
         return isinstance(self.default, int)
+
+    @property
+    def number(self) -> bool:
+        """Whether it is a number."""
+        return not isinstance(self.default, str)
 
 
 def setting(
@@ -40,16 +51,30 @@ def setting(
     return field(default=default, metadata={"setting": declared})
 
 
+def choice(default: str, choices: tuple[str, ...], help: str) -> Any:
+    """A field that holds one of `choices`."""
+    return field(default=default, metadata={"setting": _words(help, choices)})
+
+
+def words(help: str) -> Any:
+    """A field that holds names, "" for none."""
+    return field(default="", metadata={"setting": _words(help, ())})
+
+
+def _words(help: str, choices: tuple[str, ...]) -> dict[str, Any]:
+    return {"low": 0, "high": 0, "help": help, "label": "", "option": None, "step": 0, "choices": choices}
+
+
 @cache
 def settings_of(kind: type) -> tuple[Setting, ...]:
     """The settings of a dataclass, in order."""
     found = []
     for one in fields(kind):
-        words = one.metadata["setting"]
-        label = words["label"] or one.name.replace("_", " ")
-        option = words["option"] if words["option"] is not None else f"--{one.name.replace('_', '-')}"
+        declared = one.metadata["setting"]
+        label = declared["label"] or one.name.replace("_", " ")
+        option = declared["option"] if declared["option"] is not None else f"--{one.name.replace('_', '-')}"
         default: Any = one.default
-        found.append(Setting(one.name, default, **{**words, "label": label, "option": option}))
+        found.append(Setting(one.name, default, **{**declared, "label": label, "option": option}))
     return tuple(found)
 
 
@@ -58,7 +83,11 @@ def check_settings(instance: Any) -> None:
     kind: Any = type(instance)
     for one in settings_of(kind):
         value = getattr(instance, one.name)
-        if one.whole:
+        if not one.number:
+            if not isinstance(value, str) or (one.choices and value not in one.choices):
+                wanted = ", ".join(one.choices) if one.choices else "words"
+                raise SettingError(f"{one.name} is {shown(value)}; it must be one of: {wanted}")
+        elif one.whole:
             check_whole(one.name, value, int(one.low), int(one.high))
         else:
             number(one.name, value, one.low, one.high)

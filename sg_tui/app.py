@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
+import signal
 import sys
 import threading
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from functools import partial
 from importlib import import_module
 from typing import cast
 
 from textual.app import App, SystemCommand
+from textual.driver import Driver
 from textual.screen import Screen
+from textual.timer import Timer
 
 from sg_core import paths
 from sg_tui.desk import Desk, EngineLike, Severity
-from sg_tui.keys import ACTIONS, MODES, Mode, bindings
+from sg_tui.keys import ACTIONS, MODES, Mode, bindings, first_key
 from sg_tui.screens.help import HelpScreen
 from sg_tui.screens.mode import ModeScreen
 from sg_tui.screens.model_picker import ModelPicker
@@ -24,9 +29,13 @@ from sg_tui.terminal.terminal_keys import restore_alt_keys
 from sg_tui.terminal.textsafe import safe_line
 from sg_tui.theme import DARK, LIGHT
 
+SIGNALS = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
 FLUSH_SECONDS = 1 / 20
 SLOW_SECONDS = 0.025  # a flush that costs more makes the next ones come later
 LATEST_SECONDS = 0.5  # but never later than this
+IDLE_SECONDS = 0.4  # between two looks while nothing goes on
+QUIET_LOOKS = 20  # without an event, after which nothing goes on
+SELDOM = 5  # looks for one drawing then
 UNSEEN_SECONDS = 0.25  # between flushes while the terminal has no focus
 
 
@@ -36,7 +45,7 @@ class SgApp(App[None]):
     CSS_PATH = "styles/app.tcss"
     TITLE = "sg-tui"
     ENABLE_COMMAND_PALETTE = True
-    COMMAND_PALETTE_BINDING = "ctrl+p"
+    COMMAND_PALETTE_BINDING = first_key("command_palette")
     DEFAULT_MODE = MODES[0].name
     BINDINGS = bindings("app")  # type: ignore[assignment]  # a list of Binding is what Textual wants
 
@@ -52,7 +61,10 @@ class SgApp(App[None]):
         sys.setswitchinterval(5e-4)  # the screen gets its turn while the engine computes
         self.desk = Desk(self._tell, model, precision, threads)
         self._given_engine = engine
+        self.crash = ""  # one line, when the program ended by a fault of its own
         self._not_before = 0.0
+        self._quiet = 0  # looks in a row that found nothing
+        self._timer: Timer | None = None
         self._views: list[ModeScreen] = []
         for mode in MODES:
             self.add_mode(mode.name, partial(self._open_view, mode))
@@ -73,20 +85,71 @@ class SgApp(App[None]):
 
     # ------------------------------------------------------------ from the first paint to the end
 
+    def get_driver_class(self) -> type[Driver]:
+        """Textual's own, made to bear what terminals do."""
+        chosen = super().get_driver_class()
+        if chosen.__name__ != "LinuxDriver":
+            return chosen
+        from sg_tui.terminal.driver import SteadyDriver
+
+        return SteadyDriver
+
     def on_mount(self) -> None:
+        if not self.is_headless:
+            self._hear_signals()
         self.call_after_refresh(self._begin)
+
+    def _hear_signals(self) -> None:
+        """A wish to end, or the end of the terminal, is as good as the key; a second one ends the program at once."""
+        loop = asyncio.get_running_loop()
+        for number in SIGNALS:
+            with suppress(NotImplementedError):  # Windows
+                loop.add_signal_handler(number, self._end_by, number)
+
+    def _end_by(self, number: int) -> None:
+        loop = asyncio.get_running_loop()
+        for one in SIGNALS:
+            loop.remove_signal_handler(one)
+        self.exit(return_code=128 + number)
 
     def _begin(self) -> None:
         """The engine starts after the first paint."""
+        self.desk.wake = self._wake
         self.desk.start(self._given_engine)
-        self.set_interval(FLUSH_SECONDS, self._tick, name="flush")
+        self._sleep()
+
+    def _sleep(self) -> None:
+        """Until the next look at the engine: a short while where something goes on."""
+        quiet = self._quiet > QUIET_LOOKS and not self.desk.busy
+        self._timer = self.set_timer(IDLE_SECONDS if quiet else FLUSH_SECONDS, self._tick, name="flush")
+
+    def _wake(self) -> None:
+        """Something was asked for: what comes of it is to be seen at once. From any thread."""
+        self.call_later(self._look_soon)
+
+    def _look_soon(self) -> None:
+        if self._quiet > QUIET_LOOKS and self._timer is not None:
+            self._quiet = 0
+            self._timer.stop()
+            self._sleep()
+        self._quiet = 0
 
     def _tick(self) -> None:
+        self._look()
+        if self._running:
+            self._sleep()
+
+    def _look(self) -> None:
         now = time.perf_counter()
+        self.desk.keep_now_and_then(self._theme_name)
         if now < self._not_before:
             return
         self._not_before = now + (0.0 if self.app_focus else UNSEEN_SECONDS)
-        if self.flush_events():
+        count = self._hand_on()
+        self._quiet = 0 if count else self._quiet + 1
+        if self._quiet < QUIET_LOOKS or self._quiet % SELDOM == 0:
+            self._draw()
+        if count:
             self.call_after_refresh(self._drawn, now)
 
     def _drawn(self, begun: float) -> None:
@@ -97,6 +160,11 @@ class SgApp(App[None]):
 
     def flush_events(self) -> int:
         """Hand every waiting event on, then draw the view that is seen. Returns the number of events."""
+        count = self._hand_on()
+        self._draw()
+        return count
+
+    def _hand_on(self) -> int:
         count = 0
         for event in self.desk.drain():
             for view in self._views:
@@ -105,12 +173,28 @@ class SgApp(App[None]):
         if self.desk.load_trouble:
             self.call_later(self.action_choose_model, self.desk.load_trouble)
             self.desk.load_trouble = ""
-        if self.screen_stack and isinstance(self.screen, ModeScreen):  # no screen is left at the very end
-            self.screen.draw_all()
+        if self.desk.may_go:
+            self.exit()
         return count
 
+    def _draw(self) -> None:
+        if self.screen_stack and isinstance(self.screen, ModeScreen):  # no screen is left at the very end
+            self.screen.draw_all()
+
     def on_unmount(self) -> None:
-        self.desk.close("light" if self.theme == LIGHT.name else "dark")
+        self.desk.close(self._theme_name)
+
+    @property
+    def _theme_name(self) -> str:
+        return "light" if self.theme == LIGHT.name else "dark"
+
+    def _fatal_error(self) -> None:
+        """What nobody foresaw goes into a report; the terminal gets one line, when it has its screen back."""
+        if isinstance(self._exception, Exception):
+            from sg_core.crash_report import unforeseen
+
+            self.crash = unforeseen(self._exception)
+        self._close_messages_no_wait()
 
     # ------------------------------------------------------------ actions
 
@@ -154,29 +238,23 @@ class SgApp(App[None]):
     def copy_to_clipboard(self, text: str) -> None:
         """Copy through the terminal, or the desktop's own tool, or into a file, and say so."""
         self._clipboard = text
-        sequence, command = clipboard.osc52(text), clipboard.tool()
+        sequence = clipboard.osc52(text)
         if sequence is not None and self._driver is not None:
             self._driver.write(sequence)
-        if command is not None:
-            threading.Thread(target=clipboard.run_tool, args=(command, text), daemon=True).start()
-        elif sequence is None:
-            self._copy_into_file(text)
-            return
-        self.desk.say(f"Copied {len(text):,} characters.")
+        threading.Thread(target=self._copy, args=(text, sequence is not None), daemon=True).start()
 
-    def _copy_into_file(self, text: str) -> None:
+    def _copy(self, text: str, sent: bool) -> None:
         try:
-            path = clipboard.into_file(text, paths.data_dir())
+            self.call_later(self.desk.say, clipboard.copied(text, sent, paths.data_dir()))
         except OSError as problem:
-            self.desk.say(f"This can't be copied: {problem.strerror}", "error")
-        else:
-            self.desk.say(f"Too long for this terminal's clipboard: it is in {path}")
+            self.call_later(self.desk.say, f"This can't be copied: {problem.strerror}", "error")
 
     def action_toggle_theme(self) -> None:
         self.theme = LIGHT.name if self.theme == DARK.name else DARK.name
 
     async def action_quit(self) -> None:
-        self.exit()
+        if self.desk.leave():
+            self.exit()
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """The palette: every action of the view that is seen, from the one table."""

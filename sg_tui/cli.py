@@ -11,7 +11,7 @@ from sg_core import __version__, notices
 from sg_core.checks import MOST_THREADS
 from sg_core.errors import SettingError, SgError
 from sg_core.network.precisions import Precision
-from sg_tui.commands import bench, complete, doctor, models, score, train
+from sg_tui.commands import bench, chat, complete, doctor, models, score, train
 from sg_tui.commands.options import (
     DEFAULT_MODEL,
     MODEL_HELP,
@@ -25,6 +25,7 @@ from sg_tui.terminal.streams import hold_closed, on_terminal
 
 _COMMANDS = {
     "complete": complete,
+    "chat": chat,
     "score": score,
     "bench": bench,
     "train": train,
@@ -50,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         _require_order(args)
         if args.command:
             output.require_stdout()
-        code: int = _COMMANDS[args.command].run(args, output) if args.command else _open_app(args)
+        code: int = _COMMANDS[args.command].run(args, output) if args.command else _open_app(args, output)
         output.close()
         return code
     except BrokenPipeError:
@@ -70,8 +71,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as error:
         if os.environ.get("SG_DEBUG"):
             raise
-        what = f"internal error: {type(error).__name__}: {error} (SG_DEBUG=1 shows where)"
-        return _ended(output, FAILED, program, what)
+        from sg_core.crash_report import unforeseen
+
+        return _ended(output, FAILED, program, unforeseen(error))
     finally:
         notices.listen(None)
 
@@ -106,7 +108,7 @@ def _require_order(args: argparse.Namespace) -> None:
             raise SettingError(f"--{option} belongs after the command: sg-tui {args.command} --{option} ...")
 
 
-def _open_app(args: argparse.Namespace) -> int:
+def _open_app(args: argparse.Namespace, output: Output) -> int:
     if not on_terminal():
         raise SgError("the app needs a terminal; to write into a pipe or a file use: sg-tui complete PROMPT")
     if os.environ.get("TERM", "dumb") in ("dumb", ""):
@@ -119,6 +121,10 @@ def _open_app(args: argparse.Namespace) -> int:
 
     app = SgApp(args.app_model or DEFAULT_MODEL, args.app_precision, args.app_threads)
     app.run()
+    app.desk.part(output.note)
+    if app.crash:
+        output.error("sg-tui", app.crash)
+        return FAILED
     return app.return_code or DONE
 
 

@@ -5,12 +5,12 @@ The engine is made on a thread of its own: nothing here imports NumPy or Numba, 
 
 from __future__ import annotations
 
-import contextlib
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from sg_core import paths
 from sg_core.engine.commands import (
@@ -22,6 +22,7 @@ from sg_core.engine.commands import (
     SetPrecision,
     SetSampling,
     SetThreads,
+    StopTraining,
 )
 from sg_core.engine.events import (
     ContextMoved,
@@ -32,7 +33,9 @@ from sg_core.engine.events import (
     Loaded,
     Notice,
     PrecisionSet,
+    Saved,
     TokenEvent,
+    TrainingEnded,
 )
 from sg_core.errors import SettingError
 from sg_core.network.optimizations import Optimizations
@@ -40,8 +43,11 @@ from sg_core.processors import allowed_threads
 from sg_tui.library import preferences
 from sg_tui.library.librarian import Librarian
 from sg_tui.library.preferences import Preferences
+from sg_tui.library.store import Store
+from sg_tui.library.text_keeper import TextKeeper
 from sg_tui.state.bench_state import BenchState
 from sg_tui.state.generation_state import GenerationState
+from sg_tui.state.manuscript import Manuscript
 from sg_tui.state.training_state import TrainingState
 from sg_tui.state.writing import Writing
 
@@ -49,7 +55,18 @@ MOST_THREADS = 256
 UNSTOPPABLE = ("importing", "compiling", "loading", "converting", "downloading")  # nothing is to be saved then
 SLOW_MOTION = 12.0  # tokens a second
 PATIENT, HASTY = 0.5, 0.05  # seconds the engine has to end
+LIBRARY_PATIENCE = 3.0  # seconds the library has to take the last words, in another file if need be
+SAVING = 600.0  # and to save a training, after the terminal was given back
+KEPT_SECONDS = 0.3  # between two looks at what there is to keep
 Severity = Literal["information", "warning", "error"]
+
+
+class Returned(NamedTuple):
+    """A text that was on the screen when a session ended, if there was one, and the words in its prompt."""
+
+    id: str
+    manuscript: Manuscript | None
+    prompt: str
 
 
 class EngineLike(Protocol):
@@ -81,6 +98,13 @@ class Desk:
         self._tell = tell
         self.preferences, self._trouble = preferences.read(paths.config_dir())
         self.librarian = Librarian(paths.data_dir)
+        self.prompt = ""  # what stands in the prompt, not sent yet
+        self.came_back: Returned | None = None  # what an earlier session left behind, until the screen has it
+        self.may_go = False  # the person wanted to leave, and what that waited for is done
+        self._keeper = TextKeeper(self.librarian)
+        self._kept_at = 0.0
+        self._kept_preferences = self.preferences
+        self._wished = self._leaving = False  # to leave: said, and waiting for something
         self.model = model  # the loaded one, or the one asked for first
         self.precision = precision or self.preferences.precision  # wanted, also where a model can't have it
         self.generation = GenerationState()
@@ -98,6 +122,8 @@ class Desk:
         self._loading = False
         self._told_of_move = False
 
+        self.wake: Callable[[], None] = _nothing  # called when the engine is given something to do
+
     def say(self, text: str, severity: Severity = "information") -> None:
         """One line to the person; any text is harmless."""
         self._tell(text, severity)
@@ -108,6 +134,7 @@ class Desk:
         """Ask for the model, and make the engine that loads it, off this thread; or take this one."""
         if self._trouble:
             self.say(self._trouble, "warning")
+        self.librarian.ask(self._bring_back)
         self.load(self.model)
         if engine is not None:
             engine.start()
@@ -140,6 +167,7 @@ class Desk:
         """Hand a command to the engine, now or as soon as there is one."""
         self._waiting.append(command)
         self._hand_over()
+        self.wake()
 
     def _hand_over(self) -> None:
         while self.engine is not None and self._waiting:
@@ -168,13 +196,51 @@ class Desk:
             self._waiting.remove(command)
             self._early.append(Done(command.request, "stopped", 0))
 
+    # ------------------------------------------------------------ leaving
+
+    def leave(self) -> bool:
+        """The person wants to leave: whether that can be at once. If not, they are told what it waits for.
+
+        `may_go` becomes True when it is done; a second wish gives it up.
+        """
+        training, self._wished = self.training, True
+        if self._leaving:
+            return True
+        if self.librarian.unsafe:
+            self._leaving = True
+            self.say("No file takes the text: Ctrl+S saves it elsewhere, Ctrl+Q again leaves without it.", "warning")
+            return False
+        if training.live and training.unsaved_steps and training.run is not None and training.run.facts.out:
+            self._leaving = True
+            self.say("The training is being saved; Ctrl+Q again leaves without its last steps.")
+            training.stopping()
+            self.submit(StopTraining())
+            return False
+        return True
+
     def close(self, theme: str) -> None:
         """Keep the text and the settings, let the engine go; all within a second. theme: "dark" or "light"."""
-        self.keep_text()
-        self._keep_preferences(theme)
+        self.keep(theme)
+        if self._wished:  # after a signal or a fault what was on the screen is brought back
+            self._keeper.leave(self.prompt)
         if self.engine is not None:
             self.engine.close(timeout=HASTY if self.generation.phase.name in UNSTOPPABLE else PATIENT)
-        self.librarian.close(timeout=0.3)
+        self.librarian.close(timeout=LIBRARY_PATIENCE)
+
+    def part(self, tell: Callable[[str], None]) -> None:
+        """After the terminal was given back: wait for a training that is being saved, and say what is not as usual."""
+        if self.engine is not None:
+            if self.training.live and self.training.unsaved_steps and not self._leaving:
+                tell("saving the training; Ctrl-C leaves without its last steps")
+                self.engine.close(timeout=SAVING)
+            for event in list(self.engine.events):
+                match event:
+                    case Saved(step=step, folder=folder):
+                        tell(f"the training is saved at step {step:,} in {folder}")
+                    case Notice(text=text) | Failed(message=text, command="Train"):
+                        tell(text)
+        if self.librarian.parting:
+            tell(self.librarian.parting)
 
     # ------------------------------------------------------------ events
 
@@ -197,6 +263,7 @@ class Desk:
             case TokenEvent() if event.request == request:
                 self.writing.manuscript.write(event.token, event.top_texts)
             case Done() | Failed() if request and event.request == request:
+                self.writing.manuscript.complete(event.rest if isinstance(event, Done) else "")
                 self.keep_text()
         self._note(event)
 
@@ -218,6 +285,8 @@ class Desk:
                 self._loading, self.model = False, model
             case PrecisionSet(precision=precision):
                 self.precision = precision
+            case TrainingEnded() if self._leaving:
+                self.may_go = True
 
     # ------------------------------------------------------------ settings
 
@@ -258,7 +327,11 @@ class Desk:
             self.say(str(problem), "warning")
         state.version += 1
 
-    def _keep_preferences(self, theme: str) -> None:
+    # ------------------------------------------------------------ what must not be lost
+
+    def keep(self, theme: str) -> None:
+        """Hand on what is new of the text, the prompt and the settings; costs nothing where nothing is."""
+        self.keep_text()
         state = self.generation
         kept = Preferences(
             mode=self.writing.mode,
@@ -269,21 +342,33 @@ class Desk:
             sampling=state.sampling,
             precision=self.precision,
         )
-        with contextlib.suppress(OSError):  # nobody is there any more to be told
-            preferences.write(paths.config_dir(), kept)
+        if kept != self._kept_preferences:
+            self._kept_preferences = kept
+            self.librarian.ask(lambda store: preferences.write(paths.config_dir(), kept))
 
-    # ------------------------------------------------------------ the text
+    def keep_now_and_then(self, theme: str) -> None:
+        """`keep`, unless that was done just before."""
+        if (now := time.monotonic()) - self._kept_at >= KEPT_SECONDS:
+            self._kept_at = now
+            self.keep(theme)
 
     def keep_text(self) -> None:
-        """Hand the text as it is to the library."""
-        writing = self.writing
-        if writing.manuscript.empty:
-            return
-        copy, id, mode, model = writing.manuscript.copy(), writing.id, writing.mode, self.model
-        self.librarian.ask(lambda store: store.save_text(id, copy, model, mode))
+        """Hand what is new of the text and the prompt to the library."""
+        self._keeper.keep(self.writing, self.model, self.prompt)
+
+    def _bring_back(self, store: Store) -> None:
+        """On the librarian's thread: what a session that did not end well had on its screen."""
+        place = store.take_place()
+        if place is not None:
+            self.came_back = Returned(place.text, store.load_text(place.text), place.prompt)
+            self.wake()
 
     def take_up(self, writing: Writing) -> None:
         """Keep the present text and go on with another one."""
         self.keep_text()
         self.writing = writing
         self.generation.reason = ""
+
+
+def _nothing() -> None:
+    """Nobody sleeps."""

@@ -14,7 +14,10 @@ from textual.binding import Binding
 from sg_core.network.optimizations import TABLE, USUAL
 from sg_core.network.precisions import PRECISIONS
 
-Scope = Literal["app", "write", "small", "prompt", "document", "form", "train", "chart", "bench"]
+Scope = Literal[
+    "app", "write", "small", "prompt", "document", "switches", "sampling",
+    "form", "choice", "train", "chart", "bench", "dialog", "help", "texts",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,21 +44,29 @@ SCOPES: dict[Scope, str] = {
     "small": "On a small screen",
     "prompt": "In the prompt",
     "document": "In the text (click it, or Esc from the prompt)",
+    "switches": "In the optimizations (Tab goes there)",
+    "sampling": "In the sampling settings",
     "form": "Before a training",
+    "choice": "In a choice of the form",
     "train": "Train",
     "chart": "In a chart",
     "bench": "Bench",
+    "dialog": "In a dialog",
+    "help": "In the help",
+    "texts": "In the list of texts",
 }
+# Where the widget takes keys in `on_key`: characters that are typed, or keys that must keep their place among them.
+TYPED: tuple[Scope, ...] = ("prompt", "document", "sampling")
 
 
 @dataclass(frozen=True, slots=True)
 class Action:
     """One thing that can be done.
 
-    id: the action's name in its scope; keys: Textual's key names; label: a word or two for the footer;
-    description: a line for help and palette; footer: its rank there (1 stays longest on narrow screens, 0 is
-    not shown); priority: also when a focused widget knows the key; palette: listed there; shown: the keys as
-    people read them, where their names don't say it.
+    id: the action's name in its scope; keys: Textual's key names, none for characters that are typed; label: a word
+    or two for the footer; description: a line for help and palette; footer: its rank there (1 stays longest on narrow
+    screens, 0 is not shown); priority: also when a focused widget knows the key; palette: listed there; shown: the
+    keys as people read them, where their names don't say it.
     """
 
     id: str
@@ -72,6 +83,11 @@ class Action:
     def key_text(self) -> str:
         """The keys as people read them: "Ctrl+R", "Alt+1"."""
         return self.shown or " ".join(key_text(key) for key in self.keys)
+
+
+def _inner(scope: Scope, *rows: tuple[str, tuple[str, ...], str]) -> tuple[Action, ...]:
+    """Rows (id, keys, description) of a part of a screen, told in the help alone."""
+    return tuple(Action(id, keys, "", description, scope, palette=False) for id, keys, description in rows)
 
 
 _LAST = len(TABLE)
@@ -95,36 +111,15 @@ _APP = (
         priority=True,
     ),
     Action(
-        "copy_or_stop",
-        ("ctrl+c",),
-        "copy",
-        "Copy the selection, or else stop",
-        "app",
-        priority=True,
-        palette=False,
+        "copy_or_stop", ("ctrl+c",), "copy", "Copy the selection, or else stop", "app", priority=True, palette=False
     ),
     Action("toggle_theme", ("f9",), "theme", "Dark or light colours", "app"),
     Action("quit", ("ctrl+q",), "quit", "Leave; the text is kept", "app", footer=2, priority=True),
 )
 
 _WRITE = (
-    Action(
-        "send",
-        ("enter",),
-        "go on",
-        "Send the prompt; empty: go on writing",
-        "prompt",
-        footer=1,
-        palette=False,
-    ),
-    Action(
-        "newline",
-        ("ctrl+j", "shift+enter"),
-        "new line",
-        "A new line in the prompt",
-        "prompt",
-        palette=False,
-    ),
+    Action("send", ("enter",), "go on", "Send the prompt; empty: go on writing", "prompt", footer=1, palette=False),
+    Action("newline", ("ctrl+j", "shift+enter"), "new line", "A new line in the prompt", "prompt", palette=False),
     Action("older", ("up",), "", "An earlier prompt (in the first line)", "prompt", palette=False),
     Action("newer", ("down",), "", "A later prompt (in the last line)", "prompt", palette=False),
     Action("stop", ("escape",), "stop", "Stop writing at once; else go to the text and back", "write", footer=1),
@@ -191,11 +186,39 @@ _WRITE = (
     Action("cursor_left", ("left",), "token", "The token before", "document", palette=False),
     Action("cursor_right", ("right",), "token", "The token after", "document", palette=False),
     Action("to_prompt", ("enter",), "prompt", "Back to the prompt", "document", footer=2, palette=False),
+    Action("type", (), "", "Write it in the prompt", "document", palette=False, shown="a letter"),
+)
+_SIDE = (
+    *_inner(
+        "switches",
+        ("move(-1)", ("up",), "The switch above"),
+        ("move(1)", ("down",), "The switch below"),
+        ("press", ("enter", "space"), "Flip the switch; in the last line, the next precision"),
+        ("precision(-1)", ("left",), "The precision before (in the last line)"),
+        ("precision(1)", ("right",), "The next precision (in the last line)"),
+        *((f"flip('{one.name}')", (str(one.number),), "") for one in TABLE),
+    ),
+    *_inner(
+        "sampling",
+        ("move(-2)", ("up",), "The setting above"),
+        ("move(2)", ("down",), "The setting below"),
+        ("move(1)", ("space",), "The next setting"),
+        ("change(-1)", ("left", "minus"), "Less"),
+        ("change(1)", ("right", "plus"), "More"),
+        ("take", ("enter",), "Take the typed value"),
+        ("rub", ("backspace",), "Rub out a digit"),
+    ),
+    Action("type", (), "", "Type a value", "sampling", palette=False, shown="0 … 9 ."),
 )
 
 _TRAIN = (
     Action("start", ("enter",), "start", "Start the run as the form has it", "form", footer=1, palette=False),
     Action("show_run", ("escape",), "the run", "Back to the last run", "form", footer=2, palette=False),
+    *_inner(
+        "choice",
+        ("move(-1)", ("up", "left"), "The choice before"),
+        ("move(1)", ("down", "right", "space"), "The next choice"),
+    ),
     Action("pause", ("p",), "pause", "Pause the training, or go on with it", "train", footer=1),
     Action("stop_training", ("s",), "stop", "Stop the training; its last state is saved", "train", footer=1),
     Action("talk", ("t",), "talk", "Ask the model as it is now", "train", footer=1),
@@ -227,12 +250,18 @@ _BENCH = (
     Action("tokens(0.5)", ("minus",), "", "Half as many tokens a row", "bench"),
 )
 
-ACTIONS: tuple[Action, ...] = (*_APP, *_WRITE, *_TRAIN, *_BENCH)
+_DIALOGS = (
+    *_inner("dialog", ("close", ("escape",), "Close it; nothing changes")),
+    *_inner("help", ("close", ("q", "enter"), "Close the help, as Esc and F1 do")),
+    *_inner("texts", ("to_list", ("down",), "From the words of a title to the list")),
+)
+
+ACTIONS: tuple[Action, ...] = (*_APP, *_WRITE, *_SIDE, *_TRAIN, *_BENCH, *_DIALOGS)
 
 _NAMES = {
     "ctrl": "Ctrl", "alt": "Alt", "shift": "Shift", "escape": "Esc", "enter": "Enter", "space": "Space",
     "up": "↑", "down": "↓", "left": "←", "right": "→", "pageup": "PgUp", "pagedown": "PgDn",
-    "home": "Home", "end": "End", "delete": "Del", "tab": "Tab", "plus": "+", "minus": "-",
+    "home": "Home", "end": "End", "delete": "Del", "tab": "Tab", "backspace": "Backspace", "plus": "+", "minus": "-",
     "question_mark": "?", "slash": "/", "left_square_bracket": "[", "right_square_bracket": "]",
     "comma": ",", "full_stop": ".", "equals_sign": "=",
 }  # fmt: skip
@@ -262,7 +291,18 @@ def bindings(*scopes: Scope) -> list[Binding]:
             key_display=action.key_text,
         )
         for action in actions(*scopes)
+        if action.keys
     ]
+
+
+def first_key(id: str) -> str:
+    """Textual's name of the first key of an action."""
+    return next(action.keys[0] for action in ACTIONS if action.id == id)
+
+
+def alt_keys() -> frozenset[str]:
+    """The characters that the table binds together with Alt."""
+    return frozenset(key[-1] for action in ACTIONS for key in action.keys if key.startswith("alt+"))
 
 
 def footer(scopes: Iterable[Scope]) -> list[Action]:

@@ -17,6 +17,8 @@ FILE = "tinyshakespeare.txt"
 _FOUND = os.environ.pop("SG_DATASETS", None)
 _LOCAL = ("127.0.0.1", "::1", "localhost", "", None)
 
+for name in [name for name in os.environ if name.startswith(("HF_", "HUGGINGFACE_", "TRANSFORMERS_"))]:
+    del os.environ[name]  # the cache and the token of whoever runs the tests
 for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
     os.environ[name] = os.environ[name.lower()] = "http://127.0.0.1:9"
 os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1,localhost,::1"

@@ -13,7 +13,7 @@ from sg_core.training.settings import TrainingConfig
 class Load:
     """Load a model: the shipped name, a Hugging Face folder, or a Hub id. The old one stays till then.
 
-    precision: None for the one set last, "f32" at first; where it does not fit the model, f32 is taken, with a Notice.
+    precision: None for the one set last, "f32" at first.
     """
 
     model: str = "tinyshakespeare"
@@ -71,8 +71,8 @@ class SetPace:
 class SetPrecision:
     """How weights are stored from the next token on, also of a running generation, and in models loaded later.
 
-    One of precisions.PRECISIONS. Answered by PrecisionSet, or by Failed when it does not fit the loaded model; of
-    several that wait only the last is obeyed and answered.
+    One of precisions.PRECISIONS. Answered by PrecisionSet, or by Failed when it is none of them or there is no memory
+    for it; of several that wait only the last is obeyed and answered.
     """
 
     precision: str

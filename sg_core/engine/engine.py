@@ -42,6 +42,7 @@ from sg_core.engine.outbox import Outbox
 from sg_core.engine.parts import Parts, real_parts
 from sg_core.engine.training_run import TrainingRun
 from sg_core.errors import CheckpointError, SgError, TrainingError
+from sg_core.storage.lock import FileLock, lock_run
 from sg_core.storage.manifest import MANIFEST
 
 SHORTEST_SLICE, LONGEST_SLICE = 0.05, 1.0  # seconds of tokens between two training steps
@@ -104,7 +105,8 @@ class Engine:
     def close(self, timeout: float = 1.0) -> None:
         """End everything, waiting at most `timeout` seconds; the thread is a daemon and holds no process open.
 
-        A small training run saves its last steps, a bigger one keeps its last checkpoint: see TrainingRun.close.
+        A training saves its last steps, if need be in another folder; one that takes longer than `timeout` for it keeps
+        its last checkpoint when the process ends before: see TrainingRun.close.
         """
         self._inbox.close()
         if self._thread.is_alive() and self._thread is not threading.current_thread():
@@ -284,10 +286,18 @@ class Engine:
             self._write()
             return self._preparation_stopped or self._inbox.closed or self._inbox.stopped(order)
 
+        lock: FileLock | None = None
         try:
+            folder = _given_folder(command)
+            lock = None if folder is None else lock_run(folder)
             trainer = self._models.prepare(command, cancelled)
-            folder = None if trainer is None else self._run_folder(command)
+            if trainer is not None and folder is None:
+                folder = self._new_folder(command)
+            if folder is not None:
+                lock = lock or lock_run(folder)
         except Exception as error:  # of any kind: it never began
+            if lock is not None:
+                lock.release()
             self._outbox.fail(error, "Train")
             self._outbox.emit(TrainingEnded(0, "failed"))
             return
@@ -296,17 +306,14 @@ class Engine:
             self._inbox.put_back(self._postponed)
             self._postponed = []
         if trainer is None:
+            if lock is not None:
+                lock.release()
             self._outbox.emit(TrainingEnded(0, "stopped"))
             return
-        self._training = TrainingRun(command, trainer, folder, self._outbox, self._interlude)
+        self._training = TrainingRun(command, trainer, folder, self._outbox, self._interlude, lock=lock)
         self._training.tell_start()
 
-    def _run_folder(self, command: Train) -> Path | None:
-        if command.out:
-            return Path(command.out).expanduser()
-        if command.resume:
-            folder = Path(command.resume).expanduser()
-            return folder.parent if (folder / MANIFEST).is_file() else folder
+    def _new_folder(self, command: Train) -> Path | None:
         try:
             return self._models.parts.new_run_folder(command.model or command.config)
         except CheckpointError as error:
@@ -336,3 +343,13 @@ def _needs_training(command: Command) -> bool:
     if isinstance(command, Generate):
         return command.from_training
     return isinstance(command, PauseTraining | ResumeTraining | SaveTraining)
+
+
+def _given_folder(command: Train) -> Path | None:
+    """The folder of a run as far as it was told: its own, or that of the run which goes on; None for a new one."""
+    if command.out:
+        return Path(command.out).expanduser()
+    if command.resume:
+        folder = Path(command.resume).expanduser()
+        return folder.parent if (folder / MANIFEST).is_file() else folder
+    return None

@@ -12,6 +12,7 @@ from sg_core.config import GPT2Config
 from sg_core.inference.token import Token
 from sg_core.measure.benchmark import Timing
 from sg_core.network.optimizations import Optimizations
+from sg_core.text.templates import PLAY, Template
 from sg_core.training.results import Evaluation, StepResult
 from sg_core.training.settings import TrainingConfig
 
@@ -38,6 +39,7 @@ class Loaded:
     config: GPT2Config
     precision: str
     threads: int
+    templates: tuple[Template, ...] = (PLAY,)  # of a chat, the one it was trained for first
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,11 +87,15 @@ class ContextMoved:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """A generation (or benchmark) ended: "length", "stop", "end of text", "stopped" (by the user)."""
+    """A generation (or benchmark) ended: "length", "stop", "end of text", "stopped" (by the user).
+
+    rest: text of its last tokens that a stop found held back, half a character or what might have become a stop string.
+    """
 
     request: int
     reason: str
     tokens: int
+    rest: str = ""
 
 
 @dataclass(frozen=True, slots=True)

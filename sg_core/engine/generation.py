@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from sg_core.engine.commands import Generate
@@ -46,7 +46,7 @@ class Generation:
         self._count = 0
         self._first_token_ms = 0.0
         self._untold = False  # the newest figures have not gone out
-        self._tokens: Iterator[Token] = session.generate(
+        self._tokens = session.generate(
             command.prompt, command.max_tokens, command.sampling, command.stop, self._prefilled, cancelled
         )
 
@@ -72,10 +72,11 @@ class Generation:
         return True
 
     def end(self, reason: str) -> None:
-        """Tell the last figures and that it is over."""
+        """Tell the last figures and that it is over; what a stop finds held back is told too."""
         if self._untold:
             self._outbox.metrics(self._figures())
-        self._outbox.emit(Done(self.request, reason, self._count))
+        rest = self._tokens.rest() if reason == "stopped" and self._count else ""
+        self._outbox.emit(Done(self.request, reason, self._count, rest))
 
     def _prefilled(self, done: int, total: int) -> None:
         self._outbox.phase("prefill", "", done, total)

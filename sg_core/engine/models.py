@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sg_core.checks import MOST_THREADS, whole
@@ -12,14 +11,13 @@ from sg_core.engine.commands import Bench, Load, Train
 from sg_core.engine.events import Done, Loaded, Notice, PrecisionSet
 from sg_core.engine.outbox import Outbox
 from sg_core.engine.parts import Parts
-from sg_core.errors import ModelFileError, SettingError, SgError, TrainingError
+from sg_core.errors import ModelFileError, SgError, TrainingError
 from sg_core.files import shown
 from sg_core.network.optimizations import Optimizations
 from sg_core.network.precisions import PRECISIONS, Precision
 from sg_core.types import Cancelled
 
 if TYPE_CHECKING:
-    from sg_core.config import GPT2Config
     from sg_core.gpt2 import GPT2
     from sg_core.inference.session import Session
     from sg_core.training.trainer import Trainer
@@ -81,7 +79,10 @@ class Models:
             names = ", ".join(shown(name) for name in damaged[:5])
             self._outbox.emit(Notice(f"{len(damaged)} tensors hold NaN or infinite numbers, first {names}"))
         self.session, self._threads, self._precision = session, threads, wanted
-        self._outbox.emit(Loaded(command.model, model.config, session.precision, session.threads))
+        templates, complaint = self.parts.templates(model)
+        if complaint:
+            self._outbox.emit(Notice(complaint))
+        self._outbox.emit(Loaded(command.model, model.config, session.precision, session.threads, tuple(templates)))
 
     def ready_session(self) -> Session:
         """The session of the loaded model. Raises ModelFileError when there is none."""
@@ -90,23 +91,12 @@ class Models:
         return self.session
 
     def _new_session(self, model: GPT2, precision: str, threads: int | None) -> Session:
-        """A session in this precision, or, told by a Notice, in f32 where it does not fit the model."""
-        fitting = self._fitting(precision, model.config)
-        self._tell_conversion(fitting)
-        return model.session(self._optimizations, fitting, threads)
+        self._tell_conversion(precision)
+        return model.session(self._optimizations, precision, threads)
 
     def _tell_conversion(self, precision: str) -> None:
         if Precision.named(precision).reduced:
             self._outbox.phase("converting", precision)
-
-    def _fitting(self, precision: str, config: GPT2Config) -> str:
-        try:
-            Precision.named(precision).check(config)
-        except SettingError as problem:
-            self._compile(PRECISIONS[0], lambda: False)
-            self._outbox.emit(Notice(f"{problem}; {PRECISIONS[0]} is used for this model"))
-            return PRECISIONS[0]
-        return precision
 
     # ------------------------------------------------------------ settings
 
@@ -129,14 +119,12 @@ class Models:
     def set_precision(self, precision: str) -> None:
         """From the next token on, of these and all later models. Raises SettingError: nothing has changed then."""
         storage = Precision.named(precision)
-        if self.session is not None:
-            storage.check(self.session.model.config)
         sessions = self._sessions()
         if sessions:
             self._compile(storage.kernels, lambda: False)
         for session in reversed(sessions):  # the loaded one last: it is the one that is told
             self._tell_conversion(precision)
-            session.precision = self._fitting(precision, session.model.config)
+            session.precision = precision
         self._precision = precision
         self._outbox.emit(PrecisionSet(precision))
 
@@ -159,8 +147,7 @@ class Models:
             if what == "vocabulary":
                 self._outbox.phase("learning vocabulary", "", done, total)
             else:
-                local = what == Path(command.data).name and what != "tinyshakespeare"
-                self._outbox.phase("loading" if local else "downloading", what, done, total)
+                self._outbox.phase("downloading" if what == "tinyshakespeare" else "loading", what, done, total)
 
         try:
             self._compile("training", poll)

@@ -6,6 +6,7 @@ import time
 import traceback
 from collections import deque
 
+from sg_core.crash_report import unforeseen
 from sg_core.engine.events import Event, Failed, Metrics, Phase
 from sg_core.errors import SgError
 
@@ -63,5 +64,5 @@ def readable(error: Exception) -> str:
         place = f"{error.filename}: " if error.filename else ""
         text = f"{place}{error.strerror or error or type(error).__name__}"
     else:
-        text = f"internal error: {type(error).__name__}: {error}"
+        text = unforeseen(error)
     return " ".join(text.split())

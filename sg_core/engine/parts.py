@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from sg_core.text.templates import PLAY, Template, read_own
 from sg_core.types import Cancelled, Progress
 
 if TYPE_CHECKING:
@@ -42,23 +43,48 @@ class Parts:
     new_run_folder: Callable[[str], Path]
     default_threads: Callable[[Model], int]
     measure: Measure
+    templates: Callable[[GPT2], tuple[list[Template], str]] = lambda model: (
+        [PLAY],
+        "",
+    )  # and what is wrong with one's own
 
 
 def real_parts() -> Parts:
     """The parts that compute; imports NumPy and Numba."""
-    from sg_core.gpt2 import GPT2
     from sg_core.inference.decoder import default_threads
     from sg_core.measure.compilation import warm_up
     from sg_core.storage.runs import new_run_folder
 
     return Parts(
         warm_up=warm_up,
-        load=GPT2.from_pretrained,
+        load=_load,
         prepare=_prepare,
         new_run_folder=new_run_folder,
         default_threads=lambda model: default_threads(4 * model.config.parameter_count),
         measure=_measure,
+        templates=_templates,
     )
+
+
+def _load(name: str) -> GPT2:
+    """A model that can write a text. Raises ModelFileError for one without a tokenizer."""
+    from sg_core.gpt2 import GPT2
+
+    model = GPT2.from_pretrained(name)
+    model.require_tokenizer()
+    return model
+
+
+def _templates(model: GPT2) -> tuple[list[Template], str]:
+    """The chat templates of a model, and why a person's own can't be used ("" if they can)."""
+    from sg_core import paths
+    from sg_core.errors import SettingError
+    from sg_core.text.recognition import templates_for
+
+    try:
+        return templates_for(model.tokenizer, read_own(paths.config_dir())), ""
+    except SettingError as problem:
+        return templates_for(model.tokenizer), str(problem)
 
 
 def _prepare(command: Train, progress: Progress, cancelled: Cancelled, threads: int | None) -> Trainer:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,17 +19,21 @@ from sg_core.engine.events import (
     TrainingStarted,
 )
 from sg_core.engine.outbox import Outbox, readable
-from sg_core.errors import SgError, TrainingError
+from sg_core.errors import CheckpointError, SgError, TrainingError
+from sg_core.files import shown
 from sg_core.inference.sampling import Sampling
+from sg_core.storage.lock import FileLock, lock_run
+from sg_core.storage.runs import other_folders
 
 if TYPE_CHECKING:
+    from sg_core.network.parameters import Parameters
     from sg_core.training.results import StepResult
     from sg_core.training.trainer import Trainer
 
 SAMPLE_TOKENS = 120
 SAMPLE_TEMPERATURE = 0.8
 SAVE_ADVICE = "training is paused, its state is in memory"
-SMALL_RUN = 5_000_000  # parameters: a checkpoint of 60 MB, written while a person waits for the program to end
+RETRIES = (0.0, 0.5, 1.5)  # seconds before a failed save is tried again where nobody can name another place
 
 
 class TrainingRun:
@@ -38,8 +42,12 @@ class TrainingRun:
     interlude: called between the parts of an evaluation and the tokens of a sample, so that others have their turn;
     True ends that evaluation or sample early.
 
-    When a save fails the run pauses with its state in memory: it goes on, unsaved, after a resume; a save to another
-    folder settles it; a stop that can't save pauses too, and only a second stop gives up what was not saved.
+    When a save fails it is tried again, and then the run pauses with its state in memory: it goes on, unsaved, after a
+    resume; a save to another folder settles it; a stop that can't save pauses too, and only a second stop gives up what
+    was not saved. Where nobody is there to name another folder (`attended` is False, or the program ends) one is taken
+    in the data folder or among the temporary files.
+
+    lock: of `folder`; released at the end.
     """
 
     def __init__(
@@ -51,15 +59,19 @@ class TrainingRun:
         interlude: Callable[[], bool],
         export_dtype: str = "F32",
         calibrate: bool = False,
+        lock: FileLock | None = None,
     ) -> None:
         self.trainer = trainer
         self.folder = folder
+        self.attended = True
         self.paused = False
         self.ended = False
         self.stopping = False  # a stop was asked for
         self.step_seconds = 0.0  # of the last step
         self._save_to: Path | None = None  # a save that was asked for
         self._saved_step = trainer.step_count if command.resume and not command.out else -1
+        self._first_step = trainer.step_count
+        self._lock = lock
         self._reason = ""  # why it ends, once it does
         self._stop_failed = False  # a stop could not save
         self._command = command
@@ -118,10 +130,14 @@ class TrainingRun:
         self._save_to, self._stop_failed = folder, False
 
     def close(self) -> None:
-        """The program ends: save what is new if the run is small; a bigger one has its last checkpoint."""
-        small = self.trainer.model.config.parameter_count <= SMALL_RUN
-        if not self.ended and small and self._unsaved:
-            self._save()
+        """The program ends: save what is new, wherever that can be done."""
+        self.attended = False
+        if not self.ended and self._saved_step != self.trainer.step_count > self._first_step:
+            if self.folder is not None:
+                self._save()
+            else:
+                self._rescue()
+        self._release()
 
     # ------------------------------------------------------------ the work
 
@@ -148,6 +164,7 @@ class TrainingRun:
     def abandon(self) -> None:
         """End without saving, after a failure that may have left the state half changed."""
         self.ended = True
+        self._release()
         self._outbox.emit(TrainingEnded(self.trainer.step_count, "failed"))
 
     def _step(self) -> None:
@@ -189,10 +206,18 @@ class TrainingRun:
         if self.stopping:
             return
         self._outbox.emit(evaluation)
-        if self._saved_step == evaluation.step and evaluation.val_loss == self.trainer.best_val_loss:
+        if evaluation.val_loss == self.trainer.best_val_loss and self._keeps(evaluation.step):
             self._saved_step = -1  # saved before it was known to be the best: once more, marked as such
             self._save()
+        if self.trainer.out_of_patience:
+            patience = self.trainer.config.patience
+            self._outbox.emit(Notice(f"the validation loss has not fallen for {patience} evaluations: the run ends"))
         self.tell_state()
+
+    def _keeps(self, step: int) -> bool:
+        """Whether the best step so far is to lie in a checkpoint: it does already, or it is to be exported."""
+        training = self.trainer.config
+        return self._saved_step == step or (training.export == "best" and training.save_every > 0)
 
     def _sample(self, step: int) -> None:
         """A text by the weights as they are; its seed is the step."""
@@ -220,26 +245,76 @@ class TrainingRun:
         """Save what is new; False, and a pause, when it can't be written."""
         if self.folder is None or not self._unsaved:
             return True
+        problem: Exception | None = None
+        for seconds in (0.0, *(RETRIES[:1] if self.attended else RETRIES)):
+            time.sleep(seconds)
+            problem = self._written(self.folder)
+            if problem is None:
+                self.tell_state()
+                return True
+        assert problem is not None
+        self._outbox.fail(problem, "Train", advice=SAVE_ADVICE if self.attended else "")
+        if not self.attended and self._rescue():
+            return True
+        self.pause()
+        return False
+
+    def _written(self, folder: Path) -> Exception | None:
+        """Save into a folder and tell it; what went wrong, if anything did."""
         self._outbox.phase("saving")
         try:
-            checkpoint = self.trainer.save(self.folder)
-        except Exception as error:  # whatever it is, the state in memory outlives it
-            self._outbox.fail(error, "Train", advice=SAVE_ADVICE)
-            self.pause()
-            return False
+            checkpoint = self.trainer.save(folder)
+        except Exception as problem:  # whatever it is, the state in memory outlives it
+            return problem
         self._saved_step = self.trainer.step_count
         self._outbox.emit(Saved(self.trainer.step_count, str(checkpoint)))
-        self.tell_state()
-        return True
+        return None
+
+    def _rescue(self) -> bool:
+        """Save into a folder that takes it, and go on there; False when there is none."""
+        for folder in other_folders(self.folder):
+            if self._written(folder) is None:
+                self._take_folder(folder)
+                self._outbox.emit(
+                    Notice(f"the run is kept in {shown(folder)} from here on; its own folder took nothing")
+                )
+                self.tell_state()
+                return True
+            with suppress(OSError):
+                folder.rmdir()
+        return False
 
     def _move(self) -> None:
         """Save into the folder that was asked for; the earlier one stays the run's if that fails."""
-        before = (self.folder, self._saved_step)
-        self.folder, self._saved_step, self._save_to = self._save_to, -1, None
+        before, wanted = (self.folder, self._saved_step), self._save_to
+        self._save_to = None
+        try:
+            lock = lock_run(wanted) if wanted is not None and wanted != self.folder else None
+        except CheckpointError as problem:
+            self._outbox.fail(problem, "SaveTraining")
+            return
+        self.folder, self._saved_step = wanted, -1
         if not self._save():
             self.folder, self._saved_step = before
-        elif self._reason:
+            if lock is not None:
+                lock.release()
+            return
+        if wanted != before[0]:
+            self._take_folder(self.folder, lock)
+        if self._reason:
             self._end(self._reason)
+
+    def _take_folder(self, folder: Path | None, lock: FileLock | None = None) -> None:
+        """The run is in another folder from here on, whose lock it takes unless it has it already."""
+        if lock is None and folder is not None:
+            lock = lock_run(folder)
+        self._release()
+        self.folder, self._lock = folder, lock
+
+    def _release(self) -> None:
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
 
     def _stop(self) -> None:
         self.stopping = False
@@ -261,29 +336,33 @@ class TrainingRun:
         """Put the model, as any program of the field reads it, beside the checkpoints."""
         if self.folder is None or self._unsaved:
             return
+        from sg_core.training.export import model_to_export
+
         folder = self.folder / "model"
         try:
-            with self._calibrated() if self._wants_calibration else nullcontext():
-                self.trainer.model.save_pretrained(folder, self._export_dtype)
+            model, step = model_to_export(self.trainer, self.folder)
+            with self._calibrated(model.parameters) if self._wants_calibration else nullcontext():
+                model.save_pretrained(folder, self._export_dtype)
         except Exception as error:  # the checkpoint holds everything
             self._outbox.emit(Notice(f"the model was not exported: {readable(error)}"))
         else:
-            self._outbox.emit(Exported(self.trainer.step_count, str(folder)))
+            self._outbox.emit(Exported(step, str(folder)))
 
-    def _calibrated(self) -> AbstractContextManager[None]:
+    def _calibrated(self, parameters: Parameters) -> AbstractContextManager[None]:
         """Within, the weights are calibrated; they stay as they are when the search is stopped."""
         from sg_core.training.calibration import calibrate, final_norm_scaled
 
         self._outbox.phase("calibrating")
-        found = calibrate(self.trainer, cancelled=self._interlude)
+        found = calibrate(self.trainer, self._interlude, parameters)
         if found is None:
             self._outbox.emit(Notice("calibrating was stopped: the exported model is the trained one as it is"))
             return nullcontext()
         self._outbox.emit(Calibrated(self.trainer.step_count, found.scale, found.before, found.after))
-        return final_norm_scaled(self.trainer.model.parameters, found.scale)
+        return final_norm_scaled(parameters, found.scale)
 
     def _tell_end(self) -> None:
         self._export()
+        self._release()
         self.ended = True
         self._outbox.emit(TrainingEnded(self.trainer.step_count, self._reason))
 

@@ -27,7 +27,7 @@ from sg_core.network.scoring import RowScores
 from sg_core.network.window import Window
 from sg_core.processors import physical_cores
 from sg_core.text.text_stream import TextStream
-from sg_core.text.tokenizer import END_OF_TEXT, Tokenizer
+from sg_core.text.tokenizer import Tokenizer
 from sg_core.types import Cancelled, Count, FloatArray
 
 IntArray = npt.NDArray[np.int32]
@@ -56,6 +56,8 @@ class TokenScore:
 class TextTokens:
     """A text in T tokens: ids, texts and starts as in TokenScore, and how many bytes each has.
 
+    special: ids of special tokens, which have no text.
+
     marks (V,) float32: 1 for every token of the vocabulary that begins with a blank or is the end of a document.
     """
 
@@ -63,7 +65,7 @@ class TextTokens:
     texts: tuple[str, ...]
     starts: tuple[int, ...]
     sizes: tuple[int, ...]
-    end_of_text: int | None
+    special: frozenset[int]
     marks: FloatArray
 
 
@@ -223,19 +225,9 @@ def _ids(
     elif tokenizer is None:
         raise SettingError(f"{model.name} has no tokenizer files; give token ids instead of a text")
     else:
-        ids = np.array(_encoded(tokenizer, text, special), np.int32)
+        ids = np.array(tokenizer.encode(text, special), np.int32)
     if not ids.size:
         raise SettingError("the text is empty; give at least one token, two to see a probability")
-    return ids
-
-
-def _encoded(tokenizer: Tokenizer, text: str, special: bool) -> list[int]:
-    if not special or tokenizer.end_of_text is None:
-        return tokenizer.encode(text)
-    first, *others = text.split(END_OF_TEXT)
-    ids = tokenizer.encode(first)
-    for part in others:
-        ids += [tokenizer.end_of_text, *tokenizer.encode(part)]
     return ids
 
 
@@ -243,29 +235,28 @@ def _word_marks(tokenizer: Tokenizer, vocab_size: int) -> FloatArray:
     """(V,): 1 for tokens that begin with a blank character or end a document, else 0."""
     marks = aligned(vocab_size, zero=True)
     for id in tokenizer.vocabulary.values():
-        marks[id] = tokenizer.token_bytes(id).decode("utf-8", "replace")[:1].isspace()
-    if tokenizer.end_of_text is not None:
-        marks[tokenizer.end_of_text] = 1
+        if id < vocab_size:
+            marks[id] = _bytes(tokenizer, id).decode("utf-8", "replace")[:1].isspace()
+    marks[[id for id in tokenizer.end_ids if id < vocab_size]] = 1
     return marks
 
 
 def _text_tokens(tokenizer: Tokenizer | None, ids: IntArray, marks: FloatArray) -> TextTokens:
     if tokenizer is None:
         nothing = (0,) * len(ids)
-        return TextTokens(ids, ("",) * len(ids), nothing, nothing, None, marks)
-    end = tokenizer.end_of_text
-    stream = TextStream()
+        return TextTokens(ids, ("",) * len(ids), nothing, nothing, frozenset(), marks)
+    written = {id: token for token, id in tokenizer.vocabulary.items() if id in tokenizer.special_ids}
+    decoder, stream = tokenizer.decoder(), TextStream()
     texts, starts, sizes = [], [], []
     place = 0
     for id in ids.tolist():
-        data = _bytes(tokenizer, id)
-        text = "" if id == end else stream.push(data)
-        texts.append(text)
+        data = b"" if id in tokenizer.unnamed else decoder.push(id)
+        texts.append(stream.push(data))
         starts.append(place)
-        sizes.append(0 if id == end else len(data))
-        place += len(END_OF_TEXT) if id == end else len(text)
+        sizes.append(len(data))
+        place += len(written.get(id, texts[-1]))
     texts[-1] += stream.finish()
-    return TextTokens(ids, tuple(texts), tuple(starts), tuple(sizes), end, marks)
+    return TextTokens(ids, tuple(texts), tuple(starts), tuple(sizes), frozenset(written), marks)
 
 
 def _bytes(tokenizer: Tokenizer, id: int) -> bytes:

@@ -20,6 +20,7 @@ from sg_core.network.interventions import Interventions
 from sg_core.network.model import Model
 from sg_core.network.optimizations import Optimizations
 from sg_core.network.probes import Probes
+from sg_core.text.marked_text import MarkedText
 from sg_core.text.tokenizer import Tokenizer
 from sg_core.types import Cancelled, Count
 
@@ -147,18 +148,21 @@ class Session:
         progress: Count | None = None,
         cancelled: Cancelled | None = None,
         processors: Sequence[Processor] = (),
+        *,
+        special: bool = False,
     ) -> Generation:
         """Continue `prompt`, a text or token ids. What the session already holds of it is not computed again.
 
-        sampling None keeps the session's. progress(done, total) is called while the prompt is computed; cancelled()
-        is asked between two calls. processors: each is called once a token, as (ids so far, logits (V,)), and may
-        change the logits: -inf forbids a token; `token.logprob` and `token.top` stay the model's own. Everything is
-        checked before the first token is asked for. Raises SettingError.
+        special: special tokens in a text are their ids, not the characters they are written with. sampling None keeps
+        the session's. progress(done, total) is called while the prompt is computed; cancelled() is asked between two
+        calls. processors: each is called once a token, as (ids so far, logits (V,)), and may change the logits: -inf
+        forbids a token; `token.logprob` and `token.top` stay the model's own. Everything is checked before the first
+        token is asked for. Raises SettingError.
         """
         check_request(max_tokens, stop)
         if sampling is not None:
             self.sampling = sampling
-        ids = self._prompt_ids(prompt)
+        ids = self._prompt_ids(prompt, special)
         writer = Writer(self.model, self.tokenizer, stop, processors)
         self._generation = Generation(
             self.decoder, self.lookup, writer, self._sampling, ids, max_tokens, progress, cancelled
@@ -173,6 +177,8 @@ class Session:
         sampling: Sampling | None = None,
         stop: Sequence[str] = (),
         cancelled: Cancelled | None = None,
+        *,
+        special: bool = False,
     ) -> Iterator[tuple[int, Token]]:
         """n continuations of `prompt` at once: (number, token) for each in turn, until all are finished.
 
@@ -184,7 +190,7 @@ class Session:
         whole("n", n, 1, MOST)
         if sampling is not None:
             self.sampling = sampling
-        ids = self._prompt_ids(prompt)
+        ids = self._prompt_ids(prompt, special)
         if len(ids) + max_tokens > self.context_size + 1:
             raise SettingError(
                 f"{len(ids)} tokens of prompt and {max_tokens} more do not fit the context of {self.context_size}; "
@@ -194,12 +200,12 @@ class Session:
         lines = [Line(number, seeds[number], Writer(self.model, self.tokenizer, stop)) for number in range(n)]
         return continuations(self.decoder, ids, lines, max_tokens, self.lookup.forget, cancelled)
 
-    def _prompt_ids(self, prompt: str | Sequence[int] | npt.ArrayLike) -> list[int]:
+    def _prompt_ids(self, prompt: str | Sequence[int] | npt.ArrayLike, special: bool) -> list[int]:
         """Ids of a prompt. An empty one stands for a line break, the beginning of a text. Raises SettingError."""
         if not isinstance(prompt, str):
             ids: list[int] = self.model.known_ids(prompt).tolist()
         elif self.tokenizer is None:
             raise SettingError(f"{self.model.name} has no tokenizer files; give token ids instead of a text")
         else:
-            ids = self.tokenizer.encode(prompt or "\n")
+            ids = self.tokenizer.encode_prompt(MarkedText([(prompt, True)]) if special and prompt else prompt or "\n")
         return ids or [0]

@@ -48,7 +48,6 @@ class LineScore:
 def words(scores: Scores) -> Iterator[WordScore]:
     """The words of a text in tokens. Blanks after the last one, and the end of a document, stand for themselves."""
     text, rows = scores.text, scores.rows
-    ends = text.end_of_text
     for first, last in _word_places(scores):
         ids = text.ids[first : last + 1]
         raw = "".join(text.texts[first : last + 1])
@@ -57,7 +56,7 @@ def words(scores: Scores) -> Iterator[WordScore]:
         logprob = uncorrected
         if text.marks[ids[0]] and first:
             logprob -= rows.marked[first - 1]  # that the word before ends is its own
-        if word and ids[-1] != ends:
+        if word and ids[-1] not in text.special:
             logprob += rows.marked[last]
         start = text.starts[first] + (len(raw) - len(raw.lstrip()) if word else 0)
         yield WordScore(word or raw, start, len(ids), _number(logprob), _number(uncorrected))
@@ -72,7 +71,7 @@ def _word_places(scores: Scores) -> Iterator[tuple[int, int]]:
             yield first, place - 1
             first, blank = place, True
         blank = blank and text.marks[id] == 1 and not text.texts[place].strip()
-        over = id == text.end_of_text
+        over = id in text.special
     yield first, len(text.ids) - 1
 
 

@@ -19,7 +19,7 @@ from sg_core.kernels.ranking import likeliest
 from sg_core.network.block import OPERATIONS
 from sg_core.network.model import Model
 from sg_core.text.text_stream import TextStream
-from sg_core.text.tokenizer import Tokenizer
+from sg_core.text.tokenizer import TextDecoder, Tokenizer
 from sg_core.types import FloatArray
 
 # Called with the ids so far and logits (V,) of the next, which it changes in place: -inf forbids an id.
@@ -61,8 +61,11 @@ class Writer:
         self._tokenizer = tokenizer
         self._processors = tuple(processors)
         self._stream = TextStream(tuple(stop))
-        self._limit = model.config.vocab_size if tokenizer is None else tokenizer.vocab_size
-        self._end = None if tokenizer is None else tokenizer.end_of_text
+        self._limit = model.config.vocab_size if tokenizer is None else tokenizer.limit
+        self._unnamed = np.array([] if tokenizer is None else tokenizer.unnamed, np.int64)
+        self._ends = frozenset() if tokenizer is None else tokenizer.end_ids
+        self._stops = frozenset() if tokenizer is None else tokenizer.special_among(stop)
+        self._decoder: TextDecoder | None = None
         self._room = Room(model.config.vocab_size)
         self._exponentials = np.empty(model.config.vocab_size, np.float32)
 
@@ -72,7 +75,10 @@ class Writer:
         Raises ModelFileError for logits that are not finite, SettingError when processors forbid every token.
         """
         logits = logits[: self._limit]
-        top_ids = np.empty(min(TOP, len(logits)), np.int64)
+        if len(self._unnamed):  # ids that the tokenizer has no token for
+            logits = logits.copy()
+            logits[self._unnamed] = -np.inf
+        top_ids = np.empty(min(TOP, len(logits) - len(self._unnamed)), np.int64)
         logprobs = np.empty(len(top_ids), np.float64)
         total = likeliest(top_ids, logprobs, logits, self._exponentials[: len(logits)])
         if not math.isfinite(total):
@@ -86,15 +92,19 @@ class Writer:
             seen = np.unique(ids) if sampling.repetition_penalty != 1.0 else top_ids[:0]
             id = choose(favoured, seen[seen < len(logits)], sampling, place, self._room)
         top = tuple(zip(top_ids.tolist(), logprobs.tolist(), strict=True))
-        text = "" if self._tokenizer is None or id == self._end else self._stream.push(self._tokenizer.token_bytes(id))
-        finished = "end of text" if id == self._end else "stop" if self._stream.stopped else "length" if last else ""
+        if self._decoder is None and self._tokenizer is not None:
+            self._decoder = self._tokenizer.decoder(ids)
+        text = "" if self._decoder is None else self._stream.push(self._decoder.push(id))
+        stopped = self._stream.stopped or id in self._stops
+        finished = "end of text" if id in self._ends else "stop" if stopped else "length" if last else ""
         if finished:
-            text += self._stream.finish()
+            text += self.rest()
         return Choice(id, text, float(logits[id]) - total, top, finished)
 
     def rest(self) -> str:
         """The text that is held back, when nothing follows any more. To be called once."""
-        return self._stream.finish()
+        held = b"" if self._decoder is None else self._decoder.finish()
+        return self._stream.push(held) + self._stream.finish()
 
     def _processed(self, logits: FloatArray, ids: Sequence[int]) -> FloatArray:
         favoured = logits.copy()

@@ -27,7 +27,9 @@ def token_rows(out: Any, ids: Any, wte: Any, thread: int, threads: int) -> None:
     """The first term of `embedding_forward` alone."""
     B, T = ids.shape
     for m in range(share_start(B * T, thread, threads), share_start(B * T, thread + 1, threads)):
-        out[m, :] = wte[ids[m // T, m % T]]
+        row, source = out[m], wte[ids[m // T, m % T]]
+        for c in range(row.shape[0]):
+            row[c] = source[c]
 
 
 @kernel
@@ -35,7 +37,9 @@ def position_rows(out: Any, ids: Any, wpe: Any, position: int, thread: int, thre
     """The second term of `embedding_forward` alone."""
     B, T = ids.shape
     for m in range(share_start(B * T, thread, threads), share_start(B * T, thread + 1, threads)):
-        out[m, :] = wpe[position + m % T]
+        row, source = out[m], wpe[position + m % T]
+        for c in range(row.shape[0]):
+            row[c] = source[c]
 
 
 @kernel

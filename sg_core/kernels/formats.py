@@ -28,9 +28,9 @@ class Format:
     """A storage format.
 
     bits: of a stored number. vectors: how many vectors one step reads. read(builder, words, place, scale): their
-    values from number `place` on, each VECTOR; read_one: a single number, where a row's length is no multiple of LANES
-    (None: it always is). scale: a pointer to their scale. group: so many neighbours share a scale; 0: as many as are
-    summed at once.
+    values from number `place` on, each VECTOR; read_one: a single number, where a row's length is no multiple of LANES.
+    scale: a pointer to their scale. group: so many neighbours share a scale, and a row is stored as whole groups, its
+    end filled with zeros; 0: as many as are summed at once, in rows as long as they are.
     """
 
     name: str
@@ -38,7 +38,7 @@ class Format:
     vectors: int
     group: int
     read: Callable[[Any, Any, Any, Any], Values]
-    read_one: Callable[[Any, Any, Any, Any], Any] | None
+    read_one: Callable[[Any, Any, Any, Any], Any]
 
 
 def _load(builder: Any, words: Any, place: Any, element: Any) -> Any:
@@ -99,9 +99,23 @@ def _read_int4(builder: Any, words: Any, place: Any, scale: Any) -> Values:
     return [builder.call(fma, [builder.sitofp(half, VECTOR), factors, offset]) for half in halves]
 
 
+def _read_int4_one(builder: Any, words: Any, place: Any, scale: Any) -> Any:
+    """Worth what `_read_int4` makes of it, to the bit."""
+    lane, high = builder.and_(place, i64(LANES - 1)), builder.and_(place, i64(LANES))
+    half = builder.lshr(builder.and_(place, i64(-2 * LANES)), i64(1))
+    pair = builder.zext(_load_one(builder, words, builder.or_(half, lane), _I8), I32)
+    shift = builder.select(builder.icmp_signed("==", high, i64(0)), ir.Constant(I32, 0), ir.Constant(I32, 4))
+    level = builder.sitofp(builder.and_(builder.lshr(pair, shift), ir.Constant(I32, 15)), F32)
+    factor = builder.load(scale)
+    if WIDE:
+        return builder.fmul(builder.fsub(level, ir.Constant(F32, 8.0)), factor)
+    offset = builder.fmul(factor, ir.Constant(F32, -8.0))
+    return builder.call(multiply_add(builder, F32), [level, factor, offset])
+
+
 FORMATS = (
     Format("float32", 32, 1, 0, _read_float32, _read_float32_one),
     Format("bfloat16", 16, 1, 0, _read_bfloat16, _read_bfloat16_one),
     Format("int8", 8, 1, 0, _read_int8, _read_int8_one),
-    Format("int4", 4, 2, INT4_GROUP, _read_int4, None),
+    Format("int4", 4, 2, INT4_GROUP, _read_int4, _read_int4_one),
 )

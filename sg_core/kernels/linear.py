@@ -50,8 +50,9 @@ def linear_forward(
 ) -> None:  # fmt: skip
     """Rows start:stop of out (M, N) = x (M, K)·weightᵀ + bias (N,); an empty bias counts as zeros.
 
-    The weight's N*K numbers begin at number `place` of `words`, in the format `stored` (see `formats`); `share`
-    neighbours have one of `scales` in common. panel: this thread's room for weights expanded to float32.
+    The weight's N rows begin at number `place` of `words`, in the format `stored`, which tells how long they are there
+    (see `formats`); `share` neighbours have one of `scales` in common. panel: this thread's room for weights expanded
+    to float32.
     """
     apart()
     N = out.shape[1]

@@ -94,7 +94,8 @@ def _hook(window, layer, site, x, column, width, start, stop, thread, threads, c
                 _edit_row(x[m], edits, numbers, layer, site, column, frame[0] + m % frame[1])
             kept = _kept_row(frame, m)
             if tap >= 0 and kept >= 0:
-                record[tap + kept * width : tap + (kept + 1) * width] = x[m, column : column + width]
+                for i in range(width):
+                    record[tap + kept * width + i] = x[m, column + i]
         if edited:
             barrier(cells, threads)
 
@@ -127,18 +128,20 @@ def _norm_hook(window, layer, site, out, x, weight, bias, epsilon, start, stop, 
             kept = _kept_row(frame, m)
             if not edited and kept < 0:
                 continue
-            row, source = np.empty(C, np.float32), x[m]
+            source, target = x[m], out[m]
             mean, factor = mean_and_scale(source, epsilon)
-            for i in range(C):
-                row[i] = (source[i] - mean) * factor
             if edited:
-                _edit_row(row, edits, numbers, layer, site + 1, ZERO, frame[0] + m % frame[1])
                 for i in range(C):
-                    out[m, i] = row[i] * weight[i] + bias[i]
+                    target[i] = (source[i] - mean) * factor
+                _edit_row(target, edits, numbers, layer, site + 1, ZERO, frame[0] + m % frame[1])
             if scale_tap >= 0 and kept >= 0:
                 record[scale_tap + kept] = _ONE / factor
             if tap >= 0 and kept >= 0:
-                record[tap + kept * C : tap + (kept + 1) * C] = row
+                for i in range(C):
+                    record[tap + kept * C + i] = target[i] if edited else (source[i] - mean) * factor
+            if edited:
+                for i in range(C):
+                    target[i] = target[i] * weight[i] + bias[i]
         if edited:
             barrier(cells, threads)
 
@@ -223,7 +226,8 @@ def _keep_pattern(window, layer, unit, scores, stride, first, rows):  # type: ig
             row = _pattern_row(taps[layer, PATTERN], frame, unit, first + r)
             if row >= 0:
                 seen = first + r + 1
-                record[row : row + seen] = scores[r * stride : r * stride + seen]
+                for c in range(seen):
+                    record[row + c] = scores[r * stride + c]
                 record[row + seen : row + frame[4]] = np.float32(0.0)
 
     return closed if isinstance(window, types.NoneType) else opened

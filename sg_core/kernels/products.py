@@ -39,18 +39,23 @@ def _few_rows(stored: Format) -> Any:
     dot_several = dot_tile(SEVERAL_ROWS, STREAMS, stored)
     dot_pair = dot_tile(2, STREAMS, stored)
     dot_row = dot_tile(1, STREAMS, stored)
+    group = max(1, stored.group)
 
     @variant(stored.name)
     def few_rows(
         out: Any, x: Any, w: Any, w0: int, scales: Any, share: int, block: int, m0: int, m1: int, n0: int, stream: int
     ) -> None:
-        """out[m0:m1] += x[m0:m1]·wᵀ for the rows n0 to n0 + STREAMS * stream of w, summed `block` at a time."""
+        """out[m0:m1] += x[m0:m1]·wᵀ for the rows n0 to n0 + STREAMS * stream of w, summed `block` at a time.
+
+        Rows of w are stored as whole groups of the format.
+        """
         apart()
         K, N = x.shape[1], out.shape[1]
-        far = stream * K
+        stride = (K + group - 1) // group * group
+        far = stream * stride
         for n in range(n0, n0 + stream):
             for k in range(0, K, block):
-                length, w1 = min(block, K - k), w0 + n * K + k
+                length, w1 = min(block, K - k), w0 + n * stride + k
                 s1, s_far = w1 // share, far // share
                 m = m0
                 while m + SEVERAL_ROWS <= m1:
@@ -116,7 +121,7 @@ def dots_float32(out: Any, x: Any, w: Any, w0: int, m0: int, m1: int, n0: int, n
 
 def _dots(stored: Format) -> Any:
     """As `dots_float32`, for weights in another format."""
-    grouped = stored.group > 0
+    grouped, group = stored.group > 0, max(1, stored.group)
     few_rows = _few_rows(stored)
     expand = expansion(stored)
 
@@ -124,11 +129,12 @@ def _dots(stored: Format) -> Any:
     def dots(
         out: Any, x: Any, w: Any, w0: int, scales: Any, share: int, panel: Any, m0: int, m1: int, n0: int, n1: int
     ) -> None:
-        """`share` numbers of w have a scale in common. Few rows of x multiply the stored weights themselves; for more,
-        a block of w at a time is expanded into `panel`.
+        """`share` numbers of w have a scale in common, and its rows are stored as whole groups. Few rows of x multiply
+        the stored weights themselves; for more, a block of w at a time is expanded into `panel`.
         """
         apart()
         K = x.shape[1]
+        stride = (K + group - 1) // group * group
         block = K_BLOCK if grouped else share
         n_rest = n0
         if m1 - m0 <= FEW:
@@ -136,12 +142,12 @@ def _dots(stored: Format) -> Any:
             n_rest += stream * STREAMS
             few_rows(out, x, w, w0, scales, share, block, m0, m1, n0, stream)
         for k in range(0, K, block):
-            length = min(block, K - k)
+            length, expanded = min(block, K - k), min(block, stride - k)
             for n in range(n_rest, n1, _N_BLOCK):
                 n_end = min(n + _N_BLOCK, n1)
                 for row in range(n, n_end):
-                    source = w0 + row * K + k
-                    expand(panel, (row - n) * block, w, source, scales, source // share, length)
+                    source = w0 + row * stride + k
+                    expand(panel, (row - n) * block, w, source, scales, source // share, expanded)
                 _block(out, x, m0, m1, k, length, panel, ZERO, block, n, n_end)
 
     return dots

@@ -87,8 +87,14 @@ def dot_tile(rows: int, columns: int, stored: Format, *, adjacent: bool = False)
                 return loop(builder, first, end, LANES * stored.vectors, sums, step)
 
             def step(index: Any, sums: list[Any]) -> list[Any]:
+                return multiplied(index, sums, stored.vectors)
+
+            def last_vector(_: Any, sums: list[Any]) -> list[Any]:
+                return multiplied(whole, sums, 1)
+
+            def multiplied(index: Any, sums: list[Any], vectors: int) -> list[Any]:
                 fma, sums = multiply_add(builder, VECTOR), list(sums)
-                steps = [builder.add(index, i64(part * LANES)) for part in range(stored.vectors)]
+                steps = [builder.add(index, i64(part * LANES)) for part in range(vectors)]
 
                 @cache  # read where it is used first: the compiler keeps this order, and so few registers in use
                 def values(r: int) -> list[Any]:
@@ -97,18 +103,21 @@ def dot_tile(rows: int, columns: int, stored: Format, *, adjacent: bool = False)
                 @cache
                 def weights(n: int) -> list[Any]:
                     scale = _scale_at(builder, firsts[n], stored, index)
-                    return stored.read(builder, words, builder.add(places[n], index), scale)
+                    return stored.read(builder, words, builder.add(places[n], index), scale)[:vectors]
 
                 for r, n in cells:
                     for value, weight in zip(values(r), weights(n), strict=True):
                         sums[r * columns + n] = builder.call(fma, [value, weight, sums[r * columns + n]])
                 return sums
 
+            def weights_at(index: Any) -> list[Any]:
+                scales = [_scale_at(builder, first, stored, index) for first in firsts]
+                steps = [builder.add(place, index) for place in places]
+                return [stored.read_one(builder, words, *both) for both in zip(steps, scales, strict=True)]
+
             def step_one(index: Any, sums: list[Any]) -> list[Any]:
                 fma = multiply_add(builder, F32)
-                read = stored.read_one
-                assert read is not None
-                weights = [read(builder, words, builder.add(places[n], index), firsts[n]) for n in range(columns)]
+                weights = weights_at(index)
                 values = [builder.load(builder.gep(pointer, [index])) for pointer in xs]
                 return [
                     builder.call(fma, [values[r], weights[n], sums[r * columns + n]])
@@ -118,11 +127,7 @@ def dot_tile(rows: int, columns: int, stored: Format, *, adjacent: bool = False)
 
             def step_row(index: Any, totals: list[Any]) -> list[Any]:
                 fma = multiply_add(builder, columns_kind)
-                read = stored.read_one
-                assert read is not None
-                weights = joined(
-                    [read(builder, words, builder.add(places[n], index), firsts[n]) for n in range(columns)]
-                )
+                weights = joined(weights_at(index))
                 return [
                     builder.call(
                         fma, [joined([builder.load(builder.gep(xs[r], [index]))] * columns), weights, totals[r]]
@@ -149,13 +154,15 @@ def dot_tile(rows: int, columns: int, stored: Format, *, adjacent: bool = False)
             in_line = 512 // stored.bits
             stride, body = (in_line, line) if stored.bits < 32 else (LANES * stored.vectors, step)
             vectors = loop(builder, i64(0), whole, stride, [VECTOR_ZERO] * (rows * columns), body)
+            end = builder.and_(k, i64(-LANES))
+            if stored.vectors > 1:  # once or never: the sums keep the order they have with expanded weights
+                vectors = loop(builder, i64(0), builder.sub(end, whole), LANES, vectors, last_vector)
             if adjacent:
                 joint = [joint_sums_of_lanes(builder, vectors[n : n + 4]) for n in range(0, len(vectors), 4)]
                 sums = [part for four in joint for part in pieces(four)]
             else:
                 sums = sums_of_lanes(builder, vectors)
-            if stored.read_one is not None:
-                sums = loop(builder, whole, k, 1, sums, step_row if adjacent else step_one)
+            sums = loop(builder, end, k, 1, sums, step_row if adjacent else step_one)
             for index, total in enumerate(sums):
                 r, n = divmod(index, 1 if adjacent else columns)
                 row = builder.add(out0, builder.mul(out_row, i64(r)))
@@ -173,7 +180,10 @@ def dot_tile(rows: int, columns: int, stored: Format, *, adjacent: bool = False)
 
 
 def expansion(stored: Format) -> Any:
-    """A kernel `(out, out0, w, w0, scales, s0, k)`: out[out0:][:k] = the k stored numbers of w from w0 on."""
+    """A kernel `(out, out0, w, w0, scales, s0, k)`: out[out0:][:k] = the k stored numbers of w from w0 on.
+
+    k is a whole number of the format's groups.
+    """
 
     @intrinsic
     def expand(typing, out, out0, w, w0, scales, s0, k):  # type: ignore[no-untyped-def]
@@ -194,15 +204,13 @@ def expansion(stored: Format) -> Any:
                 return state
 
             def step_one(index: Any, state: list[Any]) -> list[Any]:
-                read = stored.read_one
-                assert read is not None
-                value = read(builder, words, builder.add(w0, index), first)
+                value = stored.read_one(builder, words, builder.add(w0, index), first)
                 builder.store(value, builder.gep(target, [index]))
                 return state
 
             whole = builder.and_(k, i64(-LANES * stored.vectors))
             loop(builder, i64(0), whole, LANES * stored.vectors, [], step)
-            if stored.read_one is not None:
+            if not stored.group:
                 loop(builder, whole, k, 1, [], step_one)
             return context.get_dummy_value()
 

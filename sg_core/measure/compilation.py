@@ -22,7 +22,8 @@ def compiled(precision: str = PRECISIONS[0]) -> bool:
     from sg_core.network.forward import forward
 
     reduced = Precision.named(precision).reduced
-    passes = (signature for signature in _signatures(forward) if _reads_bytes(signature) == reduced)
+    plain = [signature for signature in _signatures(forward) if signature[-1] == "none"]  # without a window
+    passes = (signature for signature in plain if _reads_bytes(signature) == reduced)
     return any(True for _ in passes) and bool(_signatures(likeliest)) and bool(_signatures(draw))
 
 
@@ -39,14 +40,31 @@ def cache_description() -> str:
     return ", ".join(words)
 
 
-def warm_up(training: bool = False, progress: Progress | None = None, precision: str = PRECISIONS[0]) -> None:
+def warm_up(
+    training: bool = False,
+    progress: Progress | None = None,
+    precision: str = PRECISIONS[0],
+    *,
+    window: bool = False,
+    optimizer: str = "adamw",
+    teachers: bool = False,
+) -> None:
     """Compile, or load from the cache, the kernels of generation in a precision and, if asked, of training.
+
+    window: also those that probes and interventions need, so that the first of them does not wait. optimizer,
+    teachers: those of a training.
 
     progress is called with (what, done, total), also once at the end.
     """
     steps = [("sampling", _warm_sampling), _forward_step(precision)]
+    if window:
+        name, _ = _forward_step(precision)
+        steps += [(f"{name} with a window", lambda: _warm_window(Precision.named(precision).kernels))]
     if training:
-        steps += [("loss", _warm_loss), ("backward pass", _warm_backward), ("optimizer", _warm_optimizer)]
+        steps += [("loss", _warm_loss), ("backward pass", _warm_backward)]
+        steps += [("optimizer", lambda: _warm_optimizer(optimizer))]
+    if teachers:
+        steps += [("teachers", _warm_teachers)]
     _compile(steps, progress)
 
 
@@ -110,6 +128,15 @@ def _warm_scores(precision: str) -> None:
     _tiny().score([0, 1], precision=precision)
 
 
+def _warm_window(precision: str) -> None:
+    from sg_core.network.probes import Probes
+
+    session = _tiny().session(precision=precision, threads=1)
+    session.probes = Probes("hook_embed")
+    for _ in session.generate([0, 1], max_tokens=1):
+        pass
+
+
 def _batch() -> tuple[Any, Any, Any]:
     import numpy as np
 
@@ -132,13 +159,22 @@ def _warm_backward() -> None:
     batch.loss_and_gradients(ids, ids, Parameters(model.config))
 
 
-def _warm_optimizer() -> None:
+def _warm_optimizer(name: str) -> None:
     from sg_core.kernels.team import Team
     from sg_core.network.parameters import Parameters
-    from sg_core.training.optimizer import AdamW
+    from sg_core.training.muon import make_optimizer
     from sg_core.training.settings import TrainingConfig
 
     model = _tiny()
     gradients = Parameters(model.config)
-    optimizer = AdamW(model.parameters, TrainingConfig(), Team(1))
+    optimizer = make_optimizer(model.parameters, TrainingConfig(optimizer=name), Team(1))
     optimizer.update(gradients, 0.0, optimizer.norm(gradients))
+
+
+def _warm_teachers() -> None:
+    from sg_core.kernels.team import Team
+    from sg_core.training.settings import TrainingConfig
+    from sg_core.training.teachers import Teachers
+
+    model, _, ids = _batch()
+    Teachers([model], model, TrainingConfig(batch_size=1, context=2), Team(1)).lesson(ids)

@@ -16,8 +16,9 @@ import numpy.typing as npt
 from sg_core.errors import SettingError
 from sg_core.gpt2 import GPT2
 from sg_core.memory import aligned
-from sg_core.network.precisions import PRECISIONS, Precision
-from sg_core.training.dataset import Ids, TextDataset, read_text
+from sg_core.network.precisions import PRECISIONS
+from sg_core.training.dataset import Ids, TextDataset
+from sg_core.training.texts import read_text
 from sg_core.types import Cancelled, Count, FloatArray, Progress
 
 PIECE = 64  # positions in one pass: their logits are what takes memory
@@ -73,7 +74,7 @@ def validation_text(
     progress: Progress | None = None,
     cancelled: Cancelled | None = None,
 ) -> ValidationText:
-    """The last tenth of a text (see dataset.read_text) in the model's tokens, in windows of its context.
+    """The last tenth of a text (see texts.read_texts) in the model's tokens, in windows of its context.
 
     tokens: about so many, in windows spread evenly; None for all. Raises SettingError for a model without tokenizer,
     and DataError and DownloadError as read_text does.
@@ -81,8 +82,8 @@ def validation_text(
     tokenizer = model.tokenizer
     if tokenizer is None:
         raise SettingError(f"{model.name} has no tokenizer files; quality is measured on a text")
-    read = read_text(source, progress, cancelled)
-    dataset = TextDataset.from_text(read.name, read.text, tokenizer, progress, cancelled)
+    texts = read_text(source, progress, cancelled)
+    dataset = TextDataset.from_texts(texts, tokenizer, progress, cancelled)
     windows = dataset.validation_windows(model.config.n_ctx)
     if tokens is not None:
         wanted = min(len(windows), max(1, round(tokens / model.config.n_ctx)))
@@ -101,10 +102,8 @@ def measure_quality(
 ) -> list[Quality] | None:
     """The quality of each precision, in their order; None when cancelled, which is asked between two passes.
 
-    progress(tokens done, tokens in all). Raises SettingError for a precision that does not fit the model.
+    progress(tokens done, tokens in all). Raises SettingError for an unknown precision.
     """
-    for precision in precisions:
-        Precision.named(precision).check(model.config)
     readers = {name: _Reader(model, name, threads) for name in (PRECISIONS[0], *precisions)}
     exact, *others = readers.values()
     done = 0

@@ -9,6 +9,7 @@ import numpy as np
 from sg_core.kernels.activation import activation_backward
 from sg_core.kernels.attention import attention_backward
 from sg_core.kernels.cross_entropy import cross_entropy_backward, cross_entropy_forward
+from sg_core.kernels.distillation import add_soft_targets, distillation_backward
 from sg_core.kernels.dropout import dropout, dropout_of
 from sg_core.kernels.embedding import embedding_backward
 from sg_core.kernels.formats import FLOAT32
@@ -69,12 +70,24 @@ def loss_forward(
         barrier(cells, threads)
 
 
+@entry
+def soft_targets(
+    thread: int, threads: int, cells: Any, soft: Any, logits: Any, temperature: Any, share: Any
+) -> None:  # fmt: skip
+    """As `add_soft_targets`."""
+    add_soft_targets(soft, logits, temperature, share, thread, threads)
+    barrier(cells, threads)
+
+
 @kernel
 def loss_backward(
     thread: int, threads: int, cells: Any, losses: Any, dfinal: Any, dhead: Any, final: Any, head: Any, targets: Any,
-    logits: Any, scale: Any, room: Any,
+    logits: Any, scale: Any, room: Any, soft: Any, mix: Any, temperature: Any,
 ) -> None:  # fmt: skip
-    """As `loss_forward`; also dfinal (M, C) = and dhead (V, C) += the gradients of scale * sum(losses)."""
+    """As `loss_forward`; also dfinal (M, C) = and dhead (V, C) += the gradients of scale * sum(losses).
+
+    soft: probabilities of teachers (M, V), or none (0, V); see `distillation_backward`.
+    """
     M = final.shape[0]
     R = logits.shape[0]
     flat = head.reshape(-1)
@@ -84,7 +97,12 @@ def loss_backward(
         some = final[first : first + rows]
         unembed(logits, some, flat, ZERO, FLOAT32, none, ONE, none, rows, thread, threads)
         barrier(cells, threads)
-        cross_entropy_backward(losses, logits, targets, scale, first, rows, thread, threads)
+        if soft.shape[0]:
+            distillation_backward(
+                losses, logits, targets, soft, mix, temperature, scale, first, rows, thread, threads
+            )  # fmt: skip
+        else:
+            cross_entropy_backward(losses, logits, targets, scale, first, rows, thread, threads)
         barrier(cells, threads)
         linear_backward_input(dfinal[first : first + rows], logits, head, rows, room, thread, threads)
         linear_backward_weight(dhead, none, logits, some, rows, room, thread, threads)
@@ -127,6 +145,7 @@ def backward(
     activations: Any, places: Any, embedding_place: int, final_place: int,
     dx: Any, dbranch: Any, dnorm: Any, dwide: Any, dqkv: Any, statistics: Any,
     scratch: Any, rooms: Any, rate: Any, key: Any, logits: Any, losses: Any, scale: Any,
+    soft: Any, mix: Any, temperature: Any,
 ) -> None:  # fmt: skip
     """dparameters += gradients of scale * sum(losses); losses (M,) = nats of each of the M = B*T targets.
 
@@ -142,6 +161,7 @@ def backward(
     loss_backward(
         thread, threads, cells, losses, dnorm, matrix(dparameters, ends[HEAD], V, C),
         matrix(activations, final_place, M, C), matrix(parameters, ends[HEAD], V, C), targets, logits, scale, room,
+        soft, mix, temperature,
     )  # fmt: skip
     for m in range(share_start(M, thread, threads), share_start(M, thread + 1, threads)):
         dx[m, :] = np.float32(0.0)

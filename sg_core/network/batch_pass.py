@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from sg_core.network.activations import Activations
 from sg_core.network.backward import backward, loss_forward
 from sg_core.network.forward import Pass, attention_scales
 from sg_core.network.optimizations import STAGES
-from sg_core.network.parameters import HEAD, Parameters
+from sg_core.network.parameters import Parameters
 from sg_core.network.scoring import RowScores, scores_forward
 from sg_core.network.weights import Weights, quantized
 from sg_core.types import FloatArray
@@ -25,6 +26,18 @@ from sg_core.types import FloatArray
 _LOGITS_BYTES = 1 << 25  # logits of a batch are made in pieces of about this size
 
 IntArray = npt.NDArray[np.int32]
+
+
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """What teachers say about a batch. soft: probabilities (B*T, V) float32 at `temperature`; (0, V) for no teachers.
+
+    mix: their share in the loss, whose rest is the cross-entropy of the text.
+    """
+
+    soft: FloatArray
+    mix: float = 0.0
+    temperature: float = 1.0
 
 
 class BatchPass:
@@ -90,8 +103,8 @@ class BatchPass:
         self._forward(ids, logits, 0, window=window)
         panels = aligned(self._team.threads, PANEL_SIZE)
         self._team.run(
-            loss_forward, self._losses, self._activations.final(), weights.words, self._parameters.layout.ends[HEAD],
-            weights.stored, weights.scales, weights.share, panels, targets.reshape(-1), logits,
+            loss_forward, self._losses, self._activations.final(), weights.words, weights.head, weights.stored,
+            weights.scales, weights.share, panels, targets.reshape(-1), logits,
         )  # fmt: skip
         return self._losses.copy()
 
@@ -107,7 +120,7 @@ class BatchPass:
         found = RowScores.empty(self._activations.rows - first, top)
         self._team.run(
             scores_forward, *found, self._activations.final()[first:], weights.words,
-            self._parameters.layout.ends[HEAD], weights.stored, weights.scales, weights.share,
+            weights.head, weights.stored, weights.scales, weights.share,
             aligned(threads, PANEL_SIZE), targets, marks, logits, aligned(threads, logits.shape[1]),
         )  # fmt: skip
         return found
@@ -120,12 +133,18 @@ class BatchPass:
         rate: float = 0.0,
         key: int = 0,
         share: float = 1.0,
+        lesson: Lesson | None = None,
     ) -> float:
-        """Mean nats of a batch; `gradients` += share * gradient of that mean. rate, key: dropout and its mask."""
+        """Mean nats of a batch; `gradients` += share * gradient of that mean. rate, key: dropout and its mask.
+
+        lesson: what teachers say about the batch, which is then a part of the loss.
+        """
         rows, parameters, activations = self._activations.rows, self._parameters, self._activations
         config, layout, logits = parameters.config, parameters.layout, self._piece()
         if self._backward_room is None:
             self._backward_room = self._make_backward_room()
+        if lesson is None:
+            lesson = Lesson(np.empty((0, logits.shape[1]), np.float32))
         self._forward(ids, logits, 0, rate, key)
         self._team.run(
             backward, config.n_embd, config.n_head, config.hidden_size, np.float32(config.layer_norm_epsilon),
@@ -134,6 +153,7 @@ class BatchPass:
             activations.arena, activations.places, activations.embedding, activations.final_norm,
             *self._backward_room, np.float32(rate), np.uint32(key),
             logits, self._losses, np.float32(share / rows),
+            lesson.soft, np.float32(lesson.mix), np.float32(lesson.temperature),
         )  # fmt: skip
         return float(self._losses.sum() / rows)
 

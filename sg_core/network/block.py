@@ -13,7 +13,7 @@ import numpy as np
 from sg_core.kernels.activation import activation_forward
 from sg_core.kernels.attention import attention_cached, attention_forward, scatter_keys_values
 from sg_core.kernels.dropout import dropout, mix
-from sg_core.kernels.jit import kernel
+from sg_core.kernels.jit import part
 from sg_core.kernels.layernorm import layernorm_forward
 from sg_core.kernels.linear import linear_forward
 from sg_core.kernels.probe import (
@@ -106,7 +106,7 @@ class Context(NamedTuple):
     window: Any
 
 
-@kernel
+@part
 def block(g: Any, layer: int, x: Any) -> Any:
     """x (M, C) -> (M, C)."""
     C, H = x.shape[1], g.hidden
@@ -142,19 +142,19 @@ def block(g: Any, layer: int, x: Any) -> Any:
 # ---------------------------------------------------------------- operations
 
 
-@kernel
+@part
 def matrix(arena: Any, place: int, rows: int, columns: int) -> Any:
     """(rows, columns) view of a flat arena."""
     return arena[place : place + rows * columns].reshape((rows, columns))
 
 
-@kernel
+@part
 def dropout_key(key: Any, layer: int, site: int) -> Any:
     """The key of one dropout site: block 0 is the embedding."""
     return mix(key, np.uint32(layer * 3 + site))
 
 
-@kernel
+@part
 def done(g: Any, operation: int) -> None:
     """An operation ends when every thread is through with it; thread 0 books the time since the one before."""
     barrier(g.cells, g.threads)
@@ -164,13 +164,13 @@ def done(g: Any, operation: int) -> None:
         g.times[CLOCK] = now
 
 
-@kernel
+@part
 def look(g: Any, layer: int, site: int, x: Any, column: int, width: int, first: int) -> None:
     """Let probes and interventions see rows from `first` on of what an operation gave."""
     hook(g.window, layer, site, x, column, width, first, g.length, g.thread, g.threads, g.cells)
 
 
-@kernel
+@part
 def drop(g: Any, x: Any, layer: int, site: int) -> None:
     """Dropout of x (M, C) in place, in training."""
     if g.rate > 0:
@@ -178,7 +178,7 @@ def drop(g: Any, x: Any, layer: int, site: int) -> None:
         barrier(g.cells, g.threads)
 
 
-@kernel
+@part
 def layer_norm(g: Any, place: int, x: Any, w: int, b: int, layer: int, site: int) -> Any:
     """x (M, C) -> (M, C)."""
     C = x.shape[1]
@@ -192,7 +192,7 @@ def layer_norm(g: Any, place: int, x: Any, w: int, b: int, layer: int, site: int
     return out
 
 
-@kernel
+@part
 def linear(g: Any, place: int, N: int, x: Any, w: int, b: int, first: int, operation: int) -> Any:
     """x (M, K)·wᵀ + b -> (M, N)."""
     out = matrix(g.activations, place, g.rows, N)
@@ -204,7 +204,7 @@ def linear(g: Any, place: int, N: int, x: Any, w: int, b: int, first: int, opera
     return out
 
 
-@kernel
+@part
 def activate(g: Any, place: int, x: Any) -> Any:
     """x (M, H) -> (M, H)."""
     out = matrix(g.activations, place, g.rows, g.hidden)
@@ -215,7 +215,7 @@ def activate(g: Any, place: int, x: Any) -> Any:
     return out
 
 
-@kernel
+@part
 def residual(g: Any, place: int, x: Any, branch: Any) -> Any:
     """x (M, C) + branch (M, C) -> (M, C)."""
     out = matrix(g.activations, place, g.rows, x.shape[1])
@@ -224,7 +224,7 @@ def residual(g: Any, place: int, x: Any, branch: Any) -> Any:
     return out
 
 
-@kernel
+@part
 def attention(g: Any, place: int, layer: int, qkv: Any) -> Any:
     """qkv (M, 3C) -> (M, C), over the caches or, in whole sequences without them, inside the rows."""
     C = qkv.shape[1] // 3
@@ -241,7 +241,7 @@ def attention(g: Any, place: int, layer: int, qkv: Any) -> Any:
     return out
 
 
-@kernel
+@part
 def attend_to_caches(g: Any, mixed: Any, qkv: Any, layer: int, scale: Any) -> None:
     """Positions from `attend_from` on of each sequence enter its cache, and attend to it."""
     C, length = mixed.shape[1], g.stop - g.base

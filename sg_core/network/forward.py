@@ -96,7 +96,7 @@ class Pass:
     """
 
     def __init__(self, parameters: Parameters, weights: Weights, team: Team) -> None:
-        config, layout = parameters.config, parameters.layout
+        config = parameters.config
         activation = config.activation_function
         self.parameters, self.weights, self.team = parameters, weights, team
         self._times = np.zeros(len(OPERATIONS) + 1, np.int64)
@@ -105,8 +105,8 @@ class Pass:
         self._model = (
             config.n_embd, config.n_head, config.hidden_size, np.float32(config.layer_norm_epsilon),
             attention_scales(config), ACTIVATIONS.index(activation), activation_table(activation),
-            parameters.arena, layout.blocks, layout.ends, weights.words, weights.stored, weights.scales, weights.share,
-            aligned(team.threads, PANEL_SIZE),
+            parameters.arena, *weights.places(parameters.layout), weights.words, weights.stored, weights.scales,
+            weights.share, aligned(team.threads, PANEL_SIZE),
         )  # fmt: skip
 
     def run(

@@ -25,6 +25,7 @@ HEAD_NAME = "lm_head.weight"  # the unembedding, where it is not the token embed
 
 # Columns of `ParameterLayout.blocks`, the places of a block's tensors in the arena.
 LN1_W, LN1_B, QKV_W, QKV_B, PROJ_W, PROJ_B, LN2_W, LN2_B, FC_W, FC_B, MLP_W, MLP_B = range(12)
+MATRICES = (QKV_W, PROJ_W, FC_W, MLP_W)
 # Columns of `ParameterLayout.ends`: token and position embedding, final layer norm, unembedding.
 WTE, WPE, LNF_W, LNF_B, HEAD = range(5)
 
@@ -49,6 +50,7 @@ class ParameterLayout:
     """Where each tensor lies."""
 
     tensors: tuple[Tensor, ...]  # in Hugging Face's order
+    places: Mapping[str, int]  # of the same, by name
     size: int
     decayed: int  # numbers before this place belong to matrices
     blocks: npt.NDArray[np.int64]  # (L, 12)
@@ -66,12 +68,17 @@ def _block_tensors(C: int, H: int) -> list[tuple[str, tuple[int, ...]]]:
     ]  # fmt: skip
 
 
+def whole_groups(width: int, group: int) -> int:
+    """How many numbers a row of `width` takes where it is stored as whole groups."""
+    return -(-width // group) * group
+
+
 @lru_cache(maxsize=8)
-def layout(config: GPT2Config, lean: bool = False) -> ParameterLayout:
+def layout(config: GPT2Config, lean: bool = False, group: int = 1) -> ParameterLayout:
     """The arena's plan for a model of these sizes.
 
-    lean: without the matrices that multiply alone, which are stored elsewhere (see `weights`) at the places they have
-    in the full plan; `blocks` and `ends` tell those.
+    lean: without the matrices that multiply alone, which are stored elsewhere (see `weights`).
+    group: every row of a matrix takes a whole number of so many numbers.
     """
     C = config.n_embd
     block_tensors = _block_tensors(C, config.hidden_size)
@@ -91,7 +98,7 @@ def layout(config: GPT2Config, lean: bool = False) -> ParameterLayout:
         for name, shape, _ in entries:
             if len(shape) == dimensions:
                 places[name] = position
-                position += int(np.prod(shape))
+                position += int(np.prod(shape[:-1])) * whole_groups(shape[-1], group if dimensions == 2 else 1)
         decayed = decayed or position
     if lean:
         looked_up = {f"{PREFIX}wte.weight", f"{PREFIX}wpe.weight"}
@@ -106,7 +113,8 @@ def layout(config: GPT2Config, lean: bool = False) -> ParameterLayout:
     blocks = [[places[f"{PREFIX}h.{i}.{name}"] for name, _ in block_tensors] for i in range(config.n_layer)]
     ends = [places[PREFIX + name] for name in ("wte.weight", "wpe.weight", "ln_f.weight", "ln_f.bias")]
     ends.append(places.get(HEAD_NAME, ends[WTE]))
-    return ParameterLayout(tensors, position, decayed, np.array(blocks, np.int64), np.array(ends, np.int64))
+    by_name = {tensor.name: tensor.place for tensor in tensors}
+    return ParameterLayout(tensors, by_name, position, decayed, np.array(blocks, np.int64), np.array(ends, np.int64))
 
 
 class Parameters(Mapping[str, FloatArray]):

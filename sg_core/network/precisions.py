@@ -1,4 +1,4 @@
-"""How a session stores the weights: what each precision costs, which models it fits, how numbers become it.
+"""How a session stores the weights: what each precision costs, and how numbers become it.
 
 Cheap to import: NumPy and the kernels come with the first number that is stored.
 """
@@ -8,7 +8,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sg_core.config import GPT2Config
 from sg_core.errors import SettingError
 
 if TYPE_CHECKING:
@@ -41,16 +40,10 @@ class Precision:
         """Whether it stores less than the float32 of the parameters, which it then does apart, as bytes."""
         return self.bits < 32
 
-    def check(self, config: GPT2Config) -> None:
-        """Raises SettingError where it does not fit a model."""
-
-    def fits(self, config: GPT2Config) -> bool:
-        """Whether it fits a model."""
-        try:
-            self.check(config)
-        except SettingError:
-            return False
-        return True
+    @property
+    def row_group(self) -> int:
+        """A row of a matrix is stored as a whole number of so many numbers, its end filled with zeros."""
+        return 1
 
     def group_size(self, width: int) -> int:
         """How many neighbours are stored at once, those that share a scale if they do. width: of a row."""
@@ -59,7 +52,7 @@ class Precision:
         return K_BLOCK
 
     def bytes_of(self, numbers: int, width: int) -> int:
-        """Bytes of so many stored numbers of a model, with their scales. width: of its rows."""
+        """Bytes of so many stored numbers of a model, with their scales; of whole rows, as stored. width: of a row."""
         return numbers * self.bits // 8 + (4 * (numbers // self.group_size(width)) if self.scaled else 0)
 
     def store(self, words: FloatArray | Bytes, scales: FloatArray, start: int, numbers: FloatArray) -> None:
@@ -94,21 +87,18 @@ class _Int8(Precision):
 
 
 class _Int4(Precision):
-    """Offset 8, one scale for 32 neighbours."""
+    """Offset 8, one scale for 32 neighbours, or for those that are left at the end of a row."""
 
     __slots__ = ()
 
-    def check(self, config: GPT2Config) -> None:
-        for name, width in (("n_embd", config.n_embd), ("n_inner", config.hidden_size)):
-            if width % (group := self.group_size(width)):
-                raise SettingError(
-                    f"int4 shares a scale among {group} weights; {name} is {width}, not a multiple: choose int8"
-                )
-
-    def group_size(self, width: int) -> int:
+    @property
+    def row_group(self) -> int:
         from sg_core.kernels.formats import INT4_GROUP
 
         return INT4_GROUP
+
+    def group_size(self, width: int) -> int:
+        return self.row_group
 
     def store(self, words: FloatArray | Bytes, scales: FloatArray, start: int, numbers: FloatArray) -> None:
         from sg_core.network.quantization import to_int4

@@ -11,11 +11,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 
 from sg_core.config import GPT2Config
 from sg_core.errors import SettingError
 from sg_core.memory import require_memory
-from sg_core.network.parameters import Parameters, Tensor, layout
+from sg_core.network.parameters import HEAD, MATRICES, ParameterLayout, Parameters, Tensor, layout, whole_groups
 from sg_core.network.precisions import Precision
 from sg_core.types import Bytes, FloatArray
 
@@ -24,13 +25,14 @@ _PIECE = 1 << 20  # numbers converted at once: the float32 copies of a piece sta
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """The matrices of a model in one storage format, at the places they have in its parameters.
+    """The matrices of a model in one storage format.
 
-    words: the stored numbers, float32 or bytes. share: so many neighbours have one of `scales` in common.
-    damaged: tensors that held NaN or infinite numbers.
+    layout: where each begins. words: the stored numbers, float32 or bytes. share: so many neighbours have one of
+    `scales` in common. damaged: tensors that held NaN or infinite numbers.
     """
 
     storage: Precision
+    layout: ParameterLayout
     words: FloatArray | Bytes
     scales: FloatArray
     share: int
@@ -46,22 +48,40 @@ class Weights:
         """The storage as kernels are told it."""
         return np.int64(self.storage.format)
 
-    def store(self, place: int, numbers: FloatArray) -> None:
-        """Convert flat float32 numbers, whole rows of a matrix, to where they belong."""
-        share = self.share
-        step = max(1, _PIECE // share) * share  # a matrix is a whole number of shares, and an even one
-        for start in range(0, len(numbers), step):
-            piece, first = numbers[start : start + step], place + start
-            scales = self.scales[first // share : (first + len(piece)) // share]
-            self.storage.store(self.words, scales, first, piece)
+    @property
+    def head(self) -> np.int64:
+        """Where the unembedding begins."""
+        return np.int64(self.layout.ends[HEAD])
+
+    def places(self, parameters: ParameterLayout) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """`blocks` (L, 12) and `ends` (5,) of a pass: what multiplies is read here, the rest in the parameters."""
+        blocks, ends = parameters.blocks.copy(), parameters.ends.copy()
+        blocks[:, MATRICES] = self.layout.blocks[:, MATRICES]
+        ends[HEAD] = self.head
+        return blocks, ends
+
+    def store(self, tensor: Tensor, numbers: FloatArray) -> None:
+        """Convert a matrix, flat float32 numbers, to where it belongs."""
+        share, place, width = self.share, self.layout.places[tensor.name], tensor.shape[1]
+        matrix = numbers.reshape(tensor.shape)
+        stride = whole_groups(width, self.storage.row_group)
+        step = max(1, _PIECE // stride)  # rows; each is a whole number of shares
+        for row in range(0, len(matrix), step):
+            piece = matrix[row : row + step]
+            if stride > width:
+                piece = np.pad(piece, ((0, 0), (0, stride - width)))
+            first = place + row * stride
+            scales = self.scales[first // share : (first + piece.size) // share]
+            self.storage.store(self.words, scales, first, piece.reshape(-1))
 
 
 def bytes_read(config: GPT2Config, precision: str) -> int:
     """Bytes of weights that a token reads: matrices, scales and vectors; of the embeddings' rows only the token's."""
-    C, H = config.n_embd, config.hidden_size
-    matrices = config.vocab_size * C + config.n_layer * (4 * C * C + 2 * C * H)
+    C, H, storage = config.n_embd, config.hidden_size, Precision.named(precision)
+    row, wide_row = (whole_groups(width, storage.row_group) for width in (C, H))
+    matrices = config.vocab_size * row + config.n_layer * ((4 * C + H) * row + C * wide_row)
     vectors = config.n_layer * (9 * C + H) + 2 * C + 2 * C  # biases and norms, and one row of each embedding
-    return Precision.named(precision).bytes_of(matrices, _width(config)) + 4 * vectors
+    return storage.bytes_of(matrices, _width(config)) + 4 * vectors
 
 
 def _width(config: GPT2Config) -> int:
@@ -72,11 +92,13 @@ def _width(config: GPT2Config) -> int:
 def quantized(parameters: Parameters, precision: str) -> Weights:
     """The weights of `parameters` in this precision; f32 shares their memory. Raises SettingError."""
     storage = Precision.named(precision)
-    storage.check(parameters.config)
     if not storage.reduced:
-        return Weights(storage, parameters.arena, np.zeros(1, np.float32), 1)
+        return Weights(storage, parameters.layout, parameters.arena, np.zeros(1, np.float32), 1)
     weights = _room(parameters.config, storage)
-    weights.store(0, parameters.arena[: parameters.layout.decayed])
+    arena = parameters.arena
+    for tensor in parameters.layout.tensors:
+        if len(tensor.shape) == 2:
+            weights.store(tensor, arena[tensor.place : tensor.place + tensor.size])
     return weights
 
 
@@ -88,14 +110,13 @@ def converted(
     The matrices of the blocks exist in float32 only while they pass; the parameters are lean. Raises SettingError.
     """
     storage = Precision.named(precision)
-    storage.check(config)
     parameters, weights = Parameters(config, lean=True), _room(config, storage)
     damaged = []
     for tensor, numbers in tensors:
         if not np.isfinite(numbers).all():
             damaged.append(tensor.name)
         if len(tensor.shape) == 2:
-            weights.store(tensor.place, numbers)
+            weights.store(tensor, numbers)
         if tensor.name in parameters:
             parameters.view(tensor.name).reshape(-1)[:] = numbers
     return parameters, replace(weights, damaged=tuple(damaged))
@@ -103,8 +124,9 @@ def converted(
 
 def _room(config: GPT2Config, storage: Precision) -> Weights:
     """Weights whose numbers are still to be stored."""
-    count, share = layout(config).decayed, storage.group_size(_width(config))
+    plan, share = layout(config, group=storage.row_group), storage.group_size(_width(config))
+    count = plan.decayed
     size = count * storage.bits // 8
     require_memory(size, f"{storage.name} weights", SettingError)
     scales = np.zeros(count // share if storage.scaled else 1, np.float32)
-    return Weights(storage, np.empty(size, np.uint8), scales, share)
+    return Weights(storage, plan, np.empty(size, np.uint8), scales, share)

@@ -52,7 +52,9 @@ class Window:
     def row(self, number: int) -> dict[str, FloatArray]:
         """What each probe kept at one kept position, sequence after sequence: (C,), (NH, hs), (NH, T), ..."""
         sequence, place = divmod(number, self._laid[1])
-        return {site.name: self._of(site)[sequence, place].copy() for site in self._sites}
+        seen = self._seen - self._laid[1] + place + 1  # positions up to this one
+        rows = {site: self._of(site)[sequence, place] for site in self._sites}
+        return {site.name: (row[:, :seen] if site.row == PATTERN else row).copy() for site, row in rows.items()}
 
     def whole(self) -> dict[str, FloatArray]:
         """What each probe kept, (B, T, ...), scores and patterns (B, NH, T, T)."""

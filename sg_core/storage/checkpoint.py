@@ -17,7 +17,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, cast
@@ -27,6 +27,7 @@ import numpy.typing as npt
 
 from sg_core.errors import CheckpointError, SgError
 from sg_core.files import make_folder, open_regular, parse_json_object, reason, shown
+from sg_core.memory import require_memory
 from sg_core.storage.manifest import (
     MANIFEST,
     REPLACED,
@@ -46,6 +47,7 @@ LATEST = "latest"
 _UNFINISHED = ".saving-"
 _PRUNED = ".pruned-"
 _ARRAY_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
+_MOST_INFO = 1 << 22  # bytes of info.json
 _CHUNK = 1 << 24  # bytes read, hashed or written at a time
 
 AnyArray = npt.NDArray[Any]
@@ -254,16 +256,16 @@ def sweep(run: Path) -> None:
 # ---------------------------------------------------------------- loading
 
 
-def load_checkpoint(run: Path) -> Checkpoint:
+def load_checkpoint(run: Path, arrays: Collection[str] | None = None) -> Checkpoint:
     """The newest checkpoint of a run that verifies, or the one in `run` when that is a checkpoint's own folder.
 
-    Arrays are read once, straight into their memory, and hashed on the way.
-    Raises CheckpointError when there is none, when one has a newer format, or when it doesn't fit into memory.
+    arrays: the names of those to read, None for all; they are read once, straight into their memory, and hashed on the
+    way. Raises CheckpointError when there is none, when one has a newer format, or when it doesn't fit into memory.
     """
     manifests, passed_over = read_manifests([run] if (run / MANIFEST).is_file() else checkpoint_folders(run))
     for manifest in manifests:
         try:
-            return _load(manifest, tuple(passed_over))
+            return _load(manifest, tuple(passed_over), arrays)
         except RefusedError:
             raise
         except CheckpointError as problem:
@@ -276,12 +278,17 @@ def load_checkpoint(run: Path) -> Checkpoint:
     raise CheckpointError(f"{shown(run)} holds no checkpoint; give the folder that a training was saved to")
 
 
-def _load(manifest: Manifest, passed_over: tuple[str, ...]) -> Checkpoint:
-    """The checkpoint of a manifest. Raises CheckpointError at the first file that isn't as listed."""
+def _load(manifest: Manifest, passed_over: tuple[str, ...], wanted: Collection[str] | None) -> Checkpoint:
+    """The checkpoint of a manifest, with the wanted arrays.
+
+    Raises CheckpointError at the first file that isn't as listed.
+    """
     arrays: dict[str, AnyArray] = {}
     info: dict[str, Any] | None = None
     for name, entry in manifest.files.items():
         path = manifest.folder / name
+        if wanted is not None and "dtype" in entry and path.stem not in wanted:
+            continue
         try:
             with open_regular(path, CheckpointError) as file:
                 _require(
@@ -292,6 +299,7 @@ def _load(manifest: Manifest, passed_over: tuple[str, ...]) -> Checkpoint:
                 if "dtype" in entry:
                     arrays[PurePosixPath(name).stem] = _read_array(path, file, entry)
                 elif name == INFO:
+                    _require(entry["size"] <= _MOST_INFO, path, f"it has more than {_MOST_INFO:,} bytes")
                     data = file.read()
                     _require_digest(path, hashlib.sha256(data), entry)
                     info = parse_json_object(data, shown(path), CheckpointError)
@@ -317,6 +325,8 @@ def _read_array(path: Path, file: BinaryIO, entry: Mapping[str, Any]) -> AnyArra
     """The numbers of an open .npy file, which are its last bytes; shape and dtype come from the manifest."""
     shape, dtype = tuple(entry["shape"]), np.dtype(entry["dtype"])
     header_size = entry["size"] - math.prod(shape) * dtype.itemsize
+    _require(header_size < _MOST_INFO, path, "its header is too long")
+    require_memory(entry["size"], shown(path), RefusedError, "resume on a machine with more")
     try:
         array = np.empty(shape, dtype)
     except MemoryError as problem:

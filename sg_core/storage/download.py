@@ -7,36 +7,48 @@ import hashlib
 import http.client
 import os
 import shutil
-import threading
+import time
 import urllib.error
+import urllib.parse
 import urllib.request
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from io import BufferedReader, FileIO
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any
 
 from sg_core.errors import DownloadError
 from sg_core.files import make_folder, reason, shown
-from sg_core.types import Cancelled, Progress
-
-T = TypeVar("T")
+from sg_core.types import Progress
 
 TIMEOUT = 10.0  # seconds without a byte
 TRIES = 5  # in a row without a new byte
+PAUSE = 1.0  # seconds before a server that is busy is asked again, twice as long each time
+LONGEST_PAUSE = 120.0  # seconds that a server may ask for
+BUSY = (408, 425, 429, 500, 502, 503, 504)  # answers that another time may be better
 _CHUNK = 256 << 10
-_POLL = 0.05  # seconds between two looks at `cancelled`
+_POLL = 0.05  # seconds between two looks at `check`
 
 
 @dataclass(frozen=True, slots=True)
 class RemoteFile:
-    """A file on a server. sha256, git_sha1: hex digests of its bytes (git's: of its blob), None where not told."""
+    """A file on a server. sha256, git_sha1: hex digests of its bytes (git's: of its blob), None where not told.
+
+    version: what tells it from later files of its name where there is no digest. headers: sent to its own host alone.
+    """
 
     name: str
     url: str
     size: int | None = None
     sha256: str | None = None
     git_sha1: str | None = None
+    version: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict, hash=False)
+
+    @property
+    def has_digest(self) -> bool:
+        """Whether the bytes can be verified, and not only their number."""
+        return self.sha256 is not None or self.git_sha1 is not None
 
     def is_whole(self, path: Path) -> bool:
         """Whether the file at `path` has the length and the digest it should have."""
@@ -52,6 +64,12 @@ class RemoteFile:
                 return True
         except OSError:
             return False
+
+
+def sha256_of(path: Path) -> str:
+    """The hex SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _git_digest(file: BufferedReader, size: int) -> str:
@@ -91,7 +109,8 @@ def fetch(remote: RemoteFile, target: Path, report: Progress, check: Callable[[]
 
 def _tag(remote: RemoteFile) -> str:
     """Tells the versions of a file apart, so that one is never continued with the bytes of another."""
-    return (remote.sha256 or remote.git_sha1 or str(remote.size))[:12]
+    known = remote.sha256 or remote.git_sha1 or f"{remote.size} {remote.version}"
+    return known[:12] if remote.has_digest else hashlib.sha256(known.encode()).hexdigest()[:12]
 
 
 def _length(path: Path) -> int:
@@ -103,7 +122,7 @@ def _length(path: Path) -> int:
 
 def _fetch_part(remote: RemoteFile, part: Path, report: Progress, check: Callable[[], None]) -> None:
     """Asks again for the rest whenever the connection breaks off, as long as every few tries bring something."""
-    fruitless, restarted = 0, False
+    patience, restarted = Patience(shown(remote.url), report, check), False
     while True:
         before = _length(part)
         if remote.size is not None and before >= remote.size:
@@ -112,28 +131,91 @@ def _fetch_part(remote: RemoteFile, part: Path, report: Progress, check: Callabl
             _fetch_rest(remote, part, report, check)
             return
         except urllib.error.HTTPError as problem:
+            if problem.code == 416 and problem.headers.get("Content-Range") == f"bytes */{before}":
+                return  # nothing is missing
+            if problem.code in BUSY:
+                patience.wait(_cause(problem), problem.headers.get("Retry-After"))
+                continue
             if problem.code != 416 or before == 0 or restarted:  # 416: what is kept is no part of this file
-                raise DownloadError(f"{shown(remote.url)} can't be fetched: {problem}") from problem
+                raise DownloadError(f"{shown(remote.url)} can't be fetched: {_cause(problem)}") from problem
             part.unlink(missing_ok=True)
             restarted = True
             cause: Exception = problem
         except ValueError as problem:
-            raise DownloadError(f"{shown(remote.url)} can't be fetched: {problem}") from problem
+            raise DownloadError(f"{shown(remote.url)} can't be fetched: {_cause(problem)}") from problem
         except (OSError, http.client.HTTPException) as problem:
             cause = problem
-        fruitless = 0 if _length(part) > before else fruitless + 1
-        if fruitless == TRIES or isinstance(getattr(cause, "reason", None), OSError):
+        if _length(part) > before:
+            patience.renew()
+        elif not patience.try_again() or isinstance(getattr(cause, "reason", None), OSError):
             raise DownloadError(f"{shown(remote.url)} can't be reached: {_cause(cause)}") from cause
 
 
+class BusyError(DownloadError):
+    """A server that answers, but has no time."""
+
+
+class Patience:
+    """How often a server is asked again in a row, and the pauses in between."""
+
+    def __init__(self, what: str, report: Progress, check: Callable[[], None]) -> None:
+        self._what, self._report, self._check = what, report, check
+        self._tries = 0
+
+    def renew(self) -> None:
+        """Something arrived."""
+        self._tries = 0
+
+    def try_again(self) -> bool:
+        """Count a try that brought nothing; False once there were too many."""
+        self._tries += 1
+        return self._tries < TRIES
+
+    def wait(self, answer: str, retry_after: str | None) -> None:
+        """A pause after a busy server's answer: as long as it asks for, told each second, over at a stop.
+
+        Raises BusyError after too many tries, or when a longer pause is asked for than anybody waits for.
+        """
+        asked = _seconds(retry_after)
+        if asked is not None and asked > LONGEST_PAUSE:
+            raise BusyError(f"{self._what} asks for a pause of {asked:,.0f} seconds ({answer}); try again then")
+        if not self.try_again():
+            raise BusyError(f"{self._what} is busy ({answer}), {TRIES} times in a row; try again later")
+        end = time.monotonic() + (PAUSE * 2 ** (self._tries - 1) if asked is None else asked)
+        while (left := end - time.monotonic()) > 0:
+            self._check()
+            self._report(f"the server is busy ({answer}): asked again in {left:,.0f} s", 0, 0)
+            time.sleep(min(left, _POLL))
+
+
+def _seconds(retry_after: str | None) -> float | None:
+    """A Retry-After header: seconds, or a date; None for anything else."""
+    from email.utils import parsedate_to_datetime
+
+    text = (retry_after or "").strip()
+    if text.isascii() and text.isdigit():
+        return float(text[:9])
+    try:
+        return max(0.0, parsedate_to_datetime(text).timestamp() - time.time())
+    except (ValueError, TypeError, OverflowError):
+        return None
+
+
 def _cause(problem: Exception) -> str:
-    inner = getattr(problem, "reason", problem)
-    return reason(inner) if isinstance(inner, OSError) else str(inner) or type(inner).__name__
+    """One line, whatever the server has put into it."""
+    if not isinstance(problem, urllib.error.HTTPError):
+        inner = getattr(problem, "reason", problem)
+        if isinstance(inner, OSError):
+            return reason(inner)
+        problem = inner if isinstance(inner, Exception) else problem
+    return shown(" ".join(str(problem).split()))[:200] or type(problem).__name__
 
 
 def _fetch_rest(remote: RemoteFile, part: Path, report: Progress, check: Callable[[], None]) -> None:
     start = _length(part)
-    request = urllib.request.Request(remote.url, headers={"User-Agent": "sg-tui"})
+    request = urllib.request.Request(remote.url, headers={"User-Agent": "sg-tui", "Accept-Encoding": "identity"})
+    for name, value in remote.headers.items():
+        request.add_header(name, value)
     if start:
         request.add_header("Range", f"bytes={start}-")
     check()
@@ -185,6 +267,22 @@ def _write(file: FileIO, data: bytes, path: Path) -> None:
         raise DownloadError(f"{shown(path)} can't be written: {reason(problem)}") from problem
 
 
+class _Redirects(urllib.request.HTTPRedirectHandler):
+    """Follows to another host without the credentials that were meant for the first."""
+
+    def redirect_request(self, req: Any, fp: Any, code: Any, msg: Any, headers: Any, newurl: Any) -> Any:
+        request = super().redirect_request(req, fp, code, msg, headers, newurl)
+        if request is not None and _origin(newurl) != _origin(req.full_url):
+            request.remove_header("Authorization")
+            request.remove_header("Cookie")
+        return request
+
+
+def _origin(url: str) -> tuple[str, str]:
+    parts = urllib.parse.urlsplit(url)
+    return parts.scheme, parts.netloc
+
+
 def _opener() -> urllib.request.OpenerDirector:
     import ssl
 
@@ -192,29 +290,12 @@ def _opener() -> urllib.request.OpenerDirector:
 
     context = ssl.create_default_context()
     context.load_verify_locations(certifi.where())  # some Pythons come without any certificate
-    return urllib.request.build_opener(urllib.request.HTTPSHandler(context=context))
-
-
-@contextlib.contextmanager
-def exclusive(path: Path, report: Progress, check: Callable[[], None]) -> Iterator[None]:
-    """Waits until no other download, of this program or another one, holds the lock file `path`; then holds it."""
-    from filelock import FileLock, Timeout
-
-    make_folder(path.parent, DownloadError)
-    lock = FileLock(path)
-    while True:
-        check()
-        try:
-            lock.acquire(timeout=_POLL)
-            break
-        except Timeout:
-            report("waiting for another download of the same", 0, 0)
-        except OSError as problem:
-            raise DownloadError(f"{shown(path)} can't be locked: {reason(problem)}") from problem
-    try:
-        yield
-    finally:
-        lock.release()
+    proxies = urllib.request.getproxies()
+    for scheme in ("http", "https"):
+        if "all" in proxies:
+            proxies.setdefault(scheme, proxies["all"])
+    handlers = (urllib.request.ProxyHandler(proxies), urllib.request.HTTPSHandler(context=context), _Redirects())
+    return urllib.request.build_opener(*handlers)
 
 
 def require_space(folder: Path, wanted: int, what: str) -> None:
@@ -228,63 +309,3 @@ def require_space(folder: Path, wanted: int, what: str) -> None:
             f"{what} needs {wanted / 1e6:,.0f} MB on the disk of {shown(folder)}, of which {free / 1e6:,.0f} MB are "
             "free; make room, or choose another folder with SG_HOME"
         )
-
-
-def interruptible(
-    work: Callable[[Progress, Callable[[], None]], T],
-    progress: Progress | None,
-    cancelled: Cancelled | None,
-) -> T:
-    """Runs `work(report, check)` and gives its result; returns within a moment of `cancelled` turning True.
-
-    The network may let a thread wait for seconds, so the work has one of its own, which is left behind: `check` makes
-    it end, before it writes anything more. progress is called on the caller's thread, with the newest report only.
-    Raises DownloadError when stopped, else what the work raises.
-    """
-    job: _Job[T] = _Job(work)
-    thread = threading.Thread(target=job.run, name="sg-download", daemon=True)
-    thread.start()
-    shown_report: tuple[str, int, int] | None = None
-    try:
-        while True:
-            ended = job.ended.wait(_POLL)
-            if progress is not None and job.newest is not None and job.newest != shown_report:
-                shown_report = job.newest
-                progress(*shown_report)
-            if ended:
-                return job.result()
-            if cancelled is not None and cancelled():
-                raise DownloadError("the download was stopped; the next one goes on where it ended")
-    finally:
-        job.stopped.set()
-
-
-class _Job(Generic[T]):
-    """A piece of work on a thread of its own, with its outcome."""
-
-    def __init__(self, work: Callable[[Progress, Callable[[], None]], T]) -> None:
-        self.newest: tuple[str, int, int] | None = None
-        self.stopped = threading.Event()
-        self.ended = threading.Event()
-        self._work = work
-        self._outcome: list[T] = []
-        self._problem: BaseException | None = None
-
-    def run(self) -> None:
-        try:
-            self._outcome.append(self._work(self._report, self._check))
-        except BaseException as problem:  # handed to the caller's thread
-            self._problem = problem
-        self.ended.set()
-
-    def result(self) -> T:
-        if self._problem is not None:
-            raise self._problem
-        return self._outcome[0]
-
-    def _report(self, what: str, done: int, total: int) -> None:
-        self.newest = (what, done, total)
-
-    def _check(self) -> None:
-        if self.stopped.is_set():
-            raise DownloadError("stopped")

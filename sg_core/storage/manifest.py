@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from sg_core.checks import is_whole
 from sg_core.errors import CheckpointError
 from sg_core.files import parse_json_object, read_bytes, shown
 
@@ -21,6 +23,7 @@ MANIFEST = "manifest.json"
 REPLACED = ".replaced-"  # prefix of the earlier checkpoint of a step that is being saved again
 
 _FOLDER_NAME = re.compile(r"(?:\.replaced-)?step-\d{8,}")
+_DTYPE = re.compile(r"\|[bi]1|\|u1|[<>](?:[iu][248]|f[248])")  # as NumPy names them: order, kind, bytes
 _MOST_BYTES = 1 << 20  # of manifest.json, which has a line or two a file
 
 
@@ -59,13 +62,32 @@ def read_manifest(folder: Path) -> Manifest:
         raise CheckpointError(f"{shown(path)} is damaged: its SHA-256 is not the one it was saved with")
     if found.get("format") != FORMAT:
         raise RefusedError(
-            f"{shown(folder)} has checkpoint format {found.get('format')}; this version of sg-tui reads format "
+            f"{shown(folder)} has checkpoint format {shown(found.get('format'))}; this version of sg-tui reads format "
             f"{FORMAT}: update sg-tui"
         )
-    for name in found["files"]:
-        if name.startswith("/") or ".." in PurePosixPath(name).parts or "\\" in name or ":" in name:
+    step, serial, best, files = (found.get(key) for key in ("step", "serial", "best", "files"))
+    if not is_whole(step, 0) or not is_whole(serial, 0) or not isinstance(best, bool) or not isinstance(files, dict):
+        raise CheckpointError(f"{shown(path)} is no checkpoint's manifest: its step, serial, best or files are wrong")
+    for name, entry in files.items():
+        if name.startswith("/") or ".." in PurePosixPath(name).parts or "\\" in name or ":" in name or "\0" in name:
             raise CheckpointError(f"{shown(path)} lists {shown(name)!r}, which lies outside the checkpoint")
-    return Manifest(folder, found["step"], found["serial"], found["best"], found["files"])
+        if not _is_entry(entry):
+            raise CheckpointError(f"{shown(path)} lists {shown(name)!r} with a size, sum, dtype or shape that can't be")
+    return Manifest(folder, step, serial, best, files)
+
+
+def _is_entry(entry: Any) -> bool:
+    """Whether this describes a file: of an array also its numbers, which fit into it."""
+    if not isinstance(entry, dict) or not is_whole(entry.get("size"), 0, 1 << 62):
+        return False
+    if not isinstance(entry.get("sha256"), str) or ("dtype" in entry) != ("shape" in entry):
+        return False
+    if "dtype" not in entry:
+        return True
+    dtype, shape = entry["dtype"], entry["shape"]
+    if not isinstance(dtype, str) or not _DTYPE.fullmatch(dtype) or not isinstance(shape, list) or len(shape) > 32:
+        return False
+    return all(is_whole(one, 0, 1 << 62) for one in shape) and math.prod(shape) * int(dtype[2:]) <= entry["size"]
 
 
 def checkpoint_folders(run: Path) -> list[Path]:

@@ -18,28 +18,29 @@ from sg_core.files import make_folder, open_regular, read_json_object, replacing
 from sg_core.memory import require_memory
 from sg_core.network.parameters import HEAD_NAME, PREFIX, layout
 from sg_core.network.precisions import Precision
+from sg_core.storage.diagnosis import INDEX, WEIGHTS, explain, names_of
+from sg_core.storage.manifest import MANIFEST
 from sg_core.storage.model_config import CONFIG, config_json, parse_config
+from sg_core.storage.run_models import checkpoint_config, checkpoint_weights
 from sg_core.storage.safetensors_file import READABLE, StoredTensor, read_header, read_tensor, write_file
 from sg_core.text.tokenizer import Tokenizer
 from sg_core.types import FloatArray
 
-WEIGHTS = "model.safetensors"
-INDEX = "model.safetensors.index.json"
 LARGEST_INDEX = 16 << 20
 
 # causal masks that old checkpoints store beside the weights
 _BUFFER = re.compile(r"h\.\d+\.attn\.(masked_)?bias")
 _WRAPPERS = re.compile(r"(module|_orig_mod|pretrained_model)\.")  # of DDP, torch.compile and TRL, around every name
 _BODY = re.compile(r"(h\.\d|wte\.|wpe\.|ln_f\.|lm_head\.)")  # names that are GPT-2's own; others are further heads
-_UNSAFE = (".bin", ".pt", ".pth", ".ckpt", ".npz", ".npy", ".h5", ".msgpack", ".pkl")
 
 
 def read_config(folder: Path, precision: str = "f32") -> GPT2Config:
-    """The model that a folder's config.json describes; see `model_config.parse_config`.
+    """The model that a checkpoint or a folder's config.json describes; see `model_config.parse_config`.
 
     Raises ModelFileError, also for sizes that are, with weights in this precision, beyond the memory of this machine.
     """
-    config = parse_config(folder)
+    is_checkpoint = (Path(folder) / MANIFEST).is_file()
+    config = checkpoint_config(Path(folder)) if is_checkpoint else parse_config(folder)
     size = config.parameter_count * Precision.named(precision).bits // 8
     require_memory(size, f"the model of {shown(Path(folder) / CONFIG)}", ModelFileError)
     return config
@@ -56,6 +57,9 @@ def read_weights(folder: Path, config: GPT2Config) -> Iterator[tuple[str, FloatA
 
     Everything but the numbers themselves is checked before the first tensor comes. Raises ModelFileError.
     """
+    if (Path(folder) / MANIFEST).is_file():
+        yield from checkpoint_weights(Path(folder), config)
+        return
     with ExitStack() as stack:
         found = _Weights(Path(folder), stack)
         names = found.match(tensor_shapes(config))
@@ -66,8 +70,11 @@ def read_weights(folder: Path, config: GPT2Config) -> Iterator[tuple[str, FloatA
 def check_weights(folder: Path, config: GPT2Config) -> tuple[str, ...]:
     """Everything about a folder's weights but the numbers themselves. Raises ModelFileError.
 
-    Returns the names of tensors that stand beside a whole GPT-2 and are not used: further heads.
+    Returns the names of tensors that stand beside a whole GPT-2 and are not used: further heads. A checkpoint verifies
+    itself when it is read.
     """
+    if (Path(folder) / MANIFEST).is_file():
+        return ()
     with ExitStack() as stack:
         found = _Weights(Path(folder), stack)
         found.match(tensor_shapes(config))
@@ -173,7 +180,7 @@ def _weight_files(folder: Path) -> dict[str, list[str]]:
     if (folder / WEIGHTS).exists() or (folder / WEIGHTS).is_symlink():
         return {WEIGHTS: []}
     if not (folder / INDEX).exists():
-        raise ModelFileError(_no_weights(folder))
+        raise ModelFileError(explain(names_of(folder), shown(folder)))
     files = _read_index(folder)
     for name in files:
         if not (folder / name).exists():
@@ -200,20 +207,6 @@ def _read_index(folder: Path) -> dict[str, list[str]]:
             )
         files.setdefault(name, []).append(tensor)
     return files
-
-
-def _no_weights(folder: Path) -> str:
-    try:
-        unsafe = sorted(path.name for path in folder.iterdir() if path.suffix in _UNSAFE)
-    except OSError:
-        unsafe = []
-    if not unsafe:
-        return f"{shown(folder)} has no {WEIGHTS}"
-    return (
-        f"{shown(folder)} has no {WEIGHTS} but {shown(unsafe[0])}, a kind of file that can run code and is "
-        "never opened here; convert it where you trust it, with transformers: "
-        "AutoModelForCausalLM.from_pretrained(FOLDER).save_pretrained(FOLDER)"
-    )
 
 
 def write_model(
@@ -247,5 +240,8 @@ _TORCH_NAMES = {"F32": "float32", "F16": "float16", "BF16": "bfloat16"}
 
 
 def _config_json(config: GPT2Config, tokenizer: Tokenizer | None, dtype: str) -> dict[str, Any]:
+    roles = {} if tokenizer is None else tokenizer.roles
     end = None if tokenizer is None else tokenizer.end_of_text
-    return {**config_json(config), "bos_token_id": end, "eos_token_id": end, "torch_dtype": _TORCH_NAMES[dtype]}
+    pad = {"pad_token_id": roles["pad_token"]} if "pad_token" in roles else {}
+    ids = {"bos_token_id": roles.get("bos_token", end), "eos_token_id": end, **pad}
+    return {**config_json(config), **ids, "torch_dtype": _TORCH_NAMES[dtype]}

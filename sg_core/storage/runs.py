@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ from sg_core.files import make_folder, read_json_object, reason, replacing, show
 from sg_core.storage.manifest import checkpoint_folders
 
 REQUEST = "run.json"
-_FORMAT = 1
+_FORMATS = (1, 2)  # 1: of one text, by its name or path; 2: of a list of them
 _LARGEST = 1 << 20  # bytes of a request
 
 
@@ -37,17 +39,31 @@ def new_run_folder(name: str) -> Path:
     raise CheckpointError(f"{shown(paths.runs_dir())} already holds a thousand runs called {shown(stem)}")
 
 
-def write_request(folder: Path, request: Mapping[str, Any]) -> None:
-    """Put what a run was asked to be into its folder.
+def other_folders(folder: Path | None) -> Iterator[Path]:
+    """New, empty folders for a run whose own takes nothing: in the folder of runs, then among the temporary files."""
+    name = "run" if folder is None else folder.name
+    with suppress(CheckpointError):
+        yield new_run_folder(name)
+    with suppress(OSError):
+        yield Path(tempfile.mkdtemp(prefix="sg-tui-run-"))
 
-    Raises CheckpointError when it can't be written, or when the folder holds checkpoints of an earlier run.
-    """
+
+def require_new(folder: Path) -> None:
+    """Raises CheckpointError when the folder holds checkpoints of an earlier run."""
     if checkpoint_folders(folder):
         raise CheckpointError(
             f"{shown(folder)} already holds a run; go on with it (--resume), or choose another folder for the new one"
         )
+
+
+def write_request(folder: Path, request: Mapping[str, Any]) -> None:
+    """Put what a run was asked to be into its folder, as format 1 where the request names no other.
+
+    Raises CheckpointError when it can't be written, or when the folder holds checkpoints of an earlier run.
+    """
+    require_new(folder)
     make_folder(folder, CheckpointError)
-    text = json.dumps({"format": _FORMAT, **request}, indent=1)
+    text = json.dumps({"format": _FORMATS[0], **request}, indent=1)
     with replacing(folder / REQUEST, CheckpointError) as file:
         file.write(f"{text}\n".encode())
 
@@ -60,8 +76,9 @@ def read_request(folder: Path) -> dict[str, Any] | None:
     if checkpoint_folders(folder) or not (folder / REQUEST).is_file():
         return None
     found = read_json_object(folder / REQUEST, _LARGEST, CheckpointError)
-    if found.get("format") != _FORMAT:
+    if found.get("format") not in _FORMATS:
+        known = " and ".join(map(str, _FORMATS))
         raise CheckpointError(
-            f"{shown(folder / REQUEST)} has format {found.get('format')!r}; this version reads {_FORMAT}"
+            f"{shown(folder / REQUEST)} has format {shown(found.get('format'))}; this version reads {known}"
         )
     return found

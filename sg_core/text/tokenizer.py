@@ -1,258 +1,234 @@
-"""GPT-2's byte-level BPE (Radford et al. 2019): text to token ids and back, from a model folder's files."""
+"""Text to token ids and back, as a model folder's files say."""
 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-import tiktoken
-
-from sg_core.checks import is_whole
 from sg_core.errors import ModelFileError, SettingError
-from sg_core.files import make_folder, read_bytes, read_json_object, replacing, shown
-
-END_OF_TEXT = "<|endoftext|>"
-# GPT-2's splitter, in the possessive form that never backtracks over letters, digits or signs
-SPLIT_PATTERN = r"'(?:[sdmt]|ll|ve|re)| ?\p{L}++| ?\p{N}++| ?[^\s\p{L}\p{N}]++|\s++$|\s+(?!\S)|\s"
-LARGEST_FILE = 64 << 20  # GPT-2's own files have 1 MB and 0.5 MB; tokenizer.json of other models up to 30 MB
-LARGEST_ID = (1 << 24) - 1
-PIECE = 1 << 20  # characters encoded at a time
-LONGEST_RUN = 16 << 20  # characters without the end of a word
-
-_BLANK = r"\t-\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"  # Unicode's White_Space
-_WORD_END = re.compile(rf"(?<=[^{_BLANK}])(?=[{_BLANK}])")
-_LONG_BLANKS = re.compile(rf"(?<![{_BLANK}])[{_BLANK}]{{1000,}}+")
+from sg_core.files import make_folder, replacing, shown
+from sg_core.text.added_tokens import AddedTokens
+from sg_core.text.byte_bpe import Merge, check_merges, check_vocabulary, peculiar
+from sg_core.text.marked_text import MarkedText
+from sg_core.text.plain_codec import PlainCodec
+from sg_core.text.special_tokens import END_OF_TEXT, SpecialTokens, gather
+from sg_core.text.tokenizer_files import Description, read_description
 
 
-def _byte_symbols() -> tuple[str, ...]:
-    """The printable character that stands for each byte in a model's files (GPT-2's bytes_to_unicode)."""
-    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
-    others = [byte for byte in range(256) if byte not in printable]
-    symbols = {byte: chr(byte) for byte in printable} | {byte: chr(256 + n) for n, byte in enumerate(others)}
-    return tuple(symbols[byte] for byte in range(256))
+class TextDecoder(Protocol):
+    """Turns tokens that come one after another into bytes that can be joined."""
+
+    def push(self, id: int) -> bytes:
+        """What is certain with the next token."""
+
+    def finish(self) -> bytes:
+        """What waited for more."""
 
 
-SYMBOLS = _byte_symbols()  # byte -> its character
-_BYTES = {symbol: byte for byte, symbol in enumerate(SYMBOLS)}
+class Codec(Protocol):
+    """Ordinary text to ids and back; one for each kind of tokenizer."""
+
+    def encode_pieces(self, text: str, special: bool) -> Iterator[tuple[int, list[int]]]:
+        """How many characters, their ids."""
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text of known ids."""
+
+    def token_bytes(self, id: int) -> bytes:
+        """Of one token. Raises KeyError."""
+
+    def bytes_after(self, ids: Sequence[int]) -> TextDecoder:
+        """For tokens that follow others."""
 
 
 class Tokenizer:
     """Text to ids and back.
 
-    vocab_size: one more than the largest id. end_of_text: the id of "<|endoftext|>", None without it;
-    `encode` never gives that id: inside text the same characters are plain text.
+    vocabulary: token -> id, the added ones too. vocab_size: one more than the largest id. end_of_text: the id that ends
+    a document, None without one; end_ids: after any of these a text is over. special_ids: marks, which are no text.
+    added: the added tokens. before, after: ids that belong around a whole text. chat_template: Jinja, or "".
     """
 
-    def __init__(self, vocabulary: Mapping[str, int], merges: Sequence[tuple[str, str]]) -> None:
-        """vocabulary: token, in GPT-2's byte symbols, -> id. merges: the pairs to join, the first ones first.
+    def __init__(self, vocabulary: Mapping[str, int], merges: Sequence[Merge]) -> None:
+        """GPT-2's own kind. vocabulary: token, in GPT-2's byte symbols, -> id. merges: the first ones first.
 
         Raises ModelFileError when the two don't belong together.
         """
-        self.vocabulary = dict(vocabulary)
-        self.merges = tuple(merges)
-        self._bytes_of_id = _bytes_of_ids(self.vocabulary)
-        self.vocab_size = max(self._bytes_of_id) + 1
-        self.end_of_text = self.vocabulary.get(END_OF_TEXT)
-        # tiktoken's rank is both priority and id; ours is the priority: files may number tokens as they like
-        ids = [*_ids_of_bytes(self.vocabulary), *_ids_of_merges(self.vocabulary, self.merges)]
-        self._id_of_rank = None if ids == list(range(len(ids))) else ids
-        ranks = {self._bytes_of_id[id]: rank for rank, id in enumerate(ids)}
-        self._encoding = tiktoken.Encoding("sg", pat_str=SPLIT_PATTERN, mergeable_ranks=ranks, special_tokens={})
+        check_vocabulary(vocabulary)
+        check_merges(vocabulary, merges)
+        if reason := peculiar(vocabulary, merges):
+            raise ModelFileError(f"the vocabulary {reason}; it is not one of GPT-2's kind")
+        special = gather(vocabulary, {}, gpt2=True)
+        self._set(Description(dict(vocabulary), tuple(merges), special=special))
 
     @classmethod
     def from_folder(cls, folder: Path) -> Tokenizer:
-        """Reads a folder in Hugging Face layout: vocab.json and merges.txt, or else tokenizer.json.
+        """Reads a folder in Hugging Face layout, deciding as transformers' AutoTokenizer which of its files count.
 
-        Raises ModelFileError, naming the file, when they are missing or malformed.
+        Raises ModelFileError, naming file and field, for what is missing or malformed, or can't be obeyed.
         """
-        folder = Path(folder)
-        if (folder / "vocab.json").exists() and (folder / "merges.txt").exists():
-            vocabulary = read_json_object(folder / "vocab.json", LARGEST_FILE, ModelFileError)
-            merges = _parse_merges(read_bytes(folder / "merges.txt", LARGEST_FILE, ModelFileError))
-        elif (folder / "tokenizer.json").exists():
-            vocabulary, merges = _parse_tokenizer_json(
-                read_json_object(folder / "tokenizer.json", LARGEST_FILE, ModelFileError)
-            )
-        else:
-            raise ModelFileError(
-                f"{shown(folder)} has no tokenizer: vocab.json and merges.txt, or tokenizer.json, are needed"
-            )
+        tokenizer = cls.__new__(cls)
         try:
-            return cls(vocabulary, merges)
+            tokenizer._set(read_description(Path(folder)))
         except ModelFileError as problem:
-            raise ModelFileError(f"tokenizer of {shown(folder)}: {problem}") from problem
+            where = shown(folder)
+            if str(problem).startswith(where):
+                raise
+            raise ModelFileError(f"tokenizer of {where}: {problem}") from problem
+        return tokenizer
 
-    def encode(self, text: str) -> list[int]:
-        """The ids of a text of any length. Lone surrogates, which are no text, are read as U+FFFD."""
-        ids: list[int] = []
-        for _, piece in self.encode_pieces(text):
-            ids += piece
+    def _set(self, description: Description) -> None:
+        special = description.special
+        self.merges = description.merges
+        self.added = special.added
+        self._marks = [token for token in self.added if token.special]
+        self._finder = AddedTokens(self._marks)
+        self.vocabulary = description.vocabulary | {token.content: token.id for token in self.added}
+        self.special_ids = special.special_ids
+        self.end_ids = special.end_ids
+        self.roles = dict(special.roles or {})
+        self.end_of_text = _end_of_text(self.vocabulary, special)
+        self.before, self.after = description.before, description.after
+        self.vocab_size = max(self.vocabulary.values()) + 1
+        self.chat_template = description.chat_template
+        self._files = description.files
+        self._ids = frozenset(self.vocabulary.values())
+        self.fit(self.vocab_size)
+        if description.library:
+            from sg_core.text.library_codec import LibraryCodec
+
+            self._codec: Codec = LibraryCodec(description.content, self.added, description.library)
+        else:
+            self._codec = PlainCodec(description.vocabulary, self.merges, self.added, description.prefix_space)
+
+    def fit(self, rows: int) -> None:
+        """Set how many tokens the model has. Raises SettingError for an ordinary token that it does not have.
+
+        An added token may lie beyond, as a padding token often does; a text that contains it is refused. What a model
+        may write are the ids below `limit` but for the `unnamed`, for which there is no token.
+        """
+        added = {token.id for token in self.added}
+        for token, id in self.vocabulary.items():
+            if id >= rows and id not in added:
+                raise SettingError(
+                    f"the tokenizer has {self.vocab_size} tokens, the model's vocab_size is {rows}: "
+                    f"{shown(token)[:60]!r} has the id {id}"
+                )
+        self._rows = rows
+        writable = {id for id in self._ids | self.end_ids if id < rows}
+        self.limit = max(writable, default=0) + 1
+        self.unnamed = tuple(sorted(set(range(self.limit)) - writable))
+
+    def encode(self, text: str, special: bool = False) -> list[int]:
+        """The ids of a whole text of any length, with those that belong around it.
+
+        special: whether special tokens in the text are ids, or plain text. Lone surrogates are read as U+FFFD.
+        Raises SettingError for a text with a token that the model does not have.
+        """
+        return [*self.before, *self.encode_part(text, special), *self.after]
+
+    def encode_prompt(self, text: str) -> list[int]:
+        """The ids of a text that is to go on: as `encode`, without what would end it.
+
+        In the marked parts of a MarkedText special tokens are ids.
+        """
+        if not isinstance(text, MarkedText):
+            return [*self.before, *self.encode_part(text)]
+        ids = list(self.before) if text.whole else []
+        runs: list[str | int] = [""]
+        for part, marked in text.parts:
+            for piece in self._finder.split(part, True) if marked else (part,):
+                if isinstance(piece, str) and isinstance(runs[-1], str):
+                    runs[-1] += piece
+                else:
+                    runs.append(piece)
+        runs = [run for run in runs if run != ""]
+        if runs == list(self._finder.split(text, True)):  # nothing that is plain looks like a special token
+            return ids + self.encode_part(text, special=True)
+        for run in runs:
+            ids += [run] if isinstance(run, int) else self.encode_part(run)
         return ids
 
-    def encode_pieces(self, text: str) -> Iterator[tuple[int, list[int]]]:
+    def encode_part(self, text: str, special: bool = False) -> list[int]:
+        """The ids of a part of a text, with nothing around it."""
+        return [id for _, ids in self.encode_pieces(text, special) for id in ids]
+
+    def special_among(self, texts: Sequence[str]) -> frozenset[int]:
+        """The ids of those texts that are special tokens."""
+        return frozenset(token.id for token in self._marks if token.content in texts)
+
+    def encode_pieces(self, text: str, special: bool = False) -> Iterator[tuple[int, list[int]]]:
         """The same ids, about a million characters at a time: how many characters, their ids."""
-        table = self._id_of_rank
-        for piece in _pieces(text):
-            ranks = self._encoding.encode_ordinary(_without_surrogates(piece))
-            yield len(piece), ranks if table is None else [table[rank] for rank in ranks]
+        for characters, ids in self._codec.encode_pieces(text, special):
+            if self._rows < self.vocab_size and max(ids, default=0) >= self._rows:
+                self._refuse(max(ids))
+            yield characters, ids
+
+    def _refuse(self, id: int) -> None:
+        token = next(token.content for token in self.added if token.id == id)
+        raise SettingError(
+            f"the text has the token {shown(token)[:60]!r}, id {id}; the model has only the ids 0 to {self._rows - 1}"
+        )
 
     def decode(self, ids: Sequence[int]) -> str:
-        """The text of the ids; what is not UTF-8 becomes U+FFFD. Raises SettingError for an unknown id."""
-        return b"".join(map(self.token_bytes, ids)).decode("utf-8", "replace")
+        """The text of the ids, special ones too; what is not UTF-8 becomes U+FFFD. Raises SettingError."""
+        for id in ids:
+            self._require(id)
+        return self._codec.decode(ids)
 
     def token_bytes(self, id: int) -> bytes:
         """The bytes of one token, maybe a part of a character. Raises SettingError for an unknown id."""
-        try:
-            return self._bytes_of_id[id]
-        except KeyError:
-            raise SettingError(
-                f"token id {id} is not in the vocabulary; ids go from 0 to {self.vocab_size - 1}"
-            ) from None
+        self._require(id)
+        return self._codec.token_bytes(id)
+
+    def decoder(self, before: Sequence[int] = ()) -> TextDecoder:
+        """For tokens that follow the ids `before`, one after another; special ones have no bytes."""
+        shown_ids = [id for id in before if id in self._ids and id not in self.special_ids]
+        return _WithoutMarks(self._codec.bytes_after(shown_ids), self.special_ids)
+
+    def _require(self, id: int) -> None:
+        if id not in self._ids:
+            raise SettingError(f"token id {id} is not in the vocabulary; ids go from 0 to {self.vocab_size - 1}")
 
     def save(self, folder: Path) -> None:
-        """Writes vocab.json, merges.txt and what transformers' AutoTokenizer needs. Raises ModelFileError."""
+        """Writes the files it was read from, or vocab.json, merges.txt and what transformers' AutoTokenizer needs.
+
+        Raises ModelFileError.
+        """
         folder = Path(folder)
         make_folder(folder, ModelFileError)
-        merges = "".join(f"{first} {second}\n" for first, second in self.merges)
-        files: dict[str, str] = {
-            "vocab.json": json.dumps(self.vocabulary, ensure_ascii=False),
-            "merges.txt": "#version: 0.2\n" + merges,
-            "tokenizer_config.json": json.dumps(self._tokenizer_config(), indent=2) + "\n",
-        }
-        for name, text in files.items():
+        for name, data in (self._files or self._own_files()).items():
             with replacing(folder / name, ModelFileError) as file:
-                file.write(text.encode("utf-8"))
+                file.write(data)
 
-    def _tokenizer_config(self) -> dict[str, Any]:
+    def _own_files(self) -> dict[str, bytes]:
+        merges = "".join(f"{first} {second}\n" for first, second in self.merges)
         config: dict[str, Any] = {"tokenizer_class": "GPT2Tokenizer", "add_prefix_space": False}
         if self.end_of_text is not None:
             config |= dict.fromkeys(("bos_token", "eos_token", "unk_token"), END_OF_TEXT)
-        return config
+        files = {
+            "vocab.json": json.dumps(self.vocabulary, ensure_ascii=False),
+            "merges.txt": "#version: 0.2\n" + merges,
+            "tokenizer_config.json": json.dumps(config, indent=2) + "\n",
+        }
+        return {name: text.encode("utf-8") for name, text in files.items()}
 
 
-def split(text: str) -> list[str]:
-    """The words of a text as GPT-2 cuts it: no token is part of two of them; joined they are the text."""
-    import regex
-
-    return [word for piece in _pieces(_without_surrogates(text)) for word in regex.findall(SPLIT_PATTERN, piece)]
+def _end_of_text(vocabulary: Mapping[str, int], special: SpecialTokens) -> int | None:
+    usual = vocabulary.get(END_OF_TEXT, min(special.end_ids, default=None))
+    return (special.roles or {}).get("eos_token", usual)
 
 
-def _without_surrogates(text: str) -> str:
-    return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+class _WithoutMarks:
+    """A decoder for which special tokens have no bytes."""
 
+    def __init__(self, decoder: TextDecoder, marks: frozenset[int]) -> None:
+        self._decoder, self._marks = decoder, marks
 
-def _pieces(text: str) -> Iterator[str]:
-    """Cuts a text, where GPT-2's splitter cuts it too, into pieces of about PIECE characters.
+    def push(self, id: int) -> bytes:
+        return b"" if id in self._marks else self._decoder.push(id)
 
-    Around each long run of blanks before a word: the splitter's `\\s+(?!\\S)` takes such a run but for its last blank,
-    and its engine overflows on long ones. Elsewhere at the end of a word; only a run of more than LONGEST_RUN
-    characters without such an end is cut anywhere.
-    """
-    start = 0
-    for run in _LONG_BLANKS.finditer(text):
-        if run.end() < len(text):
-            yield from _parts(text, start, run.start())
-            yield from _parts(text, run.start(), run.end() - 1)
-            start = run.end() - 1
-    yield from _parts(text, start, len(text))
-
-
-def _parts(text: str, start: int, end: int) -> Iterator[str]:
-    while end - start > PIECE:
-        last = min(start + LONGEST_RUN, end)
-        word_end = _WORD_END.search(text, start + PIECE, last)
-        place = word_end.start() if word_end else last
-        yield text[start:place]
-        start = place
-    yield text[start:end]
-
-
-def _symbol_bytes(token: str) -> bytes:
-    """The bytes a token of vocab.json stands for; one with other characters stands for itself."""
-    try:
-        return bytes([_BYTES[symbol] for symbol in token])
-    except KeyError:
-        return token.encode("utf-8", "replace")
-
-
-def _bytes_of_ids(vocabulary: Mapping[str, Any]) -> dict[int, bytes]:
-    result: dict[int, bytes] = {}
-    for token, id in vocabulary.items():
-        if not is_whole(id, 0, LARGEST_ID):
-            raise ModelFileError(f"token {shown(token)!r} has the id {id!r}; ids are 0 to {LARGEST_ID:,}")
-        if id in result:
-            raise ModelFileError(f"token {shown(token)!r} has the id {id}, which another token has")
-        result[id] = _symbol_bytes(token)
-    if not result:
-        raise ModelFileError("the vocabulary is empty")
-    return result
-
-
-def _ids_of_bytes(vocabulary: Mapping[str, int]) -> Iterator[int]:
-    missing = [byte for byte, symbol in enumerate(SYMBOLS) if symbol not in vocabulary]
-    if missing:
-        raise ModelFileError(
-            f"the vocabulary lacks {len(missing)} of the 256 single bytes, the first 0x{missing[0]:02x}; "
-            "it is not a GPT-2 vocabulary"
-        )
-    # sorted as most files number them, so that ranks and ids are the same numbers
-    yield from sorted(vocabulary[symbol] for symbol in SYMBOLS)
-
-
-def _ids_of_merges(vocabulary: Mapping[str, int], merges: Sequence[tuple[str, str]]) -> Iterator[int]:
-    made: set[str] = set()
-    for number, (first, second) in enumerate(merges, 1):
-        token = first + second
-        for part in (first, second, token):
-            if not part or part not in vocabulary or not _BYTES.keys() >= set(part):
-                raise ModelFileError(f"merge {number} needs the token {shown(part)!r}, which is not in the vocabulary")
-        if token in made or token in _BYTES:
-            raise ModelFileError(f"merge {number} makes the token {shown(token)!r} a second time")
-        made.add(token)
-        yield vocabulary[token]
-
-
-def _parse_merges(data: bytes) -> list[tuple[str, str]]:
-    try:
-        lines = data.decode("utf-8").split("\n")
-    except UnicodeDecodeError as problem:
-        raise ModelFileError(f"merges.txt is not UTF-8 text (byte {problem.start})") from problem
-    merges: list[tuple[str, str]] = []
-    for number, line in enumerate(lines, 1):
-        line = line.removesuffix("\r")
-        if not line or (number == 1 and line.startswith("#version")):
-            continue
-        merges.append(_pair(line.split(" "), f"merges.txt, line {number}"))
-    return merges
-
-
-def _parse_tokenizer_json(content: dict[str, Any]) -> tuple[dict[str, Any], list[tuple[str, str]]]:
-    """Vocabulary and merges out of a tokenizer.json of the byte-level BPE kind."""
-    model = content.get("model")
-    if not isinstance(model, dict) or model.get("type", "BPE") != "BPE":
-        raise ModelFileError("tokenizer.json does not describe a BPE tokenizer; GPT-2's is one")
-    vocabulary, merges = model.get("vocab"), model.get("merges")
-    added = content.get("added_tokens") or []
-    if not isinstance(vocabulary, dict) or not isinstance(merges, list) or not isinstance(added, list):
-        raise ModelFileError("tokenizer.json lacks model.vocab or model.merges")
-    vocabulary = dict(vocabulary)
-    for token in added:
-        if not isinstance(token, dict) or not isinstance(token.get("content"), str) or "id" not in token:
-            raise ModelFileError("tokenizer.json has an added token without content or id")
-        vocabulary.setdefault(token["content"], token["id"])
-    pairs = [
-        _pair(merge.split(" ") if isinstance(merge, str) else merge, f"tokenizer.json, merge {number}")
-        for number, merge in enumerate(merges, 1)
-    ]
-    return vocabulary, pairs
-
-
-def _pair(parts: object, where: str) -> tuple[str, str]:
-    if isinstance(parts, list) and len(parts) == 2:
-        first, second = parts
-        if isinstance(first, str) and isinstance(second, str):
-            return first, second
-    raise ModelFileError(f"{where}, is not a pair of tokens")
+    def finish(self) -> bytes:
+        return self._decoder.finish()

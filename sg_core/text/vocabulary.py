@@ -7,7 +7,9 @@ import itertools
 from collections import Counter, defaultdict
 
 from sg_core.checks import whole
-from sg_core.text.tokenizer import END_OF_TEXT, SYMBOLS, Tokenizer, split
+from sg_core.text.byte_bpe import SYMBOLS, split
+from sg_core.text.special_tokens import END_OF_TEXT
+from sg_core.text.tokenizer import Tokenizer
 from sg_core.types import Count
 
 SMALLEST = 257  # 256 bytes and the end of text
@@ -24,7 +26,7 @@ def learn_vocabulary(text: str, size: int, progress: Count | None = None) -> Tok
     Each merge joins the pair of neighbouring tokens that is most frequent within the words of the text; of
     equally frequent pairs the one whose first, then second token has the lowest id: a text always gives the
     same vocabulary. No pair that occurs only once is joined: a short text gives a smaller vocabulary. Of a long
-    text the first 32 M characters are read.
+    text the first 32 M characters are read. "<|endoftext|>" between documents is the end token, not a word.
     progress: called with (merges done, merges wanted). Raises SettingError for a size out of range.
     """
     whole("vocabulary size", size, SMALLEST, LARGEST)
@@ -45,7 +47,8 @@ def learn_vocabulary(text: str, size: int, progress: Count | None = None) -> Tok
 def _count_words(text: str) -> Counter[bytes]:
     """How often each word occurs; a very long one (a line without a blank, base64) counts as several."""
     counts: Counter[bytes] = Counter()
-    for word, count in Counter(split(text)).items():
+    documents = text.split(END_OF_TEXT)
+    for word, count in Counter(word for document in documents for word in split(document)).items():
         data = word.encode("utf-8")
         for start in range(0, len(data), LONGEST_WORD):
             counts[data[start : start + LONGEST_WORD]] += count

@@ -48,13 +48,19 @@ def final_norm_scaled(parameters: Parameters, scale: float) -> Iterator[None]:
             array[...] = old
 
 
-def calibrate(trainer: Trainer, cancelled: Cancelled | None = None) -> Calibration | None:
-    """The scale, found by golden sections in about a dozen validations; None when cancelled. The weights stay."""
+def calibrate(
+    trainer: Trainer, cancelled: Cancelled | None = None, parameters: Parameters | None = None
+) -> Calibration | None:
+    """The scale, found by golden sections in about a dozen validations; None when cancelled. The weights stay.
+
+    parameters: of the model to calibrate, by default what the trainer validates.
+    """
+    calibrated = trainer.validated_parameters if parameters is None else parameters
     characters = trainer.dataset.validation_chars
 
     def loss(scale: float) -> float:
-        with final_norm_scaled(trainer.model.parameters, scale):
-            return trainer.validation_nats(cancelled) / characters  # nan when cancelled
+        with final_norm_scaled(calibrated, scale):
+            return trainer.validation_nats(cancelled, calibrated) / characters  # nan when cancelled
 
     low, high = _LOWEST, _HIGHEST
     left, right = high - _GOLDEN * (high - low), low + _GOLDEN * (high - low)

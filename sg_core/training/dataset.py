@@ -1,109 +1,33 @@
-"""Training texts: where they come from, and how they become batches."""
+"""Texts as tokens, in a training and a validation part, and how they become batches."""
 
 from __future__ import annotations
 
 import hashlib
-import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from sg_core.errors import DataError
-from sg_core.files import open_regular, reason, shown
+from sg_core.files import shown
 from sg_core.memory import require_memory
 from sg_core.text.tokenizer import Tokenizer
+from sg_core.training.texts import Texts
 from sg_core.types import Cancelled, Progress
 
 Ids = npt.NDArray[np.int32]
 
 TRAIN_PART = 0.9  # of the characters; the rest, at the end of the text, validates
-_CHUNK = 16 << 20
-
-
-@dataclass(frozen=True, slots=True)
-class SourceText:
-    """A text to train on. name: what it is called in runs and messages."""
-
-    name: str
-    text: str
-
-
-def read_text(source: str, progress: Progress | None = None, cancelled: Cancelled | None = None) -> SourceText:
-    """The text of a source: "tinyshakespeare" (downloaded once, verified), "python-docs", or a text file.
-
-    A file is UTF-8; a byte order mark at its start is dropped, everything else is kept as it is, CRLF too.
-    progress: called with (what, bytes done, bytes in all). Raises DataError for a text that can't be used,
-    DownloadError when the download fails.
-    """
-    if source == "python-docs":
-        return SourceText(source, _python_docs())
-    if source == "tinyshakespeare":
-        from sg_core.training.tinyshakespeare import read_tinyshakespeare
-
-        return SourceText(source, _decode(read_tinyshakespeare(progress, cancelled), source))
-    path = Path(source).expanduser()
-    return SourceText(path.name, _decode(_read_file(path, progress, cancelled), shown(path)))
-
-
-def _python_docs() -> str:
-    """The language reference that every CPython carries, its topics in alphabetical order."""
-    try:
-        from pydoc_data.topics import topics
-    except ImportError as problem:
-        raise DataError("this Python carries no language reference (pydoc_data); train on a text file") from problem
-    return "\n\n".join(topics[name].strip("\n") for name in sorted(topics)) + "\n"
-
-
-def _read_file(path: Path, progress: Progress | None, cancelled: Cancelled | None) -> bytearray:
-    with open_regular(path, DataError) as file:
-        total = os.fstat(file.fileno()).st_size
-        # the bytes, the text (1 to 4 bytes a character), its two parts, their tokens
-        require_memory(8 * total, f"training on {shown(path)}", DataError, "use a part of the text")
-        data = bytearray(total)
-        done = 0
-        try:
-            while count := file.readinto(memoryview(data)[done : done + _CHUNK]):
-                done += count
-                _go_on(cancelled, f"reading {shown(path)}")
-                if progress is not None:
-                    progress(path.name, done, total)
-        except OSError as problem:
-            raise DataError(f"{shown(path)} can't be read: {reason(problem)}") from problem
-    del data[done:]
-    return data
-
-
-def _go_on(cancelled: Cancelled | None, what: str) -> None:
-    if cancelled is not None and cancelled():
-        raise DataError(f"{what} was stopped")
-
-
-def _decode(data: bytes | bytearray, where: str) -> str:
-    if not data:
-        raise DataError(f"{where} is empty; a text to train on is needed")
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise DataError(f"{where} is UTF-16; convert it first: iconv -f UTF-16 -t UTF-8")
-    if (null := data.find(b"\0")) >= 0:
-        raise DataError(f"{where} is not text: it has a NUL byte at byte {null:,}")
-    try:
-        text = data.decode("utf-8")
-    except UnicodeDecodeError as problem:
-        line = data.count(b"\n", 0, problem.start) + 1
-        raise DataError(
-            f"{where} is not UTF-8: byte {problem.start:,} (line {line:,}) is 0x{data[problem.start]:02x}; "
-            "convert it first, for example with iconv -f LATIN1 -t UTF-8"
-        ) from problem
-    return text.removeprefix("\ufeff")
 
 
 @dataclass(frozen=True)
 class TextDataset:
     """A tokenized text, split into a training and a validation part.
 
-    train_ids, validation_ids: int32, 1-D. train_chars, validation_chars: the characters they stand for.
+    train_ids, validation_ids: int32, 1-D. train_chars, validation_chars: the characters they stand for. left_out: files
+    that were in the folders of the text and are none.
     """
 
     name: str
@@ -111,6 +35,7 @@ class TextDataset:
     validation_ids: Ids
     train_chars: int
     validation_chars: int
+    left_out: tuple[str, ...] = ()
 
     @classmethod
     def from_text(
@@ -120,27 +45,58 @@ class TextDataset:
         tokenizer: Tokenizer,
         progress: Progress | None = None,
         cancelled: Cancelled | None = None,
+        *,
+        plain: bool = False,
     ) -> TextDataset:
-        """The first 90% of the characters train, the last 10% validate.
+        """As `from_texts`, of one document."""
+        return cls.from_texts(Texts.of(name, text), tokenizer, progress, cancelled, plain=plain)
 
+    @classmethod
+    def from_texts(
+        cls,
+        texts: Texts,
+        tokenizer: Tokenizer,
+        progress: Progress | None = None,
+        cancelled: Cancelled | None = None,
+        *,
+        plain: bool = False,
+    ) -> TextDataset:
+        """The first 90% of the characters train, the last 10% validate. Between two documents stands the end token of
+        the vocabulary, or a line break where it has none.
+
+        Special tokens in the text, "<|endoftext|>" between documents, are ids; not where it is `plain` text.
         progress: called with ("tokens of NAME", characters done, characters in all). Raises DataError for a text
         too short to split, and when stopped.
         """
-        train, validation = split_text(text)
-        if not train or not validation:
-            raise DataError(f"{shown(name)} has {len(text)} characters; at least 10 are needed to train and validate")
-        ids: list[Ids] = []
-        done = 0
-        for part in (train, validation):
-            pieces: list[Ids] = []
-            for characters, piece in tokenizer.encode_pieces(part):
-                _go_on(cancelled, f"reading the tokens of {shown(name)}")
-                pieces.append(np.array(piece, dtype=np.int32))
+        name, place = texts.name, train_characters(texts)
+        if not 0 < place < texts.characters:
+            raise DataError(
+                f"{shown(name)} has {texts.characters} characters; at least 10 are needed to train and validate"
+            )
+        end = tokenizer.encode_part("\n", special=False) if tokenizer.end_of_text is None else [tokenizer.end_of_text]
+        train, validation = _Ids(name), _Ids(name)
+        done = position = 0
+
+        def read(part: str, ids: _Ids) -> None:
+            nonlocal done
+            for characters, piece in tokenizer.encode_pieces(part, special=not plain):
+                if cancelled is not None and cancelled():
+                    raise DataError(f"reading the tokens of {shown(name)} was stopped")
+                ids.add(piece)
                 done += characters
                 if progress is not None:
-                    progress(f"tokens of {name}", done, len(text))
-            ids.append(np.concatenate(pieces))
-        return cls(name, ids[0], ids[1], len(train), len(validation))
+                    progress(f"tokens of {name}", done, texts.characters)
+
+        for piece in texts.pieces():
+            if piece is None:
+                (train if position <= place else validation).add(end)
+                continue
+            before = max(0, place - position)
+            position += len(piece)
+            for part, ids in ((piece[:before], train), (piece[before:], validation)):
+                if part:
+                    read(part, ids)
+        return cls(name, train.array(), validation.array(), place, texts.characters - place, texts.left_out)
 
     def require(self, context: int) -> None:
         """Raises DataError when a part is too short for windows of `context` tokens and the token after."""
@@ -189,7 +145,31 @@ class TextDataset:
         return digest.hexdigest()
 
 
-def split_text(text: str) -> tuple[str, str]:
-    """The training part (first 90% of the characters) and the validation part (the rest)."""
-    place = int(len(text) * TRAIN_PART)
-    return text[:place], text[place:]
+class _Ids:
+    """An array that grows, in place, as ids come."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._ids: Ids = np.empty(1 << 16, np.int32)
+        self._count = 0
+
+    def add(self, ids: Sequence[int]) -> None:
+        """Raises DataError when there is no memory for more."""
+        needed = self._count + len(ids)
+        if needed > len(self._ids):
+            grown = max(needed, len(self._ids) * 5 // 4)
+            what = f"training on {shown(self._name)}, of which {self._count:,} tokens are read,"
+            require_memory(4 * (grown - len(self._ids)), what, DataError, "use a part of the text")
+            self._ids.resize(grown, refcheck=False)
+        self._ids[self._count : needed] = ids
+        self._count = needed
+
+    def array(self) -> Ids:
+        """All of them, int32."""
+        self._ids.resize(self._count, refcheck=False)
+        return self._ids
+
+
+def train_characters(texts: Texts) -> int:
+    """How many characters of a text, at its beginning, train."""
+    return int(texts.characters * TRAIN_PART)

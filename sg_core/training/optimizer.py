@@ -15,11 +15,20 @@ from sg_core.training.settings import TrainingConfig
 
 
 def learning_rate(step: int, config: TrainingConfig) -> float:
-    """Rate of a step, counted from 0: linear warm-up, then half a cosine down to the final fraction of the peak."""
+    """Rate of a step, counted from 0: linear warm-up, then down to the final fraction of the peak.
+
+    Along half a cosine, a line, or (wsd) a line over the last `decay_fraction` of what follows the warm-up. Steps after
+    the scheduled ones keep the final rate.
+    """
     peak, lowest = config.learning_rate, config.learning_rate * config.final_lr_fraction
     if step < config.warmup_steps:
         return peak * (step + 1) / config.warmup_steps
-    progress = min(1.0, (step - config.warmup_steps) / max(1, config.steps - config.warmup_steps))
+    planned = config.schedule_steps or config.steps
+    progress = min(1.0, (step - config.warmup_steps) / max(1, planned - config.warmup_steps))
+    if config.schedule == "linear":
+        return lowest + (peak - lowest) * (1.0 - progress)
+    if config.schedule == "wsd":
+        return lowest + (peak - lowest) * min(1.0, (1.0 - progress) / max(config.decay_fraction, 1e-9))
     return lowest + 0.5 * (peak - lowest) * (1.0 + math.cos(math.pi * progress))
 
 
@@ -30,10 +39,11 @@ def _squares(thread: int, threads: int, cells: Any, sums: Any, values: Any) -> N
 
 
 @entry
-def _update(
+def update_entry(
     thread: int, threads: int, cells: Any, parameters: Any, gradients: Any, first: Any, second: Any, decayed: int,
     rate: float, beta1: float, beta2: float, epsilon: float, decay: float, step: int, scale: float,
 ) -> None:  # fmt: skip
+    """As `adamw`."""
     adamw(
         parameters, gradients, first, second, decayed, rate, beta1, beta2, epsilon, decay, step, scale, thread, threads
     )
@@ -62,8 +72,13 @@ class AdamW:
         config = self._config
         self.updates += 1
         scale = config.clip_norm / norm if 0 < config.clip_norm < norm else 1.0
+        self._apply(gradients, rate, scale)
+
+    def _apply(self, gradients: Parameters, rate: float, scale: float) -> None:
+        """The update with the rate and the clipping's scale."""
+        config = self._config
         self.team.run(
-            _update, self._parameters.arena, gradients.arena, self.first.arena, self.second.arena,
+            update_entry, self._parameters.arena, gradients.arena, self.first.arena, self.second.arena,
             self._parameters.layout.decayed, rate, config.beta1, config.beta2, config.adam_epsilon,
             config.weight_decay, self.updates, scale,
         )  # fmt: skip

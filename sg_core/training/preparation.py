@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sg_core.config import GPT2Config
 from sg_core.errors import CheckpointError, DataError, SettingError, TrainingError
 from sg_core.files import shown
 from sg_core.storage import runs
-from sg_core.training.settings import TrainingConfig
+from sg_core.training.settings import FIELD, PARTS, TrainingConfig
 from sg_core.types import Cancelled, Progress
 
 if TYPE_CHECKING:
     from sg_core.gpt2 import GPT2
+    from sg_core.training.texts import Texts
     from sg_core.training.trainer import Trainer
 
 
@@ -22,18 +24,22 @@ if TYPE_CHECKING:
 class RunRequest:
     """What a run was asked to be, as for `prepare_training`."""
 
-    data: str
+    data: str | tuple[str, ...]
     model: str | None
     config: GPT2Config | None
     training: TrainingConfig
+    field: str = FIELD
+    plain: bool = False
 
 
 def prepare_training(
     *,
-    data: str,
+    data: str | Sequence[str],
     model: str | None,
     config: GPT2Config | None,
     training: TrainingConfig,
+    field: str = FIELD,
+    plain: bool = False,
     resume: str | None = None,
     progress: Progress | None = None,
     cancelled: Cancelled | None = None,
@@ -41,10 +47,11 @@ def prepare_training(
 ) -> Trainer:
     """A trainer that is ready for its first (or, after a resume, its next) step.
 
-    data: as for dataset.read_text. model: a model to fine-tune, with its own vocabulary; None for a new one of
-    `config`, whose vocabulary of `config.vocab_size` entries is learned from the training part of the text (a short
-    text gives fewer). resume: folder of an earlier run; everything but `threads` then comes from its newest
-    checkpoint, or from its request (`write_request`) when it had none yet.
+    data, field: one or several sources, as for texts.read_texts. model: a model to fine-tune, with its own vocabulary;
+    None for a new one of `config`, whose vocabulary of `config.vocab_size` entries is learned from the training part of
+    the text (a short text gives fewer). plain: special tokens in the text, "<|endoftext|>" between documents, are plain
+    text. resume: folder of an earlier run; everything but `threads` then comes from its
+    newest checkpoint, or from its request (`write_request`) when it had none yet.
     progress: called with (what, done, total). cancelled: asked now and then; True raises DataError.
 
     Raises SettingError, DataError, DownloadError, ModelFileError, CheckpointError or TrainingError.
@@ -57,22 +64,31 @@ def prepare_training(
         request = _request_without_checkpoint(folder)
         if request is None:
             return Trainer.resume(folder, threads=threads)
-        data, model, config, training = request.data, request.model, request.config, request.training
+        data, model, config = request.data, request.model, request.config
+        training, field, plain = request.training, request.field, request.plain
 
-    from sg_core.training.dataset import TextDataset, read_text, split_text
+    from sg_core.training.dataset import TextDataset
+    from sg_core.training.hold_out import held_out
+    from sg_core.training.memory_plan import require_training_memory
+    from sg_core.training.texts import read_texts
 
+    sources = [data] if isinstance(data, str) else data
     if model is None:
         shape = config or GPT2Config()
         _require_context(training.context, shape)
-        source = read_text(data, progress, cancelled)
-        start = _new_model(split_text(source.text)[0], shape, training.seed, progress, cancelled)
+        require_training_memory(shape, training)
+        texts = read_texts(sources, field, progress, cancelled)
+        _require_length(texts, training.context)
+        start = _new_model(texts, shape, training.seed, progress, cancelled)
     else:
         start = GPT2.from_pretrained(model)
         _require_context(training.context, start.config)
-        source = read_text(data, progress, cancelled)
+        require_training_memory(start.config, training, 4 * start.config.parameter_count)
+        texts = read_texts(sources, field, progress, cancelled)
     if start.tokenizer is None:
         raise TrainingError(f"{shown(start.name)} has no tokenizer files, so it can't be trained on a text")
-    dataset = TextDataset.from_text(source.name, source.text, start.tokenizer)
+    dataset = TextDataset.from_texts(texts, start.tokenizer, progress, cancelled, plain=plain)
+    dataset = held_out(dataset, training.hold_out, start.tokenizer, plain=plain)
     dataset.require(training.context)
     return Trainer(start, dataset, training, threads=threads)
 
@@ -82,16 +98,26 @@ def _require_context(context: int, config: GPT2Config) -> None:
         raise SettingError(f"context is {context}; the model's own context is {config.n_ctx}, the most it can be")
 
 
+def _require_length(texts: Texts, context: int) -> None:
+    """Raises DataError for texts that no vocabulary makes long enough: a character has four bytes at most."""
+    if 4 * texts.characters <= context:
+        raise DataError(
+            f"{shown(texts.name)} has {texts.characters:,} characters, fewer bytes than a context of {context:,} has "
+            "tokens: use a longer text or a shorter context"
+        )
+
+
 def _new_model(
-    text: str,
+    texts: Texts,
     config: GPT2Config,
     seed: int,
     progress: Progress | None,
     cancelled: Cancelled | None,
 ) -> GPT2:
-    """A random model whose vocabulary is learned from `text`."""
+    """A random model whose vocabulary is learned from the training part of the texts."""
     from sg_core.gpt2 import GPT2
-    from sg_core.text.vocabulary import learn_vocabulary
+    from sg_core.text.vocabulary import LARGEST_SAMPLE, learn_vocabulary
+    from sg_core.training.dataset import train_characters
 
     def learned(done: int, total: int) -> None:
         if cancelled is not None and cancelled():
@@ -99,6 +125,7 @@ def _new_model(
         if progress is not None:
             progress("vocabulary", done, total)
 
+    text = texts.beginning(min(train_characters(texts), LARGEST_SAMPLE))
     tokenizer = learn_vocabulary(text, config.vocab_size, learned)
     model = GPT2.random(
         replace(config, vocab_size=tokenizer.vocab_size), seed=seed, tokenizer=tokenizer, name="new model"
@@ -112,8 +139,24 @@ def write_request(folder: Path, request: RunRequest) -> None:
 
     Raises CheckpointError when it can't be written, or when the folder holds checkpoints of an earlier run.
     """
-    local = {"data": _absolute(request.data), "model": request.model and _absolute(request.model)}
+    several = not isinstance(request.data, str) or request.field != FIELD
+    sources = [request.data] if isinstance(request.data, str) else request.data
+    local = {
+        "format": 2 if several else 1,  # version 0.1 reads a run of one text
+        "data": [_absolute(source) for source in sources] if several else _absolute(sources[0]),
+        "model": request.model and _absolute(request.model),
+    }
     runs.write_request(folder, asdict(request) | local)
+
+
+def with_absolute_paths(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings, by field, whose teachers and held-out file mean the same from every folder."""
+    found = dict(settings)
+    if "distill" in found:
+        found["distill"] = ",".join(_absolute(name.strip()) for name in found["distill"].split(",") if name.strip())
+    if found.get("hold_out", "") not in ("", *PARTS):
+        found["hold_out"] = _absolute(found["hold_out"])
+    return found
 
 
 def _absolute(name: str) -> str:
@@ -129,6 +172,20 @@ def _request_without_checkpoint(folder: Path) -> RunRequest | None:
         return None
     try:
         config = None if found["config"] is None else GPT2Config(**found["config"])
-        return RunRequest(found["data"], found["model"], config, TrainingConfig(**found["training"]))
+        training = TrainingConfig.from_saved(found["training"])
+        field, plain = str(found.get("field", FIELD)), bool(found.get("plain", False))
+        model = found["model"]
+        if not isinstance(model, str | None) or (model is None and config is None):
+            raise ValueError("its model is no name")
+        return RunRequest(_sources(found["data"]), model, config, training, field, plain)
     except (KeyError, TypeError, ValueError) as problem:
-        raise CheckpointError(f"{shown(folder / runs.REQUEST)} can't be used: {problem}") from problem
+        raise CheckpointError(f"{shown(folder / runs.REQUEST)} can't be used: {shown(problem)}") from problem
+
+
+def _sources(found: object) -> str | tuple[str, ...]:
+    """The texts of a request. Raises ValueError for anything but names of them."""
+    if isinstance(found, str):
+        return found
+    if not isinstance(found, list) or not found or not all(isinstance(name, str) for name in found):
+        raise ValueError("its data is no name of a text, and no list of such names")
+    return tuple(found)

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from sg_core.config import GPT2Config
-from sg_core.setting import check_settings, setting
+from sg_core.setting import check_settings, choice, setting, words
+
+PARTS = ("scenes", "train-tail")  # of the training text, that can be held out
+FIELD = "text"  # of a JSON line: holds its text
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingConfig:
     """Everything that decides a training run besides the data and the first weights.
 
-    AdamW with decoupled decay on matrices only, linear warm-up, cosine decay to `learning_rate * final_lr_fraction`.
+    AdamW or Muon with decoupled decay on matrices only, linear warm-up, decay to `learning_rate * final_lr_fraction`,
+    where the rate stays if more steps follow than were scheduled.
     Raises SettingError when a value is out of range.
     """
 
@@ -26,16 +32,42 @@ class TrainingConfig:
     beta1: float = setting(0.9, 0.0, 0.9999, "of AdamW")
     beta2: float = setting(0.99, 0.0, 0.999999, "of AdamW")
     adam_epsilon: float = setting(1e-8, 1e-12, 1.0, "of AdamW", option="")
-    weight_decay: float = setting(0.1, 0.0, 10.0, "of the matrices")
+    weight_decay: float = setting(0.1, 0.0, 100.0, "of the matrices")
     clip_norm: float = setting(1.0, 0.0, 1e6, "largest norm of the gradient; 0 does not clip", option="--clip")
     # after the embeddings, on attention weights, on each residual branch
     dropout: float = setting(0.1, 0.0, 0.9, "share of activations dropped")
     evaluate_every: int = setting(250, 0, 1 << 31, "steps between two validations; 0 never", option="--eval-every")
     save_every: int = setting(250, 0, 1 << 31, "steps between two checkpoints; 0 only at the end")
     seed: int = setting(0, 0, (1 << 63) - 1, "of the first weights, the batches and dropout")
+    schedule_steps: int = setting(0, 0, 1 << 31, "after which the rate stays at its final value; 0: all", option="")
+
+    order: str = choice("shuffled", ("shuffled", "drawn"), "of windows: each once an epoch, or drawn with replacement")
+    schedule: str = choice("cosine", ("cosine", "wsd", "linear"), "of the rate; wsd: warm-up, stable, decay")
+    decay_fraction: float = setting(0.2, 0.0, 1.0, "of the steps, at the end, in which wsd decays")
+    optimizer: str = choice("adamw", ("adamw", "muon"), "muon: for the matrices of the blocks, AdamW for the rest")
+    momentum: float = setting(0.95, 0.0, 0.9999, "of Muon")
+    average: str = choice("none", ("none", "ema", "mean"), "of the weights, which is validated and exported")
+    average_half_life: int = setting(200, 1, 1 << 31, "steps after which weights count half as much in an ema")
+    average_fraction: float = setting(0.2, 0.0, 1.0, "of the steps, at the end, of whose weights the mean is taken")
+    patience: int = setting(0, 0, 1 << 31, "validations without a lower loss before the run stops; 0 never")
+    export: str = choice("best", ("best", "last"), "checkpoint that becomes the model in OUT/model")
+    hold_out: str = words("validate on 5% of the training part instead: scenes or train-tail; or on a text file")
+    distill: str = words("teachers to learn from, models with the same vocabulary, separated by commas")
+    distill_mix: float = setting(0.5, 0.0, 1.0, "share of the teachers in the loss; the text has the rest")
+    distill_temperature: float = setting(1.0, 0.1, 100.0, "of the teachers' and the student's probabilities")
 
     def __post_init__(self) -> None:
         check_settings(self)
+
+    @classmethod
+    def from_saved(cls, saved: Mapping[str, Any]) -> TrainingConfig:
+        """The settings of a checkpoint or request; what an earlier version did not write means what it did then."""
+        return cls(**{"order": "drawn", "export": "last", **saved})
+
+    @property
+    def teachers(self) -> tuple[str, ...]:
+        """Names of the models to learn from."""
+        return tuple(name.strip() for name in self.distill.split(",") if name.strip())
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +88,15 @@ PRESETS: dict[str, Preset] = {
     "tinyshakespeare": Preset(
         GPT2Config(vocab_size=1024, n_ctx=128, n_layer=4, n_head=4, n_embd=256),
         TrainingConfig(
-            steps=20000, batch_size=8, context=128, dropout=0.35, evaluate_every=500, save_every=500, seed=1
+            steps=20000,
+            batch_size=8,
+            context=128,
+            dropout=0.35,
+            evaluate_every=500,
+            save_every=500,
+            seed=1,
+            order="drawn",
+            export="last",  # as the shipped model was trained
         ),
         "3.5 M parameters: the shipped model",
     ),

@@ -11,7 +11,8 @@ from pathlib import Path
 from sg_core import paths
 from sg_core.errors import DownloadError
 from sg_core.files import read_bytes
-from sg_core.storage.download import RemoteFile, exclusive, fetch, interruptible
+from sg_core.storage.download import RemoteFile, fetch
+from sg_core.storage.waiting import exclusive, interruptible
 from sg_core.types import Cancelled, Progress
 
 URL = "https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt"

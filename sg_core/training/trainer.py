@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import os
 import time
 from pathlib import Path
 from typing import Any
@@ -13,16 +12,25 @@ import numpy as np
 
 from sg_core.config import GPT2Config
 from sg_core.errors import CheckpointError, DataError, SettingError, TrainingError
+from sg_core.files import shown
 from sg_core.gpt2 import GPT2
 from sg_core.kernels.team import Team, physical_cores
 from sg_core.network.batch_pass import BatchPass
 from sg_core.network.parameters import Parameters
 from sg_core.storage.checkpoint import load_checkpoint, save_checkpoint, sweep
+from sg_core.storage.lock import run_is_free
 from sg_core.text.tokenizer import Tokenizer
+from sg_core.text.tokenizer_files import has_tokenizer
+from sg_core.training.averaging import WeightAverage
 from sg_core.training.dataset import TextDataset
-from sg_core.training.optimizer import AdamW, learning_rate
+from sg_core.training.memory_plan import require_training_memory
+from sg_core.training.muon import make_optimizer
+from sg_core.training.optimizer import learning_rate
+from sg_core.training.order import batch
 from sg_core.training.results import Evaluation, StepResult
+from sg_core.training.saved_state import require_training
 from sg_core.training.settings import TrainingConfig
+from sg_core.training.teachers import load_teachers
 from sg_core.types import Cancelled
 
 _MOST_SKIPPED = 5  # steps in a row with a loss or gradient that is not finite
@@ -44,6 +52,7 @@ class Trainer:
                 f"the text has token {highest}; the model's vocabulary ends at {model.config.vocab_size - 1}"
             )
         model.require_finite()
+        self.memory_plan = require_training_memory(model.config, config, 4 * model.config.parameter_count)
         self.model = model
         self.dataset = dataset
         self.config = config
@@ -51,24 +60,55 @@ class Trainer:
         self.best_val_loss = math.inf
         self.skipped = 0
         self.passed_over: tuple[str, ...] = ()  # why newer checkpoints of the resumed run were not taken
-        self._best_step = -1
+        self.best_step = -1  # of the lowest validation loss; -1: none yet
+        self._evaluated_step = -1
+        self._evaluations_in_vain = 0  # since the best one
         self._skipped_in_a_row = 0
         self._team = Team(threads or physical_cores())
         self._gradients = Parameters(model.config)
-        self._optimizer = AdamW(model.parameters, config, self._team)
+        self._optimizer = make_optimizer(model.parameters, config, self._team)
+        self._average = WeightAverage(model.parameters, config) if config.average != "none" else None
+        self._teachers = load_teachers(model, config, self._team)
         self._batch_pass = BatchPass(model.parameters, config.batch_size, config.context, self._team)
-        self._validation_passes: dict[tuple[int, int], BatchPass] = {}
+        self._validation_passes: dict[tuple[int, int, int], BatchPass] = {}
 
     @property
     def finished(self) -> bool:
-        """Whether all steps of the run are done."""
-        return self.step_count >= self.config.steps
+        """Whether all steps of the run are done, or its patience is."""
+        return self.step_count >= self.config.steps or self.out_of_patience
+
+    @property
+    def out_of_patience(self) -> bool:
+        """Whether the validation loss has not fallen for as many evaluations as the settings allow."""
+        return 0 < self.config.patience <= self._evaluations_in_vain
+
+    @property
+    def validated_parameters(self) -> Parameters:
+        """What is validated and exported: the average of the weights, or the weights themselves."""
+        return self.model.parameters if self._average is None else self._average.parameters
 
     def use_threads(self, threads: int | None) -> None:
         """Compute with so many from the next batch on, None: physical cores. No bit of the training depends on it."""
         self._team = self._optimizer.team = Team(threads or physical_cores())
         for batch_pass in (self._batch_pass, *self._validation_passes.values()):
             batch_pass.use_team(self._team)
+        if self._teachers is not None:
+            self._teachers.use_team(self._team)
+
+    def end_at(self, steps: int) -> None:
+        """Let the run end at another step. What was scheduled stays; later steps keep the rate it ended with.
+
+        Raises SettingError for a step that is not ahead, and where that rate is 0.
+        """
+        if steps <= self.step_count:
+            raise SettingError(f"steps is {steps:,}; the run is at step {self.step_count:,} already: give more")
+        planned = self.config.schedule_steps or self.config.steps
+        if steps > planned and self.config.final_lr_fraction == 0.0:
+            raise SettingError(
+                f"steps is {steps:,}; the run's learning rate ends at 0 with step {planned:,}, so that more steps "
+                "would change nothing: fine-tune its model instead"
+            )
+        self.config = dataclasses.replace(self.config, steps=steps, schedule_steps=planned)
 
     def step(self) -> StepResult:
         """One optimizer step. Raises TrainingError after several steps in a row without a finite gradient."""
@@ -77,11 +117,17 @@ class Trainer:
         loss = 0.0
         for part in range(config.accumulation):
             index = self.step_count * config.accumulation + part
-            inputs, targets = self.dataset.batch(index, config.batch_size, config.context, config.seed)
+            inputs, targets = batch(self.dataset, index, config)
             key = _dropout_key(config.seed, index)
             share = 1.0 / config.accumulation
             loss += share * self._batch_pass.loss_and_gradients(
-                inputs, targets, self._gradients, config.dropout, key, share
+                inputs,
+                targets,
+                self._gradients,
+                config.dropout,
+                key,
+                share,
+                None if self._teachers is None else self._teachers.lesson(inputs),
             )
         norm = self._optimizer.norm(self._gradients)
         rate = learning_rate(self.step_count, config)
@@ -90,6 +136,8 @@ class Trainer:
             self._optimizer.update(self._gradients, rate, norm)
             self.model.version += 1
             self._skipped_in_a_row = 0
+            if self._average is not None:
+                self._average.add(self.step_count + 1)
         else:
             self._gradients.arena.fill(0.0)
             self.skipped += 1
@@ -110,11 +158,21 @@ class Trainer:
         result = Evaluation(self.step_count, total / count, total / self.dataset.validation_chars)
         if result.val_loss < self.best_val_loss:
             self.best_val_loss = result.val_loss
-            self._best_step = self.step_count
+            self.best_step = self.step_count
+            self._evaluations_in_vain = 0
+        elif self._evaluated_step != self.step_count and not math.isnan(result.val_loss):
+            self._evaluations_in_vain += 1
+        if not math.isnan(result.val_loss):
+            self._evaluated_step = self.step_count
         return result
 
-    def validation_nats(self, cancelled: Cancelled | None = None) -> float:
-        """Total nats of the validation tokens, in windows of the context without overlap. nan when cancelled."""
+    def validation_nats(self, cancelled: Cancelled | None = None, parameters: Parameters | None = None) -> float:
+        """Total nats of the validation tokens, in windows of the context without overlap. nan when cancelled.
+
+        parameters: by default the `validated_parameters`.
+        """
+        if parameters is None:
+            parameters = self.validated_parameters
         windows = self.dataset.validation_windows(self.config.context)
         total = 0.0
         for first in range(0, len(windows), _VALIDATION_BATCH):
@@ -125,14 +183,15 @@ class Trainer:
                 same = [window for window in group if len(window[0]) == length]
                 inputs = np.ascontiguousarray([window[0] for window in same], np.int32)
                 targets = np.ascontiguousarray([window[1] for window in same], np.int32)
-                total += float(self._validation_pass(inputs.shape).losses(inputs, targets).sum())
+                total += float(self._validation_pass(parameters, inputs.shape).losses(inputs, targets).sum())
         return total
 
-    def _validation_pass(self, shape: tuple[int, ...]) -> BatchPass:
+    def _validation_pass(self, parameters: Parameters, shape: tuple[int, ...]) -> BatchPass:
         B, T = shape
-        if (B, T) not in self._validation_passes:
-            self._validation_passes[B, T] = BatchPass(self.model.parameters, B, T, self._team)
-        return self._validation_passes[B, T]
+        key = (id(parameters), B, T)  # the pass keeps the parameters, so that no others get their id
+        if key not in self._validation_passes:
+            self._validation_passes[key] = BatchPass(parameters, B, T, self._team)
+        return self._validation_passes[key]
 
     def save(self, folder: Path) -> Path:
         """Write a checkpoint of everything into the run `folder`; returns the checkpoint's own folder.
@@ -146,6 +205,8 @@ class Trainer:
             "train_ids": self.dataset.train_ids,
             "validation_ids": self.dataset.validation_ids,
         }
+        if self._average is not None:
+            arrays["average"] = self._average.parameters.arena
         info = {
             "model": dataclasses.asdict(self.model.config),
             "name": self.model.name,
@@ -160,11 +221,15 @@ class Trainer:
             "skipped": self.skipped,
             "skipped_in_a_row": self._skipped_in_a_row,
             "best_val_loss": self.best_val_loss if math.isfinite(self.best_val_loss) else None,
-            "best_step": self._best_step,
+            "best_step": self.best_step,
+            "evaluated_step": self._evaluated_step,
+            "evaluations_in_vain": self._evaluations_in_vain,
+            "averaged": self._average.count if self._average is not None else 0,
+            "teachers": self._teachers.fingerprint if self._teachers is not None else None,
         }
         tokenizer = self.model.tokenizer
         extra = tokenizer.save if tokenizer is not None else None
-        best = self._best_step == self.step_count
+        best = self.best_step == self.step_count
         return save_checkpoint(folder, self.step_count, arrays, info, extra=extra, best=best)
 
     @classmethod
@@ -174,12 +239,14 @@ class Trainer:
         The checkpoint holds the data as well; a `dataset` given all the same must be equal to it.
         Raises CheckpointError.
         """
-        sweep(Path(folder))
+        if run_is_free(Path(folder)):
+            sweep(Path(folder))
         checkpoint = load_checkpoint(Path(folder))
+        require_training(checkpoint)
         info, arrays = checkpoint.info, checkpoint.arrays
         try:
             config = GPT2Config(**info["model"])
-            training = TrainingConfig(**info["training"])
+            training = TrainingConfig.from_saved(info["training"])
             data = info["data"]
             saved = TextDataset(
                 data["name"],
@@ -190,16 +257,17 @@ class Trainer:
             )
             if dataset is not None and dataset.fingerprint != data["fingerprint"]:
                 raise CheckpointError(
-                    f"the run in {folder} was trained on {data['name']} ({len(saved.train_ids):,} tokens), not on "
-                    f"{dataset.name} ({len(dataset.train_ids):,} tokens) as it is now"
+                    f"the run in {shown(folder)} was trained on {shown(data['name'])} ({len(saved.train_ids):,} "
+                    f"tokens), not on {shown(dataset.name)} ({len(dataset.train_ids):,} tokens) as it is now"
                 )
-            tokenizer = Tokenizer.from_folder(checkpoint.folder) if _has_tokenizer(checkpoint.folder) else None
+            tokenizer = Tokenizer.from_folder(checkpoint.folder) if has_tokenizer(checkpoint.folder) else None
             model = GPT2(config, Parameters(config, arrays["parameters"]), tokenizer, info["name"])
             trainer = cls(model, dataset or saved, training, threads)
             trainer._restore(checkpoint.step, info, arrays)
             trainer.passed_over = checkpoint.passed_over
         except (KeyError, TypeError, ValueError) as problem:
-            raise CheckpointError(f"the checkpoint {checkpoint.folder} can't be used: {problem}") from problem
+            where = shown(checkpoint.folder)
+            raise CheckpointError(f"the checkpoint {where} can't be used: {shown(problem)}") from problem
         return trainer
 
     def _restore(self, step: int, info: dict[str, Any], arrays: dict[str, Any]) -> None:
@@ -210,11 +278,17 @@ class Trainer:
         self.skipped = info["skipped"]
         self._skipped_in_a_row = info["skipped_in_a_row"]
         self.best_val_loss = math.inf if info["best_val_loss"] is None else info["best_val_loss"]
-        self._best_step = info["best_step"]
-
-
-def _has_tokenizer(folder: Path) -> bool:
-    return os.path.exists(folder / "vocab.json")
+        self.best_step = info["best_step"]
+        self._evaluated_step = info.get("evaluated_step", -1)
+        self._evaluations_in_vain = info.get("evaluations_in_vain", 0)
+        if self._average is not None:
+            self._average.parameters.arena[:] = arrays["average"]
+            self._average.count = info["averaged"]
+        if self._teachers is not None and self._teachers.fingerprint != info["teachers"]:
+            raise CheckpointError(
+                f"the teachers {shown(self.config.distill)} have other weights than when the run began; it can only go "
+                "on with the same ones"
+            )
 
 
 def _dropout_key(seed: int, index: int) -> int:

@@ -99,7 +99,7 @@ def run(args: argparse.Namespace, output: Output) -> int:
     benchmark = Benchmark(_model(args, output, precisions[0]))
     config = benchmark.model.config
     for precision in precisions:
-        Precision.named(precision).check(config)  # said before anything is measured
+        Precision.named(precision)  # said before anything is measured
     tokens = args.tokens
     if tokens is None and args.all:
         tokens = min(TOKENS_OF_MANY, config.n_ctx)

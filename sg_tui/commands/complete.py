@@ -30,10 +30,11 @@ if TYPE_CHECKING:
 HELP = "continue a text"
 DESCRIPTION = """\
 Continue PROMPT and print the continuation as it is written; the prompt is not repeated. Without PROMPT, or with -,
-the prompt is read from stdin, exactly as it is, its last line break too. An empty prompt begins a new text. On a
-terminal, control characters are shown as symbols; into a pipe or a file the text goes unchanged, as UTF-8. Figures
-go to stderr. The same seed gives the same text, with any number of threads and any optimizations; another precision
-may change it. ms/token is the median, with lookup, whose tokens come in bursts, the mean.
+the prompt is read from stdin, exactly as it is, its last line break too. An empty prompt begins a new text. Special
+tokens of the model in it, such as <|endoftext|>, are read as such unless --plain is given. On a terminal, control
+characters are shown as symbols; into a pipe or a file the text goes unchanged, as UTF-8. Figures go to stderr. The
+same seed gives the same text, with any number of threads and any optimizations; another precision may change it.
+ms/token is the median, with lookup, whose tokens come in bursts, the mean.
 """
 
 
@@ -44,6 +45,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--max-tokens", type=whole(0), default=200, metavar="N", help="at most (default: %(default)s)")
     add_settings(parser, Sampling, usual=True)
     parser.add_argument("--stop", action="append", default=[], metavar="TEXT", help="end before TEXT; can be repeated")
+    parser.add_argument("--plain", action="store_true", help="special tokens in PROMPT are plain text")
     add_precision(parser)
     add_threads(parser)
     add_with(parser)
@@ -69,15 +71,17 @@ def run(args: argparse.Namespace, output: Output) -> int:
         sampling,
         args.stop,
         progress=lambda done, total: output.progress("reading the prompt", done, total),
+        special=not args.plain,
     )
     times: list[float] = []
+    moves: list[int] = []
     first_token_ms = 0.0
     for token in tokens:
         if not times:
             first_token_ms = (time.perf_counter() - began) * 1e3
         times.append(token.ms)
         if token.context_moved:
-            output.note(f"the context is full: the model sees only the newest {token.context_moved} tokens now")
+            moves.append(token.context_moved)
         if args.json:
             output.json(
                 {
@@ -91,6 +95,9 @@ def run(args: argparse.Namespace, output: Output) -> int:
         elif token.text:
             output.text(token.text)
     output.end_line()
+    if moves:  # told here, not within the text
+        times_full = "once" if len(moves) == 1 else f"{len(moves)} times"
+        output.note(f"the context was full {times_full}: the model then saw only the newest {moves[0]:,} tokens")
     _tell_end(args.json, output, session, times, first_token_ms)
     return DONE
 
@@ -135,6 +142,7 @@ def _session(args: argparse.Namespace, optimizations: Optimizations, output: Out
 
     output.progress(f"loading {args.model}")
     model = GPT2.from_pretrained(args.model, args.precision)
+    model.require_tokenizer()
     for note in model.notes:
         output.note(f"{args.model}: {note}")
     if damaged := model.not_finite():

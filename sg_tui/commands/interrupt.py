@@ -1,4 +1,7 @@
-"""Ctrl-C as a wish that work looks at between two pieces, instead of an exception in the middle of one."""
+"""Ctrl-C as a wish that work looks at between two pieces, instead of an exception in the middle of one.
+
+A request to end (SIGTERM) and the end of the terminal (SIGHUP) are the same wish.
+"""
 
 from __future__ import annotations
 
@@ -6,28 +9,36 @@ import signal
 from types import FrameType, TracebackType
 from typing import Any
 
+SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+
 
 class Interrupt:
-    """Within the block the first Ctrl-C only sets `asked`; the second one ends the process at once."""
+    """Within the block the first of these signals only sets `asked`; the second one ends the process at once.
+
+    code: the exit code that tells the signal, as shells count: 130 for Ctrl-C.
+    """
 
     def __init__(self) -> None:
         self.asked = False
-        self._before: Any = None
+        self.code = 128 + signal.SIGINT
+        self._before: dict[int, Any] = {}
 
     def __call__(self) -> bool:
         """Whether Ctrl-C was pressed."""
         return self.asked
 
     def __enter__(self) -> Interrupt:
-        self._before = signal.signal(signal.SIGINT, self._ask)
+        self._before = {number: signal.signal(number, self._ask) for number in SIGNALS}
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        signal.signal(signal.SIGINT, self._before)
+        for number, before in self._before.items():
+            signal.signal(number, before)
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
-        self.asked = True
+        self.asked, self.code = True, 128 + number
         # not an exception: compiled code would hold it back until it returns
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        for one in SIGNALS:
+            signal.signal(one, signal.SIG_DFL)

@@ -1,46 +1,77 @@
-"""`sg-tui models`: which models are here, and fetching others from the Hugging Face Hub."""
+"""`sg-tui models`: which models are here, fetching others from the Hugging Face Hub, and removing them."""
 
 from __future__ import annotations
 
 import argparse
+import sys
 
 from sg_tui.commands.options import Parser
 from sg_tui.commands.output import DONE, Output
 
-HELP = "list models, fetch one from the Hub"
+HELP = "list models, fetch one from the Hub, remove one"
 DESCRIPTION = """\
-List the models that are here, fetch one from the Hugging Face Hub (a download that breaks off is resumed by the same
-command, and verified before it is used), or print the folder of one.
+List the models that are here, a person's own runs too; fetch one from the Hugging Face Hub (a download that breaks off
+is resumed by the same command, and verified before it is used); print the folder of one; or remove one. Fetched models
+lie in the cache of huggingface_hub, where other programs find them, and theirs are found here (HF_HOME, HF_HUB_CACHE,
+HF_TOKEN, HF_ENDPOINT and HF_HUB_OFFLINE are obeyed).
 """
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
-    actions = parser.add_subparsers(dest="action", metavar="list | pull ID | path ID", parser_class=Parser)
+    metavar = "list | pull ID | path ID | remove ID"
+    actions = parser.add_subparsers(dest="action", metavar=metavar, parser_class=Parser)
     actions.add_parser("list", help="the models that are here (the default)")
     pull = actions.add_parser("pull", help="fetch a model from the Hub, for example openai-community/gpt2")
-    pull.add_argument("id", metavar="ID")
     path = actions.add_parser("path", help="print the folder of a model")
-    path.add_argument("id", metavar="ID")
+    remove = actions.add_parser("remove", help="delete a fetched model, after saying what goes")
+    for action in (pull, path, remove):
+        action.add_argument("id", metavar="ID")
+    remove.add_argument("--yes", action="store_true", help="do not ask, also where other programs use the files")
 
 
 def run(args: argparse.Namespace, output: Output) -> int:
-    """List, fetch or look up."""
+    """List, fetch, look up or remove."""
     from sg_core.storage import hub
 
     if args.action == "pull":
-
-        def tell(what: str, done: int, total: int) -> None:
-            output.progress(f"{what}  {_size(done)} of {_size(total)}" if total else what)
-
-        folder = hub.pull(args.id, tell)
-        output.note(f"{args.id} is here; use it with --model {args.id}")
-        output.line(str(folder))
+        _pull(args.id, output)
     elif args.action == "path":
         output.line(str(hub.resolve(args.id)))
+    elif args.action == "remove":
+        _remove(args.id, args.yes, output)
     else:
         _list(output)
     return DONE
+
+
+def _pull(id: str, output: Output) -> None:
+    from sg_core.storage import pull
+
+    def tell(what: str, done: int, total: int) -> None:
+        output.progress(f"{what}  {_size(done)} of {_size(total)}" if total else what)
+
+    pulled = pull.pull(id, tell)
+    output.note(f"{id} is here ({pulled.note}); use it with --model {id}")
+    output.line(str(pulled.folder))
+
+
+def _remove(id: str, sure: bool, output: Output) -> None:
+    from sg_core.errors import SgError
+    from sg_core.storage import hub
+
+    places = hub.removal(id)
+    for place in places:
+        users = ", which other programs may use too" if place.shared else ""
+        output.note(f"{place.path}  {_size(place.size)}{users}")
+    if any(place.shared for place in places) and not sure:
+        if not (sys.stdin.isatty() and sys.stderr.isatty()):
+            raise SgError(f"{id} lies in a cache that other programs share; to delete it all the same: --yes")
+        output.note(f"delete {'this' if len(places) == 1 else 'these'}? y/N")
+        if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+            raise SgError("nothing was deleted")
+    hub.remove(id)
+    output.note(f"{id} is gone: {_size(sum(place.size for place in places))}")
 
 
 def _list(output: Output) -> None:
@@ -52,8 +83,7 @@ def _list(output: Output) -> None:
         return
     width = max(len(model.name) for model in models)
     for model in models:
-        origin = "shipped" if model.shipped else "fetched"
-        output.line(f"{model.name:<{width}}  {_size(model.size):>9}  {origin}  {model.path}")
+        output.line(f"{model.name:<{width}}  {_size(model.size):>9}  {model.origin:<9}  {model.path}")
 
 
 def _size(count: int) -> str:

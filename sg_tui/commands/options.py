@@ -9,12 +9,13 @@ from typing import Any, NoReturn
 from sg_core.checks import MOST_THREADS
 from sg_core.network.optimizations import TABLE
 from sg_core.network.precisions import PRECISIONS
-from sg_core.setting import settings_of
+from sg_core.setting import Setting, settings_of
 from sg_tui.terminal.textsafe import safe_line
 
 DEFAULT_MODEL = "tinyshakespeare"
 MODEL_HELP = (
-    f"the shipped model (default: {DEFAULT_MODEL}), a folder in Hugging Face layout, or a Hub id fetched before"
+    f"the shipped model (default: {DEFAULT_MODEL}), a folder in Hugging Face layout, the name of a training run, "
+    "or a Hub id fetched before"
 )
 PRECISION_HELP = f"of the weights: {', '.join(PRECISIONS)} (default: {PRECISIONS[0]})"
 THREADS_HELP = "threads to compute with (default: physical cores, one for small models)"
@@ -62,11 +63,26 @@ def add_settings(parser: argparse._ActionsContainer, kind: type, *, usual: bool)
             parser.add_argument(
                 one.option,
                 dest=one.name,
-                type=whole(int(one.low), int(one.high)) if one.whole else number,
+                type=_kind(one),
+                choices=one.choices or None,
                 default=one.default if usual else None,
-                metavar="N" if one.whole else "F",
-                help=f"{one.help} (default: %(default)s)" if usual else one.help,
+                metavar=_metavar(one),
+                help=f"{one.help} (default: %(default)s)".replace("% ", "%% ")
+                if usual
+                else one.help.replace("% ", "%% "),
             )
+
+
+def _kind(one: Setting) -> Callable[[str], Any]:
+    if not one.number:
+        return str
+    return whole(int(one.low), int(one.high)) if one.whole else number
+
+
+def _metavar(one: Setting) -> str:
+    if one.choices:
+        return "|".join(one.choices)
+    return "NAMES" if not one.number else "N" if one.whole else "F"
 
 
 def given_settings(args: argparse.Namespace, kind: type) -> dict[str, Any]:

@@ -121,7 +121,6 @@ class Scorer:
         self._output.progress("starting the engine")
         from sg_core.gpt2 import GPT2
         from sg_core.measure.compilation import warm_up_scores
-        from sg_core.network.precisions import Precision
 
         self._output.progress(f"loading {name}")
         model = GPT2.from_pretrained(name)
@@ -131,7 +130,6 @@ class Scorer:
             tensors = ", ".join(damaged[:5])
             self._output.note(f"{name}: {len(damaged)} tensors hold NaN or infinite numbers, first {tensors}")
         for precision in precisions:
-            Precision.named(precision).check(model.config)
             warm_up_scores(self._output.compiling, precision)
         self._go_on()
         return model

@@ -9,19 +9,22 @@ from typing import TYPE_CHECKING, Any
 
 from sg_core.config import GPT2Config
 from sg_core.errors import SettingError
-from sg_core.training.settings import FINE_TUNE, PRESETS, TrainingConfig, fine_tuning
+from sg_core.training.settings import FIELD, FINE_TUNE, PRESETS, TrainingConfig, fine_tuning
 from sg_tui.commands.options import add_json, add_settings, add_threads, given_settings, whole
 from sg_tui.commands.output import Output
 
 if TYPE_CHECKING:
+    from sg_core.storage.lock import FileLock
     from sg_core.training.trainer import Trainer
 
 HELP = "train a model on a text"
 DESCRIPTION = """\
 Train a new model (--config), or fine-tune one (--model), and print its progress. The text's first 90% of characters
-train, its last 10% validate. Checkpoints go to --out; a run that was stopped or killed goes on with --resume and gives
-the numbers it would have given. Ctrl-C saves and stops, twice it stops at once. At the end the model lies in OUT/model
-in Hugging Face layout: sg-tui --model OUT/model.
+train, its last 10% validate, or what --hold-out names. Checkpoints go to --out; a run that was stopped or killed goes
+on with --resume and gives the numbers it would have given; with a higher --steps it goes on beyond its end, at the
+learning rate it ended with. Ctrl-C saves and stops, twice it stops at once; SIGTERM, SIGHUP and a pipe that nobody
+reads any more do the same. At the end the model of the best checkpoint lies in OUT/model in Hugging Face layout:
+sg-tui --model OUT/model.
 """
 # option -> field of GPT2Config, help
 _SIZES = {
@@ -35,8 +38,14 @@ _SIZES = {
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
     parser.add_argument(
-        "--data", metavar="TEXT", help="tinyshakespeare (default), python-docs, or a text file in UTF-8"
+        "--data",
+        nargs="+",
+        metavar="TEXT",
+        help="tinyshakespeare (default), python-docs, text files (.gz and .jsonl too) and folders of them; an end "
+        "token stands between two",
     )
+    parser.add_argument("--field", metavar="NAME", help=f"of JSON lines, which holds the text (default: {FIELD})")
+    parser.add_argument("--plain", action="store_true", help="<|endoftext|> in the text is no end token but plain text")
     start = parser.add_mutually_exclusive_group()
     start.add_argument("--model", metavar="M", help="fine-tune this model, with its own vocabulary")
     start.add_argument("--config", choices=list(PRESETS), metavar="NAME", help=f"a new model: {_presets()}")
@@ -72,38 +81,84 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, output: Output) -> int:
     """Train."""
-    from sg_core.storage.runs import new_run_folder
-    from sg_core.training.preparation import RunRequest, prepare_training, write_request
+    from sg_core.storage.lock import lock_run
+
+    folder = _folder_to_go_on_in(args) if args.resume is not None else _out(args)
+    lock = lock_run(folder) if folder else None
+    try:
+        return _train(args, output, folder, lock)
+    finally:
+        if lock is not None:
+            lock.release()
+
+
+def _train(args: argparse.Namespace, output: Output, folder: Path | None, lock: FileLock | None) -> int:
+    """folder: of the run, None for a new one of the data folder; lock: of a folder that is there."""
+    from sg_core.storage.lock import lock_run
+    from sg_core.storage.runs import new_run_folder, require_new
+    from sg_core.training.memory_plan import plan_memory
+    from sg_core.training.preparation import RunRequest, prepare_training, with_absolute_paths, write_request
 
     sizes = {field: getattr(args, field) for field, _ in _SIZES.values() if getattr(args, field) is not None}
-    training = given_settings(args, TrainingConfig)
-    request = RunRequest(
-        args.data or "tinyshakespeare", args.model, _config(args, sizes, training), _training(args, training)
-    )
-    if args.resume is not None:
-        folder = _folder_to_go_on_in(args)
-    else:
-        folder = Path(args.out).expanduser() if args.out else new_run_folder(args.model or args.config or "tiny")
-        write_request(folder, request)
-        output.note(f"the run's folder is {folder}; sg-tui train --resume {folder} goes on with it")
+    training = with_absolute_paths(given_settings(args, TrainingConfig))
+    config, settings = _config(args, sizes, training), _training(args, training)
+    request = RunRequest(_data(args), args.model, config, settings, args.field or FIELD, args.plain)
+    if folder is not None and args.resume is None:
+        require_new(folder)
+    if args.resume is None and request.config is not None:
+        output.note(f"memory: {plan_memory(request.config, request.training)}")
     output.progress("starting the engine")
     trainer = prepare_training(
         data=request.data,
+        field=request.field,
         model=request.model,
         config=request.config,
         training=request.training,
+        plain=request.plain,
         resume=args.resume,
         progress=output.progress,
         threads=args.threads,
     )
+    if left_out := trainer.dataset.left_out:
+        output.note(f"{len(left_out)} files of the folders are no texts and left out, first {left_out[0]}")
+    if args.resume is not None or request.config is None:
+        output.note(f"memory: {trainer.memory_plan}")
     if args.resume is not None:
         _require_same(trainer, args, sizes, training)
+        _go_on(trainer, args.steps, output)
 
     from sg_core.measure.compilation import warm_up
     from sg_tui.commands.training_loop import train
 
-    warm_up(training=True, progress=output.compiling)
-    return train(trainer, folder, args, output)
+    optimizer, teachers = trainer.config.optimizer, bool(trainer.config.teachers)
+    warm_up(training=True, progress=output.compiling, optimizer=optimizer, teachers=teachers)
+    if args.resume is None:  # only now: a training that is refused leaves no folder and no promise
+        folder = folder or new_run_folder(args.model or args.config or "tiny")
+        write_request(folder, request)
+        output.note(f"the run's folder is {folder}; sg-tui train --resume {folder} goes on with it")
+    assert folder is not None
+    lock = lock or lock_run(folder)
+    try:
+        return train(trainer, folder, args, output, lock)
+    finally:
+        if lock is not None:
+            lock.release()
+
+
+def _go_on(trainer: Trainer, steps: int | None, output: Output) -> None:
+    """A resumed run ends where it was to end, or at another step. Raises SettingError."""
+    planned = trainer.config.schedule_steps or trainer.config.steps
+    if steps is not None and steps != trainer.config.steps:
+        trainer.end_at(steps)
+        if steps > planned:
+            rate = trainer.config.learning_rate * trainer.config.final_lr_fraction
+            output.note(f"the learning rate falls as it was planned, until step {planned:,}, then stays at {rate:.3g}")
+    elif trainer.finished:
+        output.note(f"the run is finished at step {trainer.step_count:,}; --steps N, with a higher N, goes on with it")
+
+
+def _out(args: argparse.Namespace) -> Path | None:
+    return Path(args.out).expanduser() if args.out else None
 
 
 def _folder_to_go_on_in(args: argparse.Namespace) -> Path:
@@ -141,18 +196,18 @@ def _training(args: argparse.Namespace, given: dict[str, Any]) -> TrainingConfig
 
 def _require_same(trainer: Trainer, args: argparse.Namespace, sizes: dict[str, Any], training: dict[str, Any]) -> None:
     """A resumed run keeps its data and settings. Raises SettingError, listing what was asked to be different."""
-    asked = dict(training)
+    asked = {name: value for name, value in training.items() if name != "steps"}
     if args.config is not None:
         asked = {**_fields(PRESETS[args.config].training), **asked}
-    have = _fields(trainer.config)
+    have = {**_fields(trainer.config), "steps": trainer.config.schedule_steps or trainer.config.steps}
     differing = [f"{name} {have[name]}, not {value}" for name, value in asked.items() if have[name] != value]
     for name, value in sizes.items():
         has = getattr(trainer.model.config, name)
         # a short text gives fewer tokens than asked for
         if has != value and not (name == "vocab_size" and has < value):
             differing.append(f"{name} {has}, not {value}")
-    if args.data is not None and not _is_same_data(trainer, args.data):
-        differing.append(f"its text {trainer.dataset.name}, not {args.data} as it is now")
+    if args.data is not None and not _is_same_data(trainer, args.data, args.field or FIELD):
+        differing.append(f"its text {trainer.dataset.name}, not {', '.join(args.data)} as it is now")
     if args.model is not None and args.model != trainer.model.name:
         differing.append(f"its model {trainer.model.name}, not {args.model}")
     if differing:
@@ -163,11 +218,22 @@ def _fields(training: TrainingConfig) -> dict[str, Any]:
     return {name: getattr(training, name) for name in TrainingConfig.__dataclass_fields__}
 
 
-def _is_same_data(trainer: Trainer, data: str) -> bool:
-    from sg_core.training.dataset import TextDataset, read_text
+def _is_same_data(trainer: Trainer, data: list[str], field: str) -> bool:
+    from sg_core.training.dataset import TextDataset
+    from sg_core.training.hold_out import held_out
+    from sg_core.training.texts import read_texts
 
     if trainer.model.tokenizer is None:
         return False
-    source = read_text(data)
-    dataset = TextDataset.from_text(source.name, source.text, trainer.model.tokenizer)
-    return dataset.fingerprint == trainer.dataset.fingerprint
+    texts, tokenizer, hold_out = read_texts(data, field), trainer.model.tokenizer, trainer.config.hold_out
+
+    def fingerprint(plain: bool) -> str:
+        whole = TextDataset.from_texts(texts, tokenizer, plain=plain)
+        return held_out(whole, hold_out, tokenizer, plain=plain).fingerprint
+
+    return any(fingerprint(plain) == trainer.dataset.fingerprint for plain in (False, True))
+
+
+def _data(args: argparse.Namespace) -> str | tuple[str, ...]:
+    sources = args.data or ["tinyshakespeare"]
+    return sources[0] if len(sources) == 1 else tuple(sources)

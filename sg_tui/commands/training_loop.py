@@ -24,19 +24,26 @@ from sg_core.engine.events import (
 )
 from sg_core.engine.outbox import Outbox
 from sg_core.engine.training_run import SAVE_ADVICE, TrainingRun
+from sg_core.errors import SgError
 from sg_core.training.results import Evaluation, StepResult
 from sg_tui.commands.interrupt import Interrupt
 from sg_tui.commands.output import DONE, FAILED, INTERRUPTED, Output
 from sg_tui.figures import duration
 
 if TYPE_CHECKING:
+    from sg_core.storage.lock import FileLock
     from sg_core.training.trainer import Trainer
 
 _LINE_SECONDS = 1.0  # between two lines for people
 
 
-def train(trainer: Trainer, folder: Path, args: argparse.Namespace, output: Output) -> int:
-    """Run the trainer to its end, or until Ctrl-C; returns the exit code."""
+def train(
+    trainer: Trainer, folder: Path, args: argparse.Namespace, output: Output, lock: FileLock | None = None
+) -> int:
+    """Run the trainer to its end, or until a signal or the loss of its reader; returns the exit code.
+
+    lock: of `folder`; released at the end. Raises what an output raised that takes nothing, once all is saved.
+    """
     outbox = Outbox()
     command = Train(
         out=str(folder) if args.out else None,
@@ -50,26 +57,36 @@ def train(trainer: Trainer, folder: Path, args: argparse.Namespace, output: Outp
             training.stopping = training.stopping or interrupt.asked
             return training.stopping
 
-        training = TrainingRun(command, trainer, folder, outbox, interlude, args.export_dtype, args.calibrate)
+        training = TrainingRun(command, trainer, folder, outbox, interlude, args.export_dtype, args.calibrate, lock)
         report = _Report(trainer, output, args.json)
+        training.attended = sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty()
         training.tell_start()
         while not training.ended:
-            interlude()
+            if interlude() and interrupt.code != INTERRUPTED:
+                training.attended = False  # a terminal that is gone names no folder
             training.advance()
-            while outbox.events:
-                report.take(outbox.events.popleft())
+            report.take_all(outbox)
+            if report.broken is not None and not training.ended:
+                training.stopping, training.attended = True, False
             if training.paused and not _move(training, report.failure, output):
-                output.error("sg-tui train", f"{report.failure}; --resume goes on from the last checkpoint")
+                training.close()  # the last try: another folder
+                report.take_all(outbox)
+                output.error("sg-tui train", f"{report.failure}; --resume goes on from {report.last_saved}")
                 return FAILED
+        if report.broken is not None and interrupt.asked:
+            return interrupt.code
+        if report.broken is not None:
+            output.note(f"nothing takes the output any more: stopped; --resume goes on from {report.last_saved}")
+            raise report.broken
         if report.reason == "failed":
             output.error("sg-tui train", report.failure)
             return FAILED
-        return INTERRUPTED if report.reason == "stopped" else DONE
+        return interrupt.code if report.reason == "stopped" else DONE
 
 
 def _move(training: TrainingRun, failure: str, output: Output) -> bool:
     """A save failed, the state is in memory: ask for another folder; False when nobody can or wants to give one."""
-    if sys.stdin is None or not (sys.stdin.isatty() and sys.stderr.isatty()):
+    if not training.attended:
         return False
     output.note(failure)
     output.note("another folder to save to (empty to give up):")
@@ -86,6 +103,8 @@ class _Report:
     def __init__(self, trainer: Trainer, output: Output, as_json: bool) -> None:
         self.reason = ""  # why the training ended
         self.failure = ""
+        self.last_saved = "the last checkpoint"
+        self.broken: OSError | SgError | None = None  # the output takes nothing any more
         self._trainer = trainer
         self._output = output
         self._json = as_json
@@ -94,8 +113,27 @@ class _Report:
         self._told_at = -math.inf
         self._saved = (-1, "")
 
-    def take(self, event: Event) -> None:
-        """Tell an event."""
+    def take_all(self, outbox: Outbox) -> None:
+        """Tell what has happened; where the output takes nothing any more, know it all the same."""
+        while outbox.events:
+            event = outbox.events.popleft()
+            self._note(event)
+            if self.broken is None:
+                try:
+                    self._tell_event(event)
+                except (OSError, SgError) as problem:
+                    self.broken = problem
+
+    def _note(self, event: Event) -> None:
+        match event:
+            case Saved(folder=folder):
+                self.last_saved = str(Path(folder).parent)
+            case Failed(message=message):
+                self.failure = message.removesuffix(f"; {SAVE_ADVICE}")
+            case TrainingEnded(reason=reason):
+                self.reason = reason
+
+    def _tell_event(self, event: Event) -> None:
         match event:
             case StepResult():
                 self._step(event)
@@ -104,7 +142,7 @@ class _Report:
             case Sample(step=step, text=text):
                 self._tell({"step": step, "sample": text}, f"--- sample at step {step}\n{text}\n---")
             case Saved(step=step, folder=folder) | Exported(step=step, folder=folder):
-                self.saved(step, folder)
+                self._saved_in(step, folder)
             case Calibrated(step=step, scale=scale, before=before, after=after):
                 self._tell(
                     {"step": step, "calibrated": scale, "before": before, "val_loss_per_char": after},
@@ -116,12 +154,8 @@ class _Report:
                 self._output.progress(name)
             case Notice(text=text):
                 self._output.note(text)
-            case Failed(message=message):
-                self.failure = message.removesuffix(f"; {SAVE_ADVICE}")
-            case TrainingEnded(reason=reason):
-                self.reason = reason
 
-    def saved(self, step: int, folder: str) -> None:
+    def _saved_in(self, step: int, folder: str) -> None:
         """Something complete is in `folder`."""
         if (step, folder) != self._saved:  # saved again: the validation found it to be the best
             self._saved = (step, folder)

@@ -117,7 +117,7 @@ def _from_json(data: dict[str, Any], folder: Path) -> Run:
         TrainingStarted(
             model=str(facts["model"]),
             config=GPT2Config(**facts["config"]),
-            training=TrainingConfig(**facts["training"]),
+            training=TrainingConfig.from_saved(facts["training"]),
             data=str(facts["data"]),
             train_tokens=int(facts["train_tokens"]),
             validation_tokens=int(facts["validation_tokens"]),

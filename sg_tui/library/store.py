@@ -7,35 +7,58 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import sqlite3
+import tempfile
 import time
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from sg_core.inference.token import Token
+from sg_core.storage.lock import FileLock, HeldError
 from sg_tui.state.manuscript import Author, Manuscript, Piece, Turn
 from sg_tui.terminal.textsafe import safe_line
 
 FORMAT = 1
 NAME = "library.sqlite3"
 ASIDE = "library-aside-"
-WAIT = 1.0  # seconds for another program to release the file
+SESSION = "session-"
+WAIT = 0.4  # seconds for another program to release the file
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS texts (
     id TEXT PRIMARY KEY, title TEXT NOT NULL, model TEXT NOT NULL, mode TEXT NOT NULL,
     created REAL NOT NULL, updated REAL NOT NULL, characters INTEGER NOT NULL, turns BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS tails (
+    text TEXT NOT NULL, turn INTEGER NOT NULL, start INTEGER NOT NULL, written BLOB NOT NULL,
+    PRIMARY KEY (text, turn, start));
+CREATE TABLE IF NOT EXISTS places (
+    session TEXT PRIMARY KEY, text TEXT NOT NULL, prompt TEXT NOT NULL, updated REAL NOT NULL);
 """
 _SAVE_TEXT = """
 INSERT INTO texts VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET
     title = excluded.title, model = excluded.model, mode = excluded.mode, updated = excluded.updated,
     characters = excluded.characters, turns = excluded.turns
 """
-_ADOPT = """
-INSERT OR REPLACE INTO texts SELECT * FROM aside.texts AS other WHERE NOT EXISTS
-    (SELECT 1 FROM texts AS own WHERE own.id = other.id AND own.updated >= other.updated)
+_NEWER = """
+SELECT other.{key} FROM aside.{table} AS other WHERE NOT EXISTS
+    (SELECT 1 FROM {table} AS own WHERE own.{key} = other.{key} AND own.updated >= other.updated)
 """
+_NEWER_TEXTS = _NEWER.format(table="texts", key="id")
+_ADOPT = (
+    f"DELETE FROM tails WHERE text IN ({_NEWER_TEXTS})",
+    f"INSERT OR REPLACE INTO tails SELECT * FROM aside.tails WHERE text IN ({_NEWER_TEXTS})",
+    f"INSERT OR REPLACE INTO texts SELECT * FROM aside.texts WHERE id IN ({_NEWER_TEXTS})",
+    "INSERT OR REPLACE INTO places SELECT * FROM aside.places WHERE session IN "
+    f"({_NEWER.format(table='places', key='session')})",
+)
+_ADD = "INSERT OR REPLACE INTO tails VALUES (?, ?, ?, ?)"
+_GROWN = "UPDATE texts SET title = ?, updated = ?, characters = ? WHERE id = ?"
+_PLACE = "INSERT OR REPLACE INTO places VALUES (?, ?, ?, ?)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,18 +73,35 @@ class SavedText:
     characters: int
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a person is: the id of the text on the screen, and what stands in the prompt, not sent yet."""
+
+    text: str = ""
+    prompt: str = ""
+
+
 class _NewerFormatError(Exception):
     """The library was written by a later version."""
 
 
 class Store:
-    """The library in `folder`. `notices` tells, a line each, what was not as it should be."""
+    """The library in `folder`. `notices` tells, a line each, what was not as it should be.
+
+    path: the file that holds what is kept now, None when only memory does. moves: how often that has changed.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.notices: list[str] = []
+        self.moves = 0
         self._folder = folder
-        self._path: Path | None = folder / NAME
+        self.path: Path | None = folder / NAME
         self._db = self._open()
+
+    @property
+    def aside(self) -> bool:
+        """Whether what is kept now is not in the library itself."""
+        return self.path is None or self.path.name != NAME
 
     # ------------------------------------------------------------ texts
 
@@ -69,7 +109,16 @@ class Store:
         """Keep the text under its id; what was kept under it before is replaced. Raises sqlite3.Error."""
         now, turns = time.time(), dump_turns(manuscript.turns)
         title = safe_line(manuscript.title)
-        self._run(_SAVE_TEXT, (id, title, _plain(model), mode, now, now, len(manuscript.text), turns))
+        with self._together():
+            self._run(_SAVE_TEXT, (id, title, _plain(model), mode, now, now, len(manuscript.text), turns))
+            self._run("DELETE FROM tails WHERE text = ?", (id,))
+
+    def add_text(self, id: str, manuscript: Manuscript, start: int) -> None:
+        """Keep what the last turn has from its piece `start` on; what is before is kept. Raises sqlite3.Error."""
+        written = json.dumps([_written(piece) for piece in manuscript.turns[-1].written[start:]], separators=(",", ":"))
+        with self._together():
+            self._run(_ADD, (id, len(manuscript.turns) - 1, start, written.encode("ascii")))
+            self._run(_GROWN, (safe_line(manuscript.title), time.time(), len(manuscript.text), id))
 
     def texts(self, limit: int = 500) -> list[SavedText]:
         """The texts, newest first. Raises sqlite3.Error."""
@@ -77,16 +126,46 @@ class Store:
             "SELECT id, title, model, mode, updated, characters FROM texts ORDER BY updated DESC LIMIT ?",
             (limit,),
         )
-        return [SavedText(*row) for row in rows]
+        return [_listed(*row) for row in rows]
 
     def load_text(self, id: str) -> Manuscript | None:
         """The text kept under this id; None if there is none, or if it can't be read. Raises sqlite3.Error."""
         rows = self._run("SELECT turns FROM texts WHERE id = ?", (id,))
+        tails = self._run("SELECT turn, start, written FROM tails WHERE text = ? ORDER BY turn, start", (id,))
         try:
-            return Manuscript(load_turns(rows[0][0])) if rows else None
-        except (ValueError, TypeError, KeyError, IndexError) as problem:
-            self.notices.append(f"a kept text can't be read, it stays in the library: {problem}")
+            if not rows:
+                return None
+            turns = load_turns(rows[0][0])
+            for turn, start, written in tails:
+                if turn == len(turns) - 1 and start == len(turns[-1].written):  # else the text was changed since
+                    turns[-1].written += [_read(*one) for one in json.loads(written)]
+            return Manuscript(turns)
+        except (ValueError, TypeError, KeyError, IndexError, RecursionError) as problem:
+            self.notices.append(f"a kept text can't be read, it stays in the library: {safe_line(str(problem), 200)}")
             return None
+
+    # ------------------------------------------------------------ where a person is
+
+    def keep_place(self, session: str, place: Place) -> None:
+        """Keep where the person of this session is. Raises sqlite3.Error."""
+        self._run(_PLACE, (session, place.text, _plain(place.prompt), time.time()))
+
+    def forget_place(self, session: str) -> None:
+        """Nothing is to be brought back. Raises sqlite3.Error."""
+        self._run("DELETE FROM places WHERE session = ?", (session,))
+
+    def take_place(self) -> Place | None:
+        """The newest place of a session that is over; it is no longer kept then. Raises sqlite3.Error."""
+        for session, text, prompt in self._run("SELECT session, text, prompt FROM places ORDER BY updated DESC"):
+            try:
+                FileLock(self._folder / f"{SESSION}{session}.lock").release()
+            except HeldError:
+                continue  # it lives
+            except (OSError, ValueError):
+                pass  # no session can hold what can't be made
+            self.forget_place(session)
+            return Place(str(text), str(prompt))
+        return None
 
     def close(self) -> None:
         """Let go of the file."""
@@ -107,19 +186,38 @@ class Store:
         self._adopt(database)
         return database
 
-    def _open_elsewhere(self, problem: object) -> sqlite3.Connection:
+    def step_aside(self, problem: object) -> None:
+        """The present file does not take what it should: go on in the next one, after memory in the first again."""
+        self._db.close()
+        first = 0 if self.path is None or not self.aside else 1 + self._places.index(self.path.parent)
+        self._db = self._open_elsewhere(problem, first)
+
+    @property
+    def _places(self) -> tuple[Path, Path]:
+        return self._folder, _last_folder(self._folder)
+
+    def _open_elsewhere(self, problem: object, first: int = 0) -> sqlite3.Connection:
         """A library of this session's own, which joins the first one when that can be opened again."""
-        path = self._folder / f"{ASIDE}{_stamp()}.sqlite3"
-        try:
-            # held for as long as this session lives, so that no other one takes it in and removes it
-            database = _connect(path, alone=True)
-        except sqlite3.Error as second:
-            self._path = None
-            self.notices.append(f"texts can't be kept on this machine ({second}); save what you want to keep")
-            return _connect(None)
-        self._path = path
-        self.notices.append(f"the library can't be used now ({problem}); texts go to {path.name} and join it later")
-        return database
+        self.moves += 1
+        trouble: object = problem
+        for folder in self._places[first:]:
+            path = folder / f"{ASIDE}{_stamp()}.sqlite3"
+            try:
+                if folder != self._folder:
+                    folder.mkdir(mode=0o700, exist_ok=True)
+                # held for as long as this session lives, so that no other one takes it in and removes it
+                database = _connect(path, alone=True)
+            except (OSError, sqlite3.Error) as second:
+                trouble = second
+                _remove(path)
+                continue
+            self.path = path
+            where = path.name if folder == self._folder else path
+            self.notices.append(f"the library can't be used now ({problem}); texts go to {where} and join it later")
+            return database
+        self.path = None
+        self.notices.append(f"texts can't be kept on this machine ({trouble}); save what you want to keep")
+        return _connect(None)
 
     def _open_fresh(self, path: Path, problem: object) -> sqlite3.Connection:
         """The damaged library stays beside a new one."""
@@ -131,22 +229,41 @@ class Store:
             database = _connect(path)
         except (OSError, sqlite3.Error) as second:
             return self._open_elsewhere(second)
+        self.moves += 1
         self.notices.append(f"the library was damaged ({problem}); it is kept as {kept.name}, and a new one was begun")
         return database
 
     def _adopt(self, database: sqlite3.Connection) -> None:
         """Take in what earlier sessions had to keep aside."""
-        for path in sorted(self._folder.glob(f"{ASIDE}*.sqlite3")):
+        places = [place for place in self._places if place == self._folder or _is_private(place)]
+        for path in (path for place in places for path in sorted(place.glob(f"{ASIDE}*.sqlite3"))):
             try:
                 _connect(path).close()
                 database.execute("ATTACH ? AS aside", (str(path),))
                 try:
-                    database.execute(_ADOPT)
+                    database.execute("BEGIN IMMEDIATE")
+                    for command in _ADOPT:
+                        database.execute(command)
+                    database.execute("COMMIT")
                 finally:
+                    if database.in_transaction:
+                        database.execute("ROLLBACK")
                     database.execute("DETACH aside")
                 path.unlink()
             except (OSError, sqlite3.Error, _NewerFormatError):
                 continue  # in use by another session, or not ours: it stays where it is
+
+    @contextmanager
+    def _together(self) -> Iterator[None]:
+        """All or nothing."""
+        self._run("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._run("COMMIT")
+        except BaseException:
+            with suppress(sqlite3.Error):
+                self._db.execute("ROLLBACK")
+            raise
 
     def _run(self, command: str, values: tuple[object, ...] = ()) -> list[tuple[Any, ...]]:
         """Damage found while working: the library is set aside, and the next call uses a new one."""
@@ -155,9 +272,9 @@ class Store:
         except sqlite3.OperationalError:
             raise
         except sqlite3.DatabaseError as problem:
-            if self._path is not None:
+            if self.path is not None:
                 self._db.close()
-                self._db = self._open_fresh(self._path, problem)
+                self._db = self._open_fresh(self.path, problem)
             raise
 
 
@@ -171,13 +288,14 @@ def _connect(path: Path | None, alone: bool = False) -> sqlite3.Connection:
         database.execute(f"PRAGMA locking_mode = {'EXCLUSIVE' if alone else 'NORMAL'}")
         database.execute("PRAGMA journal_mode = WAL")
         database.execute("PRAGMA synchronous = NORMAL")
+        database.text_factory = lambda data: data.decode("utf-8", "replace")
         check = database.execute("PRAGMA quick_check(1)").fetchone()[0]
         if check != "ok":
             raise sqlite3.DatabaseError(" ".join(str(check).split()))
         (version,) = database.execute("PRAGMA user_version").fetchone()
         if version > FORMAT:
             raise _NewerFormatError
-        if version < FORMAT:
+        if not database.execute("SELECT 1 FROM sqlite_master WHERE name = 'places'").fetchone():
             database.executescript(f"{_TABLES} PRAGMA user_version = {FORMAT};")
     except BaseException:
         database.close()
@@ -231,6 +349,12 @@ def _read(text: object, id: Any, logprob: Any, top: Any) -> Piece:
     return Piece.written(token, tuple(str(shown) for _, _, shown in top))
 
 
+def _listed(id: Any, title: Any, model: Any, mode: Any, updated: Any, characters: Any) -> SavedText:
+    """A row of the list, whatever stands in the file."""
+    when = updated if isinstance(updated, int | float) and 0 <= updated < 1 << 34 else 0.0
+    return SavedText(str(id), str(title), str(model), str(mode), when, characters if isinstance(characters, int) else 0)
+
+
 def _author(name: object) -> Author:
     return "cue" if name == "cue" else "model" if name == "model" else "person"
 
@@ -246,3 +370,27 @@ def _plain(text: str) -> str:
 
 def _stamp() -> str:
     return time.strftime("%Y%m%d-%H%M%S") + f"-{time.monotonic_ns() % 1_000_000:06}"
+
+
+def _last_folder(folder: Path) -> Path:
+    """Where texts go when `folder` takes nothing: a folder of its own among the temporary ones."""
+    return Path(tempfile.gettempdir()) / f"sg-tui-{_user()}-{zlib.crc32(os.fsencode(folder.absolute())):08x}"
+
+
+def _user() -> int:
+    return os.getuid() if hasattr(os, "getuid") else 0
+
+
+def _is_private(folder: Path) -> bool:
+    """Whether a temporary folder is this person's, and nobody else's."""
+    try:
+        status = folder.lstat()
+    except OSError:
+        return False
+    return folder.is_dir() and not folder.is_symlink() and status.st_uid == _user() and not status.st_mode & 0o077
+
+
+def _remove(path: Path) -> None:
+    for ending in ("", "-wal", "-shm", "-journal"):
+        with suppress(OSError):
+            path.with_name(path.name + ending).unlink()

@@ -6,12 +6,13 @@ from collections.abc import Iterable
 from typing import TypeVar
 
 from textual.app import ComposeResult
-from textual.binding import Binding
 from textual.containers import Vertical
 from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widget import Widget
 from textual.widgets import Static
+
+from sg_tui.keys import bindings
 
 Answer = TypeVar("Answer")
 
@@ -19,7 +20,7 @@ Answer = TypeVar("Answer")
 class Dialog(ModalScreen[Answer]):
     """Subclasses give `body`; `problem` shows a line in the box."""
 
-    BINDINGS = [Binding("escape", "close", "Close", show=False)]  # noqa: RUF012 (declared so by Textual)
+    BINDINGS = bindings("dialog")  # type: ignore[assignment]  # a list of Binding is what Textual wants
     TITLE_TEXT = ""
     HINT = "Esc close"
 

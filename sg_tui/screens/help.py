@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from textual.binding import Binding
 from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.widget import Widget
 from textual.widgets import Static
 
-from sg_tui.keys import help_sections
+from sg_tui.keys import bindings, help_sections
 from sg_tui.screens.dialog import Dialog
 
 ABOUT = (
@@ -23,7 +22,7 @@ ABOUT = (
 class HelpScreen(Dialog[None]):
     """Keys by place."""
 
-    BINDINGS = [Binding("f1,q,enter", "close", "Close", show=False)]  # noqa: RUF012
+    BINDINGS = bindings("help")
     TITLE_TEXT = "help"
     HINT = "↑ ↓ scroll   Esc close"
 

@@ -34,6 +34,7 @@ class ModeScreen(Screen[None]):
     def __init__(self, desk: Desk) -> None:
         super().__init__()
         self.desk = desk
+        self._focused_before: Widget | None = None  # when the terminal became too small to show it
 
     def compose(self) -> ComposeResult:
         yield Header()
@@ -70,7 +71,17 @@ class ModeScreen(Screen[None]):
     def on_resize(self, event: events.Resize) -> None:
         width, height = event.size
         small = width < LEAST_WIDTH or height < LEAST_HEIGHT
+        if small and not self.has_class("-too-small"):
+            self._focused_before = self.focused
+        elif not small and self.has_class("-too-small"):
+            self.call_after_refresh(self._focus_again)
         self.set_class(small, "-too-small")
         if small:
             notice = f"sg-tui needs {LEAST_WIDTH} x {LEAST_HEIGHT}, this terminal is {width} x {height}"
             self.query_one("#too-small", Static).update(notice)
+
+    def _focus_again(self) -> None:
+        """What was hidden for want of room has the keys again."""
+        if self.focused is None:
+            chain = self.focus_chain
+            self.set_focus(self._focused_before if self._focused_before in chain else next(iter(chain), None))

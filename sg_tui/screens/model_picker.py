@@ -1,4 +1,4 @@
-"""Choosing a model: the shipped one, those on this machine, or any folder."""
+"""Choosing a model: the shipped one, those on this machine, a person's runs, or any folder."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SHIPPED = "tinyshakespeare"
 
 
 class ModelPicker(Dialog[str]):
-    """Answers with a model as `Load` takes it: the shipped name, a folder, or a Hub id."""
+    """Answers with a model as `Load` takes it: the shipped name, a run's name, a folder, or a Hub id."""
 
     TITLE_TEXT = "model"
     HINT = "Enter choose   Esc close"
@@ -44,13 +44,13 @@ class ModelPicker(Dialog[str]):
         threading.Thread(target=self._find_installed, args=(self.app,), name="sg-models", daemon=True).start()
 
     def _find_installed(self, app: App[object]) -> None:
-        """On a thread: the Hub's library takes long to import."""
+        """On a thread: the disk may be slow."""
         from sg_core.errors import SgError
 
         try:
             from sg_core.storage.hub import installed
 
-            found = [(model.name, f"{model.size / 1e6:,.0f} MB") for model in installed()]
+            found = [(model.name, f"{model.origin}, {model.size / 1e6:,.0f} MB") for model in installed()]
         except (SgError, OSError) as problem:
             app.call_later(self._tell, safe_line(str(problem), 300))
             return

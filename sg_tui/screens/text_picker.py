@@ -13,6 +13,7 @@ from textual.widget import Widget
 from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
+from sg_tui.keys import bindings
 from sg_tui.library.librarian import Librarian
 from sg_tui.library.store import SavedText, Store
 from sg_tui.screens.dialog import Dialog
@@ -24,6 +25,7 @@ from sg_tui.widgets.line_input import LineInput
 class TextPicker(Dialog[str]):
     """Answers with the id of a text. Typing narrows the list."""
 
+    BINDINGS = bindings("texts")
     TITLE_TEXT = "open a text"
     HINT = "Enter open   Esc close"
 
@@ -64,7 +66,7 @@ class TextPicker(Dialog[str]):
     def _chosen(self, event: OptionList.OptionSelected) -> None:
         self.dismiss(self._listed[event.option_index].id)
 
-    def key_down(self) -> None:
+    def action_to_list(self) -> None:
         self.query_one(OptionList).focus()
 
 

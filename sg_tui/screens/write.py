@@ -12,9 +12,9 @@ from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.widget import Widget
 
-from sg_core.engine.events import Done, Event, Failed
+from sg_core.engine.events import Done, Event, Failed, Loaded
 from sg_core.network.optimizations import USUAL, Optimizations
-from sg_tui.desk import Desk
+from sg_tui.desk import Desk, Returned
 from sg_tui.keys import Scope, bindings
 from sg_tui.screens.mode import ModeScreen
 from sg_tui.screens.save_dialog import SaveDialog
@@ -29,6 +29,7 @@ from sg_tui.widgets.precision_row import PrecisionAsked
 from sg_tui.widgets.prompt import LONGEST_PASTE, Prompt
 from sg_tui.widgets.sampling_panel import SamplingPanel
 from sg_tui.widgets.side_panel import SidePanel
+from sg_tui.widgets.template_choice import TemplateChoice
 from sg_tui.widgets.text_view import TextView
 
 FIGURES_SECONDS = 0.15  # between two drawings of figures that change with every token
@@ -65,6 +66,7 @@ class WriteScreen(ModeScreen):
 
     def on_mount(self) -> None:
         self.query_one(Prompt).focus()
+        self._offer_templates()
         self._show_mode()
 
     def on_resize(self, event: events.Resize) -> None:
@@ -79,13 +81,22 @@ class WriteScreen(ModeScreen):
             return ("prompt", *everywhere)
         if isinstance(self.focused, TextView):
             return ("document", *everywhere)
+        if isinstance(self.focused, TemplateChoice):
+            return ("choice", *everywhere)
         return everywhere
 
     # ------------------------------------------------------------ events
 
     def handle(self, event: Event) -> None:
+        if isinstance(event, Loaded):
+            self._offer_templates()
         if isinstance(event, Done | Failed) and self._waiting and not self.desk.generation.running:
             self.app.call_later(self._go_on)
+
+    def _offer_templates(self) -> None:
+        loaded = self.desk.generation.loaded
+        if loaded is not None:
+            self.query_one(CastBar).offer(loaded.templates)
 
     def _when_stopped(self, then: Callable[[], None]) -> None:
         """Do this now, or as soon as the running generation has been stopped."""
@@ -107,6 +118,8 @@ class WriteScreen(ModeScreen):
         view = self.query_one(TextView)
         if not view.is_mounted:
             return
+        if self.desk.came_back is not None:
+            self._take_back(self.desk.came_back)
         state, manuscript = self.desk.generation, self.desk.writing.manuscript
         view.show(manuscript, state.running)
         drawn = (
@@ -139,7 +152,9 @@ class WriteScreen(ModeScreen):
         writing, prompt = self.desk.writing, self.query_one(Prompt)
         self.set_class(writing.chat, "-chat")
         if writing.chat:
-            words = f"{safe_line(writing.cast.person, 20)} speaks, {safe_line(writing.cast.model, 20)} answers"
+            person, other = safe_line(writing.cast.person, 20), safe_line(writing.cast.model, 20)
+            named = writing.cast.template.has_names
+            words = f"{person} speaks, {other} answers" if named else "you speak, the model answers"
             prompt.placeholder = "what you say; empty lets the other one go on"
         else:
             words = "goes on with your words"
@@ -302,6 +317,24 @@ class WriteScreen(ModeScreen):
             self.focused.scroll_visible(animate=False)
 
     # ------------------------------------------------------------ between prompt and text
+
+    @on(Prompt.Changed)
+    def _remember_prompt(self, event: Prompt.Changed) -> None:
+        self.desk.prompt = event.text_area.text
+
+    def _take_back(self, returned: Returned) -> None:
+        """Show what a session that ended otherwise than by leaving had on its screen, unless something stands here."""
+        self.desk.came_back = None
+        prompt = self.query_one(Prompt)
+        if not self.desk.writing.manuscript.empty or prompt.text:
+            prompt.remember(returned.prompt)
+            self.desk.say("What was on the screen last time is in the library: Ctrl+O opens it.")
+            return
+        if returned.manuscript is not None:
+            chat, cast = self.desk.writing.chat, self.desk.writing.cast
+            self._take_up(Writing(chat, cast, returned.manuscript, returned.id))
+        prompt.put(returned.prompt)
+        self.desk.say("This was on the screen when the program ended. Ctrl+N begins a new text.")
 
     @on(TextView.CursorMoved)
     def _cursor_moved(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from sg_core.inference.token import Token
@@ -94,9 +94,21 @@ class Manuscript:
 
     def write(self, token: Token, top_texts: tuple[str, ...] = ()) -> None:
         """Append a token of the model to the last turn."""
-        piece = Piece.written(token, top_texts)
+        self.add(Piece.written(token, top_texts))
+
+    def add(self, piece: Piece) -> None:
+        """Append a piece of the model's to the last turn."""
         self.turns[-1].written.append(piece)
         self.pieces.append(piece)
+
+    def complete(self, rest: str) -> None:
+        """Add text that the model's last token had and that was held back."""
+        written = self.turns[-1].written if self.turns else []
+        if rest and written:
+            last, text = written[-1], written[-1].text + rest
+            token = None if last.token is None else replace(last.token, text=text)
+            written[-1] = replace(last, text=text, token=token)
+            self._remade()
 
     def undo(self) -> bool:
         """Go back to before the last turn, or before it was written again; False when nothing is left."""

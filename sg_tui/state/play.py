@@ -1,26 +1,27 @@
-"""How what a person types becomes the text a model continues: plainly, or as the lines of a play."""
+"""How what a person types becomes the text a model continues: plainly, or as a turn of a chat."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from sg_core.text.templates import PLAY, Template
 from sg_tui.state.manuscript import Manuscript, Piece
 
 NAME_LENGTH = 40
-BLANK_LINE = "\n\n"
 
 
 @dataclass(frozen=True, slots=True)
 class Cast:
-    """Who speaks in a chat: the person as `person`, the model as `model`."""
+    """Who speaks in a chat, the person as `person`, the model as `model`, and the form in which turns become a text."""
 
     person: str = "ROMEO"
     model: str = "JULIET"
+    template: Template = PLAY
 
     @property
-    def stop(self) -> tuple[str, ...]:
-        """The model's speech ends at a blank line."""
-        return (BLANK_LINE,)
+    def form(self) -> Template:
+        """The template with the names in it."""
+        return self.template.named(self.person, self.model)
 
 
 def completion(typed: str) -> list[Piece]:
@@ -29,16 +30,10 @@ def completion(typed: str) -> list[Piece]:
 
 
 def speech(manuscript: Manuscript, typed: str, cast: Cast) -> list[Piece]:
-    """The person's speech under its name, then the model's name; without a speech the model's name alone."""
-    ending = "".join(piece.text for piece in manuscript.pieces[-8:])
-    begin = "" if not ending or ending.endswith(BLANK_LINE) else "\n" if ending.endswith("\n") else BLANK_LINE
-    if not typed.strip():
-        return [Piece(f"{begin}{cast.model}:\n", "cue")]
-    return [
-        Piece(f"{begin}{cast.person}:\n", "cue"),
-        Piece(typed.strip("\n"), "person"),
-        Piece(f"{BLANK_LINE}{cast.model}:\n", "cue"),
-    ]
+    """The person's words between their cues; without words the one that gives the model its turn."""
+    words = typed.strip("\n") if typed.strip() else ""
+    before, after = cast.form.cues(manuscript.text, words)
+    return [Piece(before, "cue"), Piece(words, "person"), Piece(after, "cue")]
 
 
 def name(typed: str, otherwise: str) -> str:

@@ -16,7 +16,7 @@ from sg_core.training.settings import FINE_TUNE, PRESETS, TrainingConfig, fine_t
 SOURCES = {
     "tinyshakespeare": "tinyshakespeare  1.1 MB of plays, fetched once",
     "python-docs": "python-docs  0.7 MB, in every Python: needs no network",
-    "file": "a text file of yours",
+    "file": "a text of yours: a file or a folder",
 }
 POINTS = 20  # evaluations, samples and saves in a run
 
@@ -56,7 +56,7 @@ def settings(model: str, entered: Mapping[str, str]) -> TrainingConfig:
 def command(source: str, path: str, model: str, entered: Mapping[str, str], loaded: str | None) -> Train:
     """The command that starts the run. `loaded`: name of the model to fine-tune. Raises SettingError."""
     if source == "file" and not path.strip():
-        raise SettingError("no file is named; write the path of a text file to train on")
+        raise SettingError("no file is named; write the path of a text file, or of a folder of them")
     if model == FINE_TUNE and loaded is None:
         raise SettingError("no model is loaded yet; choose a new model, or wait until it is loaded")
     training = settings(model, entered)

@@ -26,6 +26,7 @@ class Smoothed:
         self._weight = 0.0
 
     def add(self, value: float) -> float:
+        """Take a value; returns the average after it."""
         if math.isfinite(value):
             self._sum = self.decay * self._sum + (1 - self.decay) * value
             self._weight = self.decay * self._weight + (1 - self.decay)
@@ -33,6 +34,7 @@ class Smoothed:
 
     @property
     def value(self) -> float:
+        """The average so far."""
         return self._sum / self._weight if self._weight else math.nan
 
 
@@ -51,6 +53,7 @@ class Curve:
         return len(self.steps)
 
     def add(self, step: int, loss: float, seconds: float) -> None:
+        """Take a step; a loss that is not finite is a skipped one."""
         finite = math.isfinite(loss)
         self.skipped += not finite
         self.steps.append(step)
@@ -83,6 +86,7 @@ class Run:
 
     @property
     def step(self) -> int:
+        """The last one done."""
         if self.last is not None:
             return self.last.step
         return int(self.curve.steps[-1]) if len(self.curve) else self.facts.first_step
@@ -112,10 +116,12 @@ class Run:
 
     @property
     def name(self) -> str:
+        """The model and its text, for a list."""
         return f"{self.model} on {self.facts.data}"
 
     @property
     def tokens_per_step(self) -> int:
+        """Over all its batches."""
         training = self.facts.training
         return training.batch_size * training.context * training.accumulation
 

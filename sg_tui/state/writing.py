@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from sg_core.engine.commands import Generate
 from sg_core.inference.sampling import Sampling
+from sg_core.text.marked_text import MarkedText
 from sg_tui.state.manuscript import Manuscript
 from sg_tui.state.play import Cast, completion, speech
 
@@ -31,5 +32,11 @@ class Writing:
         self.manuscript.begin(given, typed, seed)
 
     def command(self, request: int, max_tokens: int, sampling: Sampling) -> Generate:
-        """What the engine is asked: to continue the text as it stands."""
-        return Generate(request, self.manuscript.text, max_tokens, sampling, self.cast.stop if self.chat else ())
+        """What the engine is asked: to continue the text as it stands.
+
+        In a chat the cues alone may hold special tokens, else what the person typed may too.
+        """
+        form, plain = self.cast.form, ("person", "model") if self.chat else ("model",)
+        parts = [(piece.text, piece.author not in plain) for piece in self.manuscript.pieces]
+        prompt = MarkedText(parts, whole=form.whole if self.chat else True)
+        return Generate(request, prompt, max_tokens, sampling, form.stop if self.chat else ())

@@ -25,16 +25,32 @@ def osc52(text: str, environment: Mapping[str, str] = os.environ) -> str | None:
     return sequence
 
 
-def tool(environment: Mapping[str, str] = os.environ) -> list[str] | None:
-    """The command that copies its input to the desktop's clipboard, if there is a desktop and a command."""
+def tools(environment: Mapping[str, str] = os.environ) -> list[list[str]]:
+    """The commands that copy their input: into tmux and on to its terminal, to the desktop's clipboard; best first."""
     candidates: list[list[str]] = []
+    if environment.get("TMUX"):  # which lets no sequence through by itself; -w passes it on, from tmux 3.2
+        candidates += [["tmux", "load-buffer", "-w", "-"], ["tmux", "load-buffer", "-"]]
     if sys.platform == "darwin":
         candidates.append(["pbcopy"])
     if environment.get("WAYLAND_DISPLAY"):
         candidates.append(["wl-copy"])
     if environment.get("DISPLAY"):
         candidates += [["xclip", "-selection", "clipboard"], ["xsel", "--clipboard", "--input"]]
-    return next((command for command in candidates if shutil.which(command[0])), None)
+    return [command for command in candidates if shutil.which(command[0])]
+
+
+def copied(text: str, sent: bool, folder: Path, environment: Mapping[str, str] = os.environ) -> str:
+    """Copy with the first command that can, or into a file of `folder`, and say in one line where the text is.
+
+    sent: the control sequence was given to the terminal, which takes it outside tmux. Raises OSError.
+    """
+    count = f"Copied {len(text):,} characters"
+    for command in tools(environment):
+        if run_tool(command, text):
+            return f"{count} into tmux; its prefix and ] pastes." if command[0] == "tmux" else f"{count}."
+    if sent and not environment.get("TMUX"):
+        return f"{count}."
+    return f"No clipboard takes this: it is in {into_file(text, folder)}"
 
 
 def run_tool(command: list[str], text: str) -> bool:

@@ -11,7 +11,7 @@ from typing import Any, cast
 
 from textual import _ansi_sequences
 
-_KEYS = "012345678p"  # those that keys.py knows
+from sg_tui.keys import alt_keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,7 @@ class _Key:
 
 
 def restore_alt_keys() -> None:
-    """Make ESC and one of these arrive as alt+0 to alt+8 and alt+p; to be called before the app reads its first key."""
+    """Make ESC and a character that is bound with Alt one key; to be called before the app reads its first key."""
     sequences = cast(dict[str, Any], _ansi_sequences.ANSI_SEQUENCES_KEYS)
-    for key in _KEYS:
+    for key in alt_keys():
         sequences["\x1b" + key] = (_Key(f"alt+{key}"),)

@@ -52,6 +52,7 @@ class BenchTable(Vertical):
             yield Static(id="bench-lines", markup=False)
 
     def show(self, state: BenchState) -> None:
+        """Draw the rows, if one is new or they are sorted anew."""
         width = self.content_size.width - 2
         key = (state.version, self.sort, width)
         if width <= 0 or key == self._shown:

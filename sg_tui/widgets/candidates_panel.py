@@ -18,6 +18,7 @@ class CandidatesPanel(Panel):
     TITLE = "alternatives"
 
     def show(self, piece: Piece | None) -> None:
+        """Draw the alternatives of this piece."""
         width = self.content_size.width
         if width <= 0:
             return

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from textual import events
-from textual.binding import Binding
 from textual.content import Content
 from textual.message import Message
 from textual.widget import Widget
 
+from sg_tui.keys import bindings
 from sg_tui.terminal.textsafe import safe_line
 
 
@@ -17,10 +17,7 @@ class Choice(Widget):
     """`value` is the key of the option taken. Tab leaves it; Enter is left to the screen."""
 
     DEFAULT_CSS = "Choice { height: auto; width: 1fr; }"
-    BINDINGS = [  # noqa: RUF012 (declared so by Textual)
-        Binding("up,left", "move(-1)", "The choice before", show=False),
-        Binding("down,right,space", "move(1)", "The next choice", show=False),
-    ]
+    BINDINGS = bindings("choice")  # type: ignore[assignment]  # a list of Binding is what Textual wants
     can_focus = True
     ALLOW_SELECT = False
 
@@ -33,6 +30,7 @@ class Choice(Widget):
 
         @property
         def control(self) -> Choice:
+            """What `on` selects by."""
             return self.choice
 
     def __init__(self, options: Mapping[str, str], value: str, id: str | None = None) -> None:

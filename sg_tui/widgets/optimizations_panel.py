@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from textual import events
-from textual.binding import Binding
 from textual.content import Content
 from textual.message import Message
 
 from sg_core.engine.events import Metrics
 from sg_core.network.optimizations import TABLE, Optimization, Optimizations
 from sg_core.network.precisions import PRECISIONS
+from sg_tui.keys import bindings
 from sg_tui.state.generation_state import GenerationState
 from sg_tui.widgets import precision_row
 from sg_tui.widgets.panel import Panel, lines
@@ -26,13 +26,7 @@ class OptimizationsPanel(Panel, can_focus=True):
     """A switch a line: its number flips it, or a click, or Enter on it. Below them the precision, chosen likewise."""
 
     TITLE = "optimizations"
-    BINDINGS = [  # noqa: RUF012 (declared so by Textual)
-        Binding("up", "move(-1)", "The switch above", show=False),
-        Binding("down", "move(1)", "The switch below", show=False),
-        Binding("enter,space", "flip", "Flip the switch", show=False),
-        Binding("left", "precision(-1)", "The precision before", show=False),
-        Binding("right", "precision(1)", "The next precision", show=False),
-    ]
+    BINDINGS = bindings("switches")  # type: ignore[assignment]  # a list of Binding is what Textual wants
 
     class Flipped(Message):
         """The person flips a switch."""
@@ -47,6 +41,7 @@ class OptimizationsPanel(Panel, can_focus=True):
         self._state: GenerationState | None = None
 
     def show(self, state: GenerationState) -> None:
+        """Draw the switches, their effects and the precision."""
         self._state = state
         rows = [self._line(one, state) if one.default else self._drafts_line(one, state) for one in TABLE]
         self.set_content(lines([*rows, self._precision_line(state)]))
@@ -85,9 +80,12 @@ class OptimizationsPanel(Panel, can_focus=True):
         self._row = (self._row + by) % ROWS
         self._again()
 
-    def action_flip(self) -> None:
+    def action_flip(self, name: str) -> None:
+        self.post_message(self.Flipped(name))
+
+    def action_press(self) -> None:
         if self._row < len(NAMES):
-            self.post_message(self.Flipped(NAMES[self._row]))
+            self.action_flip(NAMES[self._row])
         else:
             self.action_precision(1)
 
@@ -96,18 +94,13 @@ class OptimizationsPanel(Panel, can_focus=True):
             before = PRECISIONS.index(self._state.next_precision) - 1
             self.post_message(precision_row.PrecisionAsked(PRECISIONS[(before + by) % len(PRECISIONS)]))
 
-    def on_key(self, event: events.Key) -> None:
-        if event.key.isdigit() and 1 <= int(event.key) <= len(NAMES):
-            event.stop()
-            self.post_message(self.Flipped(NAMES[int(event.key) - 1]))
-
     def on_click(self, event: events.Click) -> None:
         offset = event.get_content_offset(self)
         if offset is None or offset.y >= ROWS:
             return
         self._row = offset.y
         if offset.y < len(NAMES):
-            self.post_message(self.Flipped(NAMES[offset.y]))
+            self.action_flip(NAMES[offset.y])
         elif precision := precision_row.at(offset.x - 1 - len(PRECISION_LABEL), GAP):
             self.post_message(precision_row.PrecisionAsked(precision))
 

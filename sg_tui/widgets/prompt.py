@@ -49,6 +49,7 @@ class Prompt(TextArea):
             compact=True,
             highlight_cursor_line=False,
         )
+        self.cursor_blink = False  # drawing it twice a second would be most of what a resting app costs
         self._history: list[str] = []
         self._shown: int | None = None  # index in the history of what is shown
         self._draft = ""

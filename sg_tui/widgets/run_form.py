@@ -54,7 +54,7 @@ class RunForm(VerticalScroll):
             yield Choice(SOURCES, "tinyshakespeare", id="source")
         with Horizontal(classes="form-row", id="path-row"):
             yield Label("path", classes="form-label")
-            yield LineInput(placeholder="of a text file", compact=True, id="path")
+            yield LineInput(placeholder="of a text file or a folder", compact=True, id="path")
         with Horizontal(classes="form-row"):
             yield Label("model", classes="form-label")
             yield Choice(_models(None), FIRST, id="model")
@@ -135,6 +135,7 @@ class RunForm(VerticalScroll):
 
     @on(Button.Pressed, "#python-docs")
     def start_with_python_docs(self) -> None:
+        """Start with the text that needs no network."""
         self.query_one("#source", Choice).take("python-docs")
         self.start()
 

@@ -27,6 +27,7 @@ class RunPanel(Panel):
     TITLE = "run"
 
     def show(self, state: TrainingState) -> None:
+        """Draw the figures of the run."""
         width, height = self.content_size
         if width <= 0:
             return
@@ -52,6 +53,7 @@ def phase_words(phase: Phase) -> str:
 
 
 def steps_words(run: Run) -> str:
+    """How far it is: "120 of 2,000"."""
     return f"{run.step:,} of {run.facts.training.steps:,}"
 
 

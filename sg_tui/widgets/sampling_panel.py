@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from textual import events
-from textual.binding import Binding
 from textual.content import Content
 from textual.message import Message
 
 from sg_core.checks import MOST_THREADS
 from sg_core.inference.sampling import Sampling
 from sg_core.setting import Setting, setting, settings_of
+from sg_tui.keys import bindings
 from sg_tui.state.generation_state import GenerationState
 from sg_tui.widgets.panel import Panel, lines
 
@@ -48,15 +48,7 @@ class SamplingPanel(Panel, can_focus=True):
     """Two columns of settings. Arrows choose and change, digits type a value, Enter takes it."""
 
     TITLE = "sampling"
-    BINDINGS = [  # noqa: RUF012 (declared so by Textual)
-        Binding("up", "move(-2)", "The setting above", show=False),
-        Binding("down", "move(2)", "The setting below", show=False),
-        Binding("left,minus", "change(-1)", "Less", show=False),
-        Binding("right,plus", "change(1)", "More", show=False),
-        Binding("space", "move(1)", "The next setting", show=False),
-        Binding("enter", "take", "Take the typed value", show=False),
-        Binding("backspace", "rub", "Rub out a digit", show=False),
-    ]
+    BINDINGS = bindings("sampling")  # type: ignore[assignment]  # a list of Binding is what Textual wants
 
     class Changed(Message):
         """The person wants another value."""
@@ -72,6 +64,7 @@ class SamplingPanel(Panel, can_focus=True):
         self._state: GenerationState | None = None
 
     def show(self, state: GenerationState) -> None:
+        """Draw the settings."""
         self._state = state
         cells = [self._cell(number, one) for number, one in enumerate(SETTINGS)]
         self.set_content(lines([cells[at] + cells[at + 1] for at in range(0, len(cells), 2)]))

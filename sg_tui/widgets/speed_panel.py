@@ -20,6 +20,7 @@ class SpeedPanel(Panel):
     TITLE = "speed"
 
     def show(self, state: GenerationState) -> None:
+        """Draw the figures."""
         width = self.content_size.width
         if width <= 0:
             return

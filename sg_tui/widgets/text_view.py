@@ -149,6 +149,7 @@ class TextView(ScrollView, can_focus=True):
         self.refresh()
 
     def set_heat(self, heat: bool) -> None:
+        """Tint tokens by their surprise, or no longer."""
         self.heat = heat
         self._redraw()
 

@@ -49,6 +49,7 @@ class World:
     config: GPT2Config = CONFIG
     prefill_chunks: int = 1
     damaged: tuple[str, ...] = ()  # tensors that are not finite
+    held_back: str = ""  # when a generation is stopped
     moved_at: int = -1  # the token before which the context moves
     models: list[FakeModel] = field(default_factory=list)
     trainers: list[FakeTrainer] = field(default_factory=list)
@@ -105,6 +106,7 @@ class FakeModel:
     def __init__(self, world: World, name: str) -> None:
         self.world, self.name, self.config = world, name, world.config
         self.notes: tuple[str, ...] = ()
+        self.parameters = SimpleNamespace()
         self.tokenizer = SimpleNamespace(token_bytes=lambda id: b"\xf0\x9f" if id == 99 else b"<%d>" % id)
         self.sessions: list[FakeSession] = []
         world.models.append(self)
@@ -149,11 +151,11 @@ class FakeSession:
         stop: Sequence[str] = (),
         progress: Callable[[int, int], None] | None = None,
         cancelled: Callable[[], bool] | None = None,
-    ) -> Iterator[Token]:
+    ) -> FakeTokens:
         if max_tokens < 0:
             raise SettingError("max_tokens is negative")
         self.sampling = sampling or self.sampling
-        return self._tokens(prompt, max_tokens, progress, cancelled or (lambda: False))
+        return FakeTokens(self._tokens(prompt, max_tokens, progress, cancelled or (lambda: False)), self.model.world)
 
     def _tokens(
         self,
@@ -193,6 +195,22 @@ class FakeSession:
         self.dropped.append(len(self.seen))
 
 
+class FakeTokens:
+    """What a session's `generate` returns: tokens, and the text that a stop finds held back."""
+
+    def __init__(self, tokens: Iterator[Token], world: World) -> None:
+        self._tokens, self._world = tokens, world
+
+    def __iter__(self) -> FakeTokens:
+        return self
+
+    def __next__(self) -> Token:
+        return next(self._tokens)
+
+    def rest(self) -> str:
+        return self._world.held_back
+
+
 class FakeTrainer:
     def __init__(self, world: World, command: Train) -> None:
         self.world = world
@@ -201,6 +219,9 @@ class FakeTrainer:
         self.config = command.training or TrainingConfig(steps=6, evaluate_every=3, save_every=3)
         self.step_count = 40 if command.resume else 0
         self.best_val_loss = math.inf
+        self.best_step = -1
+        self.out_of_patience = False
+        self.validated_parameters = self.model.parameters
         self.passed_over: tuple[str, ...] = ()
         self.saves: list[Path] = []
         world.trainers.append(self)

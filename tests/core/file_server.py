@@ -22,6 +22,8 @@ class Answer:
     drop_at: list[int] = field(default_factory=list)
     ranges: bool = True
     stall: bool = False  # sends half of the body, then nothing until the server ends
+    busy: list[tuple[int, dict[str, str]]] = field(default_factory=list)  # (status, headers) of the next; 0: hangs up
+    length: bool = True  # tells the length of the body; where not, the connection ends it
 
 
 class FileServer:
@@ -30,6 +32,7 @@ class FileServer:
     def __init__(self) -> None:
         self.answers: dict[str, Answer] = {}
         self.requests: list[tuple[str, str, str | None]] = []
+        self.authorized: list[tuple[str, str, str | None]] = []  # (Host, path, Authorization) of the same requests
         self.ending = threading.Event()
         owner = self
 
@@ -95,19 +98,32 @@ class _Handler(BaseHTTPRequestHandler):
         state = self.server_state
         wanted = self.headers.get("Range")
         state.requests.append((method, self.path, wanted))
+        state.authorized.append((self.headers["Host"] or "", self.path, self.headers["Authorization"]))
         answer = state.answers.get(self.path, Answer(b"", {"X-Error-Code": "EntryNotFound"}, 404))
+        if answer.busy:
+            status, headers = answer.busy.pop(0)
+            if status == 0:
+                self.close_connection = True
+                return
+            answer = Answer(b"busy", headers, status)
         body, start = answer.body, 0
         if wanted and answer.ranges and answer.status == 200:
             start = int(wanted.removeprefix("bytes=").removesuffix("-"))
         if start and start >= len(body):
-            self.send_error(416)
+            self.send_response(416)
+            self.send_header("Content-Range", f"bytes */{len(body)}")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
             return
         self.send_response(206 if start else answer.status)
         for name, value in answer.headers.items():
             self.send_header(name, value)
         if start:
             self.send_header("Content-Range", f"bytes {start}-{len(body) - 1}/{len(body)}")
-        self.send_header("Content-Length", str(len(body) - start))
+        if answer.length:
+            self.send_header("Content-Length", str(len(body) - start))
+        else:
+            self.send_header("Connection", "close")
         self.end_headers()
         if method == "GET":
             end = answer.drop_at.pop(0) if answer.drop_at else len(body)

@@ -126,7 +126,7 @@ FLOORS: tuple[dict[str, str], ...] = (
     {"kernels": "sg_core.kernels"},
     {
         "ground": "sg_core.errors sg_core.config sg_core.paths sg_core.files sg_core.memory sg_core.checks "
-        "sg_core.setting sg_core.types sg_core.bfloat16 sg_core.notices sg_core.processors"
+        "sg_core.setting sg_core.types sg_core.bfloat16 sg_core.notices sg_core.crash_report sg_core.processors"
     },
 )
 PLACES = {
@@ -230,7 +230,7 @@ def watch(event, arguments):
         raise AssertionError(event)
 sys.addaudithook(watch)
 import sg_core
-print([name for name in ("numba", "numpy", "tiktoken", "huggingface_hub") if name in sys.modules])
+print([name for name in ("numba", "numpy", "tiktoken", "tokenizers", "huggingface_hub") if name in sys.modules])
 """
     assert run_python(code, tmp_path).strip() == "[]"
     assert list(tmp_path.iterdir()) == []
@@ -256,10 +256,10 @@ for name in {modules!r}:
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
-HEAVY = ("textual", "rich", "numpy", "numba", "llvmlite", "tiktoken", "huggingface_hub", "safetensors")
+HEAVY = ("tokenizers", "textual", "rich", "numpy", "numba", "llvmlite", "tiktoken", "huggingface_hub", "safetensors")
 
 
-@pytest.mark.parametrize("command", ["", "complete", "score", "bench", "train", "models", "doctor"])
+@pytest.mark.parametrize("command", ["", "complete", "chat", "score", "bench", "train", "models", "doctor"])
 def test_help_imports_nothing_heavy(tmp_path: Path, command: str) -> None:
     arguments = [command, "--help"] if command else ["--help"]
     code = f"""

@@ -47,8 +47,14 @@ def hear_ctrl_c() -> None:
 
 
 def start(*arguments: str, **settings: Any) -> subprocess.Popen[bytes]:
-    """`sg-tui` as a process, its streams in pipes."""
-    streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **settings}
+    """`sg-tui` as a process, its streams in pipes; none is read ahead, so that `communicate` gets all that is left."""
+    streams: dict[str, Any] = {
+        "stdin": subprocess.DEVNULL,
+        "stdout": subprocess.PIPE,
+        "stderr": subprocess.PIPE,
+        "bufsize": 0,
+    }
+    streams |= settings
     return subprocess.Popen(
         [sys.executable, "-m", "sg_tui", *arguments], env=environment(), preexec_fn=hear_ctrl_c, **streams
     )

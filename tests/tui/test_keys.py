@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
+import re
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
-from sg_tui.keys import ACTIONS, SCOPES, Scope, bindings, footer, help_sections, key_text, markdown
+from sg_tui.keys import ACTIONS, SCOPES, TYPED, Scope, bindings, footer, help_sections, key_text, markdown
 
 OWNERS: dict[Scope, str] = {
     "app": "sg_tui.app:SgApp",
@@ -15,9 +18,24 @@ OWNERS: dict[Scope, str] = {
     "small": "sg_tui.screens.write:WriteScreen",
     "prompt": "sg_tui.widgets.prompt:Prompt",
     "document": "sg_tui.widgets.text_view:TextView",
+    "switches": "sg_tui.widgets.optimizations_panel:OptimizationsPanel",
+    "sampling": "sg_tui.widgets.sampling_panel:SamplingPanel",
+    "form": "sg_tui.screens.train:TrainScreen",
+    "choice": "sg_tui.widgets.choice:Choice",
     "train": "sg_tui.screens.train:TrainScreen",
+    "chart": "sg_tui.widgets.loss_chart:Plot",
     "bench": "sg_tui.screens.bench:BenchScreen",
+    "dialog": "sg_tui.screens.dialog:Dialog",
+    "help": "sg_tui.screens.help:HelpScreen",
+    "texts": "sg_tui.screens.text_picker:TextPicker",
 }
+SOURCES = Path(__file__).parents[2] / "sg_tui"
+CLASSES = [
+    (f"sg_tui.{'.'.join(path.relative_to(SOURCES).with_suffix('').parts)}:{node.name}", node)
+    for path in sorted(SOURCES.rglob("*.py"))
+    for node in ast.walk(ast.parse(path.read_text("utf-8")))
+    if isinstance(node, ast.ClassDef)
+]
 
 
 @pytest.mark.parametrize("scope", SCOPES)
@@ -37,7 +55,7 @@ def test_every_action_exists_where_its_scope_says(scope: Scope, owner: str) -> N
     module, name = owner.split(":")
     place = getattr(importlib.import_module(module), name)
     for action in ACTIONS:
-        if action.scope == scope:
+        if action.scope == scope and action.keys:
             assert hasattr(place, f"action_{action.id.split('(')[0]}"), action.id
 
 
@@ -56,6 +74,41 @@ def test_help_tells_every_key_with_words() -> None:
             assert action.key_text in told
     assert all(words for _, rows in help_sections() for _, words in rows)
     assert "Alt+1 … Alt+8" in told
+
+
+def test_nothing_is_bound_outside_the_table() -> None:
+    bound: dict[Scope, str] = {}
+    for name, node in CLASSES:
+        for part in node.body:
+            target = part.targets[0] if isinstance(part, ast.Assign) else getattr(part, "target", None)
+            if isinstance(target, ast.Name) and target.id == "BINDINGS":
+                value = part.value  # type: ignore[attr-defined]  # an assignment has one
+                assert isinstance(value, ast.Call), name
+                assert ast.unparse(value.func) == "bindings", name
+                bound |= {scope.value: name for scope in value.args if isinstance(scope, ast.Constant)}  # type: ignore[misc]
+    assert bound == OWNERS
+    binding = [path.name for path in SOURCES.rglob("*.py") if re.search(r"\bBinding\b[(]|textual.binding", read(path))]
+    assert binding == ["keys.py"]
+
+
+def test_only_what_the_table_calls_typed_takes_keys_by_itself() -> None:
+    methods = [
+        (name, part)
+        for name, node in CLASSES
+        for part in node.body
+        if isinstance(part, ast.FunctionDef | ast.AsyncFunctionDef) and not name.startswith("sg_tui.keys:")
+    ]
+    handlers = {
+        name
+        for name, method in methods
+        if re.match(r"_?on_key$|key_", method.name) or "Key)" in " ".join(map(ast.unparse, method.decorator_list))
+    }
+    assert handlers == {OWNERS[scope] for scope in TYPED}
+    assert {action.scope for action in ACTIONS if not action.keys} <= set(TYPED)
+
+
+def read(path: Path) -> str:
+    return path.read_text("utf-8")
 
 
 def test_the_most_wanted_comes_first_in_the_footer() -> None:

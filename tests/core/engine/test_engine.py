@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from engine_fakes import Driver as BaseDriver
@@ -249,15 +250,20 @@ def test_generating_without_a_model_fails_with_its_request(driver: Driver) -> No
     ],
 )
 def test_any_failure_is_one_line_and_the_thread_lives(
-    driver: Driver, world: World, error: Exception, line: str
+    driver: Driver, world: World, error: Exception, line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("SG_HOME", str(tmp_path))
+    monkeypatch.setattr("sg_core.crash_report._written", {})
+
     def fail(session: FakeSession, count: int) -> None:
         if count == 2:
             raise error
 
     world.on_token = fail
     driver.finish(Load(), Generate(1, "x"))
-    assert driver.of(Failed) == [Failed(line, 1, "Generate")]
+    (failed,) = driver.of(Failed)
+    assert (failed.message.partition("; a report of it is in ")[0], failed.request) == (line, 1)
+    assert list((tmp_path / "data").glob("crash-*.txt")) != [] or "internal error" not in line
     assert driver.of(Done) == []
     assert "in fail" in driver.engine.last_traceback
     driver.finish(Generate(2, "x", max_tokens=2))
@@ -316,3 +322,14 @@ def test_an_engine_that_never_started_closes() -> None:
     from sg_core.engine.engine import Engine
 
     Engine().close()
+
+
+def test_a_stop_tells_the_text_that_was_held_back(driver: Driver, world: World) -> None:
+    world.held_back = "\n"  # what might have become a stop string
+    world.on_token = lambda session, count: driver.engine.stop() if count == 3 else None
+    driver.finish(Load(), Generate(1, "x", max_tokens=100))
+    (done,) = driver.of(Done)
+    assert (done.reason, done.rest) == ("stopped", "\n")
+    world.on_token = lambda session, count: None
+    driver.finish(Generate(2, "x", max_tokens=3))
+    assert driver.of(Done)[-1].rest == ""

@@ -76,6 +76,14 @@ def test_a_sample_has_the_step_as_its_seed(driver: Driver, world: World) -> None
     assert set(seeds) == {(0.8, 3), (0.8, 6)}
 
 
+@pytest.mark.parametrize(("export", "steps"), [("best", [2, 3, 4, 6, 6]), ("last", [3, 6, 6])])
+def test_the_best_step_lies_in_a_checkpoint_where_it_is_to_be_exported(
+    driver: Driver, export: str, steps: list[int]
+) -> None:
+    driver.finish(Train(training=TrainingConfig(steps=6, evaluate_every=2, save_every=3, export=export), out="o"))
+    assert [event.step for event in driver.told if isinstance(event, Saved)] == steps
+
+
 def test_a_run_without_a_folder_gets_a_fresh_one_and_a_resumed_one_keeps_its_own(driver: Driver) -> None:
     driver.finish(Train(config="tiny"))
     driver.finish(Train(resume="runs/old", training=TrainingConfig(steps=42)))

@@ -17,7 +17,7 @@ from sg_core import GPT2, GPT2Config, Interventions
 from sg_core.errors import SettingError
 from sg_core.inference.score import Scores
 from sg_core.inference.spans import lines, words
-from sg_core.text.tokenizer import END_OF_TEXT
+from sg_core.text.special_tokens import END_OF_TEXT
 
 TOLERANCE = 1e-4  # nats, promised by the design
 TEXT = "ROMEO:\nWhat light through  yonder window breaks?\r\n\nIt is the caf\u00e9 \N{GRINNING FACE}, and the sun.\n"

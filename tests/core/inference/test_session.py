@@ -229,6 +229,8 @@ def test_one_signature_for_every_way_of_calling_the_forward_pass(model: GPT2) ->
     written(model.session(Optimizations.none(), threads=2))
     model.logits(PROMPT)
     model.loss_and_gradients([PROMPT], [PROMPT])
-    words = list(inspect.signature(forward.py_func).parameters).index("words")  # type: ignore[attr-defined]
-    kinds = [str(signature[words]) for signature in forward.signatures]  # type: ignore[attr-defined]
-    assert len(kinds) == len(set(kinds))  # float32 weights, and bytes where another test has used them
+    names = list(inspect.signature(forward.py_func).parameters)  # type: ignore[attr-defined]
+    places = [names.index("words"), names.index("window")]
+    kinds = [tuple(str(one[place]) for place in places) for one in forward.signatures]  # type: ignore[attr-defined]
+    # float32 weights, and bytes where another test has used them; each with a window where one has looked inside
+    assert len(kinds) == len(set(kinds))

@@ -48,8 +48,9 @@ def forward_rows(
     elif precision == "int8":
         numbers, scales = to_int8(weight.reshape(-1, share))
         words = numbers.reshape(-1).view(np.uint8)
-    elif precision == "int4":
-        words, scales = to_int4(weight.reshape(-1, share))
+    elif precision == "int4":  # what fills a row up to whole groups is read by nobody
+        whole = np.pad(weight, ((0, 0), (0, -weight.shape[1] % share)))
+        words, scales = to_int4(whole.reshape(-1, share))
     panel = np.full(PANEL_SIZE, np.nan, np.float32)
     stored = {"f32": FLOAT32, "bf16": BFLOAT16, "int8": INT8, "int4": INT4}[precision]
     linear.linear_forward(out, x, words, 0, stored, scales, share, panel, bias, start, stop, thread, threads)
@@ -65,7 +66,7 @@ def test_linear_forward_is_the_matrix_product(M: int, N: int, K: int) -> None:
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
-@pytest.mark.parametrize("K", [192, 2080])
+@pytest.mark.parametrize("K", [20, 100, 192, 1080, 2080])  # int4: tails of numbers, of vectors, of both, and none
 def test_a_row_has_the_same_bits_alone_and_among_others_on_any_number_of_threads(K: int, precision: str) -> None:
     M, N = 23, 150
     x, weight, bias = numbers(M, K), numbers(N, K, seed=1), numbers(N, seed=2)
@@ -95,6 +96,23 @@ def test_a_stored_weight_is_off_by_at_most_half_a_step(precision: str, worst: fl
         0.95 if precision == "int4" else 0.999999
     )
     assert not out[:, 3].any()
+
+
+@given(K=st.integers(1, 1100), M=st.integers(1, 13), N=st.integers(1, 9))
+@settings(max_examples=60, deadline=None)
+def test_int4_is_one_product_at_every_width_and_reads_nothing_beyond_a_row(K: int, M: int, N: int) -> None:
+    weight, room = numbers(N, K, seed=1), np.full((M + 1) * K + 64, np.nan, np.float32)
+    worth = np.empty((K, N), np.float32)
+    forward_rows(worth, np.eye(K, dtype=np.float32), weight, np.zeros(0, np.float32), 0, K, 0, 1, "int4")
+    x = room[: M * K].reshape(M, K)  # NaN from there on
+    x[:] = numbers(M, K)
+    together, alone = np.empty((M, N), np.float32), np.empty((M, N), np.float32)
+    forward_rows(together, x, weight, np.zeros(0, np.float32), 0, M, 0, 1, "int4")
+    assert np.abs(together - x.astype(np.float64) @ worth).max() < TOLERANCE * np.sqrt(K)
+    for m in range(M):
+        for thread in range(2):
+            forward_rows(alone, x, weight, np.zeros(0, np.float32), m, m + 1, thread, 2, "int4")
+    assert np.array_equal(together, alone)
 
 
 @pytest.mark.parametrize(("M", "N", "K"), [(1, 3, 2), (30, 17, 70), (300, 40, 130)])

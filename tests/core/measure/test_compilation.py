@@ -81,3 +81,19 @@ def test_vectors_are_as_wide_as_those_numba_compiles_for(features: str, lanes: s
     code = "from sg_core.kernels.simd import LANES; print(LANES)"
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == lanes
+
+
+def test_with_the_window_compiled_ahead_looking_and_muting_never_wait() -> None:
+    from sg_core import GPT2, GPT2Config, Interventions, Probes
+    from sg_core.network.forward import forward
+
+    warm_up(window=True)
+    known = list(forward.signatures)  # type: ignore[attr-defined]  # Numba's
+    session = GPT2.random(GPT2Config(vocab_size=20, n_ctx=16, n_layer=2, n_head=2, n_embd=16)).session()
+    for token in session.generate([1, 2], max_tokens=4):
+        assert token.ms > 0
+        session.probes = Probes("*")
+        session.interventions = session.interventions.scale_head(0, 1, 0.5)
+    assert isinstance(session.interventions, Interventions)
+    assert list(forward.signatures) == known  # type: ignore[attr-defined]
+    assert compiled()

@@ -125,13 +125,13 @@ def test_a_model_loaded_in_one_precision_writes_the_same_and_holds_no_float32_ma
     assert not (tmp_path / "again").exists()
 
 
-def test_random_weights_are_the_same_in_one_precision_alone() -> None:
+@pytest.mark.parametrize("precision", ["bf16", "int8", "int4"])
+def test_random_weights_are_the_same_in_one_precision_alone(precision: str) -> None:
     config = GPT2Config(vocab_size=97, n_ctx=32, n_layer=2, n_head=2, n_embd=36)
-    whole, small = GPT2.random(config, 3), GPT2.random(config, 3, precision="int8")
-    assert np.array_equal(small.weights("int8").words, whole.weights("int8").words)
+    whole, small = GPT2.random(config, 3), GPT2.random(config, 3, precision=precision)
+    assert np.array_equal(small.weights(precision).words, whole.weights(precision).words)
+    assert np.array_equal(small.weights(precision).scales, whole.weights(precision).scales)
     assert all(np.array_equal(small.parameters[name], whole.parameters[name]) for name in small.parameters)
-    with pytest.raises(SettingError, match="not a multiple"):
-        GPT2.random(config, precision="int4")
     with pytest.raises(SettingError, match="choose from"):
         GPT2.random(config, precision="int2")
 
@@ -142,7 +142,8 @@ def test_damaged_weights_are_named_when_loaded_in_one_precision(tmp_path: Path) 
     damaged.parameters["ln_f.bias"][0] = np.inf
     damaged.save_pretrained(tmp_path)
     names = ["transformer.h.1.mlp.c_fc.weight", "transformer.ln_f.bias"]
-    assert GPT2.from_pretrained(tmp_path, "int8").not_finite() == GPT2.from_pretrained(tmp_path).not_finite() == names
+    for precision in PRECISIONS:
+        assert GPT2.from_pretrained(tmp_path, precision).not_finite() == names
 
 
 def test_a_precision_is_what_the_kernels_read_it_as() -> None:
@@ -153,11 +154,7 @@ def test_a_precision_is_what_the_kernels_read_it_as() -> None:
     assert [name for name in PRECISIONS if Precision.named(name).reduced] == ["bf16", "int8", "int4"]
 
 
-def test_a_precision_is_refused_by_name_where_it_does_not_fit() -> None:
-    narrow = GPT2Config(vocab_size=8, n_ctx=8, n_layer=1, n_head=1, n_embd=48)
-    assert [name for name in PRECISIONS if Precision.named(name).fits(narrow)] == ["f32", "bf16", "int8"]
-    with pytest.raises(SettingError, match="n_embd is 48, not a multiple: choose int8"):
-        Precision.named("int4").check(narrow)
+def test_an_unknown_precision_is_refused_by_name() -> None:
     with pytest.raises(SettingError, match="precision is 'f64'; choose from f32, bf16, int8, int4"):
         Precision.named("f64")
 
@@ -168,6 +165,14 @@ def test_the_bytes_of_a_precision_are_those_of_its_weights(model: GPT2) -> None:
         count, precision = model.parameters.layout.decayed, Precision.named(name)
         stored = weights.words.nbytes if precision.reduced else 4 * count
         assert precision.bytes_of(count, 64) == stored + (weights.scales.nbytes if precision.scaled else 0)
+
+
+def test_whole_groups_are_stored_where_the_parameters_lie(model: GPT2) -> None:
+    for name in PRECISIONS:
+        places = model.weights(name).places(model.parameters.layout)
+        assert np.array_equal(places[0], model.parameters.layout.blocks)
+        assert np.array_equal(places[1], model.parameters.layout.ends)
+        assert model.weights(name).layout.decayed == model.parameters.layout.decayed
 
 
 @pytest.mark.filterwarnings("error")

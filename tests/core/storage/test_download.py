@@ -15,9 +15,10 @@ from file_server import Answer, FileServer  # type: ignore[import-not-found, unu
 
 from sg_core.errors import DownloadError
 from sg_core.storage import download
-from sg_core.storage.download import RemoteFile, exclusive, fetch, interruptible, require_space
+from sg_core.storage.download import RemoteFile, fetch, require_space
+from sg_core.storage.waiting import exclusive, interruptible
 from sg_core.training import tinyshakespeare
-from sg_core.training.dataset import read_text
+from sg_core.training.texts import read_text
 from sg_core.training.tinyshakespeare import read_tinyshakespeare
 
 BODY = bytes(range(256)) * 8000  # 2 MB
@@ -128,6 +129,22 @@ def test_a_missing_file_and_a_missing_server_give_one_line(server: Any, tmp_path
         nobody = f"http://127.0.0.1:{unused.getsockname()[1]}/data"
         with pytest.raises(DownloadError, match=r"/data can't be reached: connection refused"):
             get(RemoteFile("data", nobody), tmp_path / "data")
+
+
+def test_what_a_server_says_stays_one_harmless_line(server: Any, tmp_path: Path) -> None:
+    server.answers["/data"] = Answer(b"", {"Location": f"{server.url}/data"}, 302)  # to itself, for ever
+    with pytest.raises(DownloadError, match=r"/data can't be fetched: HTTP Error 302: ") as caught:
+        get(remote(server), tmp_path / "data")
+    assert str(caught.value).isprintable()
+
+
+def test_a_file_that_arrived_whole_without_a_known_size_is_not_fetched_again(server: Any, tmp_path: Path) -> None:
+    server.answers["/data"] = Answer(BODY)
+    file = RemoteFile("data", f"{server.url}/data", version="1")
+    (tmp_path / f"data.{download._tag(file)}.part").write_bytes(BODY)
+    get(file, tmp_path / "data")
+    assert (tmp_path / "data").read_bytes() == BODY
+    assert server.gets("/data") == [f"bytes={len(BODY)}-"]
 
 
 def test_a_server_that_only_hangs_up_is_given_up(server: Any, tmp_path: Path) -> None:

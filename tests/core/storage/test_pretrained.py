@@ -263,7 +263,7 @@ def test_broken_shards_are_named(folder: Path) -> None:
 @pytest.mark.parametrize("name", ["pytorch_model.bin", "model.ckpt", "weights.npz", "tf_model.h5"])
 def test_files_that_can_run_code_are_never_opened(folder: Path, name: str) -> None:
     (folder / "model.safetensors").rename(folder / name)
-    with pytest.raises(ModelFileError, match=rf"{name}, a kind of file that can run code.*save_pretrained"):
+    with pytest.raises(ModelFileError, match=rf"{name}, .*a kind of file that can run code.*save_pretrained"):
         check(folder)
 
 
@@ -375,3 +375,16 @@ def test_a_model_beyond_the_memory_is_refused_before_anything_is_taken(
 def test_this_machine_tells_its_memory() -> None:
     available = memory.available_memory()
     assert available is None or 1 << 20 < available < 1 << 50
+
+
+def test_a_tokenizer_that_does_not_belong_to_the_weights_is_a_fault_of_the_folder(folder: Path) -> None:
+    learn_vocabulary("to be or not to be, that is the question. " * 50, 290).save(folder)
+    with pytest.raises(ModelFileError, match=rf"{folder}.*: the tokenizer has \d+ tokens"):
+        GPT2.from_pretrained(folder)
+
+
+def test_a_model_without_tokenizer_files_loads_for_ids_and_says_so_for_texts(folder: Path) -> None:
+    model = GPT2.from_pretrained(folder)
+    assert model.tokenizer is None
+    with pytest.raises(ModelFileError, match=r"has no tokenizer files, so it can't read or write a text; copy"):
+        model.require_tokenizer()

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from sg_core.errors import SettingError
-from sg_core.text.tokenizer import SYMBOLS, Tokenizer, split
+from sg_core.text.byte_bpe import SYMBOLS, split
+from sg_core.text.tokenizer import Tokenizer
 from sg_core.text.vocabulary import learn_vocabulary
 
 TEXT = (
@@ -98,3 +99,8 @@ def test_progress_counts_the_merges() -> None:
 def test_a_size_out_of_range_is_refused(size: int) -> None:
     with pytest.raises(SettingError, match=r"vocabulary size is .*; it must be a whole number from 257"):
         learn_vocabulary(TEXT, size)
+
+
+def test_the_end_of_text_between_documents_is_no_word_to_learn() -> None:
+    learned = learn_vocabulary("<|endoftext|>" * 50 + "ab ab", 300)
+    assert learned.merges == (("a", "b"),)

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 import numpy as np
 import pytest
 
-from sg_core import memory
 from sg_core.errors import DataError
-from sg_core.text.tokenizer import SYMBOLS, Tokenizer
-from sg_core.training.dataset import TextDataset, read_text, split_text
+from sg_core.text.byte_bpe import SYMBOLS
+from sg_core.text.tokenizer import Tokenizer
+from sg_core.training.dataset import TextDataset
 
 BYTES = Tokenizer({symbol: byte for byte, symbol in enumerate(SYMBOLS)}, [])  # one token a byte
 
@@ -19,75 +16,6 @@ BYTES = Tokenizer({symbol: byte for byte, symbol in enumerate(SYMBOLS)}, [])  # 
 def dataset(length: int = 1000) -> TextDataset:
     """The characters 0, 1, 2, ... modulo 100, so that a token tells its place."""
     return TextDataset.from_text("count", "".join(chr(place % 100) for place in range(length)), BYTES)
-
-
-def write(tmp_path: Path, data: bytes) -> str:
-    path = tmp_path / "text.txt"
-    path.write_bytes(data)
-    return str(path)
-
-
-@pytest.mark.parametrize(
-    ("data", "text"),
-    [
-        (b"plain\n", "plain\n"),
-        (b"\xef\xbb\xbfwith a mark", "with a mark"),
-        (b"\xef\xbb\xbf\xef\xbb\xbftwice", "\ufefftwice"),
-        (b"one\r\ntwo\rthree\n", "one\r\ntwo\rthree\n"),
-        ("é😀\x1b[0m\x0c\u2028".encode(), "é😀\x1b[0m\x0c\u2028"),
-        (b"x" * (20 << 20), "x" * (20 << 20)),
-    ],
-    ids=["plain", "byte order mark", "only the first mark", "line ends", "any character", "one huge line"],
-)
-def test_a_file_is_read_as_it_is(tmp_path: Path, data: bytes, text: str) -> None:
-    source = read_text(write(tmp_path, data))
-    assert source.name == "text.txt"
-    assert source.text == text
-
-
-@pytest.mark.parametrize(
-    ("data", "message"),
-    [
-        (b"", "is empty"),
-        (b"abc\nd\xffe", r"is not UTF-8: byte 5 \(line 2\) is 0xff; convert it"),
-        (b"abc\xe2\x82", r"is not UTF-8: byte 3 \(line 1\)"),
-        (b"abc\0def", "has a NUL byte at byte 3"),
-        ("UTF-16".encode("utf-16"), "is UTF-16; convert it"),
-    ],
-)
-def test_a_file_that_is_no_text_is_refused(tmp_path: Path, data: bytes, message: str) -> None:
-    with pytest.raises(DataError, match=message):
-        read_text(write(tmp_path, data))
-
-
-def test_what_is_not_a_file_is_refused_at_once(tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "fifo")
-    (tmp_path / "loop").symlink_to(tmp_path / "loop")
-    for name, message in {
-        "missing": "no such file",
-        ".": "is a folder",
-        "fifo": "not a regular file",
-        "loop": "symbolic links",
-        "nul\0name": "can't be read",
-    }.items():
-        with pytest.raises(DataError, match=message):
-            read_text(str(tmp_path / name))
-
-
-def test_reading_reports_progress_and_can_be_stopped(tmp_path: Path) -> None:
-    path = write(tmp_path, b"x" * 1000)
-    seen: list[tuple[str, int, int]] = []
-    read_text(path, progress=lambda *state: seen.append(state))
-    assert seen == [("text.txt", 1000, 1000)]
-    with pytest.raises(DataError, match="was stopped"):
-        read_text(path, cancelled=lambda: True)
-
-
-def test_a_text_beyond_the_memory_is_refused_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory, "available_memory", lambda: 10_000)
-    with pytest.raises(DataError, match=r"training on .*text.txt needs .* memory, .* or use a part of the text"):
-        read_text(write(tmp_path, b"x" * 2000))
-    read_text(write(tmp_path, b"x" * 1000))
 
 
 def test_tokenizing_reports_progress_and_can_be_stopped() -> None:
@@ -98,15 +26,7 @@ def test_tokenizing_reports_progress_and_can_be_stopped() -> None:
         TextDataset.from_text("x", "ab" * 100, BYTES, cancelled=lambda: True)
 
 
-def test_python_docs_are_there_offline_and_the_same_every_time() -> None:
-    source = read_text("python-docs")
-    assert len(source.text) > 100_000
-    assert "assert_stmt" in source.text
-    assert read_text("python-docs") == source
-
-
 def test_the_last_tenth_of_the_characters_validates() -> None:
-    assert split_text("0123456789" * 2) == ("012345678901234567", "89")
     data = TextDataset.from_text("x", "é" * 90 + "😀" * 10, BYTES)
     assert (data.train_chars, data.validation_chars) == (90, 10)
     assert (len(data.train_ids), len(data.validation_ids)) == (180, 40)
@@ -167,3 +87,13 @@ def test_the_fingerprint_tells_any_change_of_the_tokens() -> None:
     one = TextDataset("x", train, validation, 5, 3)
     moved = TextDataset("x", train[:4], np.concatenate([train[4:], validation]), 5, 3)
     assert len({dataset().fingerprint, one.fingerprint, moved.fingerprint, dataset(1001).fingerprint}) == 4
+
+
+def test_the_end_of_text_between_documents_is_the_end_token() -> None:
+    tokenizer = Tokenizer({symbol: id for id, symbol in enumerate(SYMBOLS)} | {"<|endoftext|>": 256}, [])
+    text = "one<|endoftext|>two, three" + "<|endoftext|>four and five " * 10
+    dataset = TextDataset.from_text("t", text, tokenizer)
+    assert dataset.train_ids.tolist()[:5] == [*b"one", 256, ord("t")]
+    plain = TextDataset.from_text("t", text, tokenizer, plain=True)
+    assert 256 not in plain.train_ids
+    assert tokenizer.decode(plain.train_ids.tolist()) == tokenizer.decode(dataset.train_ids.tolist())

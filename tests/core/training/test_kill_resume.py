@@ -82,7 +82,7 @@ def kill_after(process: subprocess.Popen[str], lines: int, delay: float, log: Lo
 
 
 @pytest.mark.parametrize(
-    ("kills", "steps"), [(4, 120), pytest.param(20, 600, marks=pytest.mark.slow)], ids=["4 kills", "20 kills"]
+    ("kills", "steps"), [(4, 120), pytest.param(100, 3000, marks=pytest.mark.slow)], ids=["4 kills", "100 kills"]
 )
 def test_a_killed_training_equals_the_uninterrupted_one(tmp_path: Path, kills: int, steps: int) -> None:
     chance = random.Random(kills)

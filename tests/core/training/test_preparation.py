@@ -58,7 +58,7 @@ def test_progress_is_told_and_a_wish_to_stop_is_heard(text: str) -> None:
     prepare_training(
         data=text, model=None, config=SHAPE, training=TRAINING, progress=lambda what, done, total: told.append(what)
     )
-    assert list(dict.fromkeys(told)) == ["mist.txt", "vocabulary"]
+    assert list(dict.fromkeys(told)) == ["mist.txt", "vocabulary", "tokens of mist.txt"]
     with pytest.raises(DataError, match="stopped"):
         prepare_training(
             data=text, model=None, config=SHAPE, training=TRAINING,
@@ -82,11 +82,43 @@ def test_a_request_of_another_format_is_refused(text: str, tmp_path: Path) -> No
     write_request(run, RunRequest(text, None, SHAPE, TRAINING))
     found = json.loads((run / REQUEST).read_text())
     (run / REQUEST).write_text(json.dumps(found | {"format": 99}))
-    with pytest.raises(CheckpointError, match="has format 99; this version reads 1"):
+    with pytest.raises(CheckpointError, match="has format 99; this version reads 1 and 2"):
         prepare_training(data="", model=None, config=None, training=TRAINING, resume=str(run))
     (run / REQUEST).write_text(json.dumps(found | {"training": {"steps": -1}}))
     with pytest.raises(CheckpointError, match="steps is -1"):
         prepare_training(data="", model=None, config=None, training=TRAINING, resume=str(run))
+
+
+def test_a_request_for_several_texts_is_read_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("a.jsonl", "b.txt"):
+        (tmp_path / name).write_text('{"body": "the mist"}\n' * 200)
+    write_request(tmp_path / "run", RunRequest(("a.jsonl", "b.txt"), None, SHAPE, TRAINING, "body"))
+    asked = prepare_training(
+        data=("a.jsonl", "b.txt"), field="body", model=None, config=SHAPE, training=TRAINING
+    ).dataset
+    monkeypatch.chdir("/")
+    found = prepare_training(data="", model=None, config=None, training=TRAINING, resume=str(tmp_path / "run")).dataset
+    assert found.fingerprint == asked.fingerprint
+    assert found.name == "a.jsonl and 1 more"
+
+
+def test_a_request_of_version_0_1_is_read_and_one_like_it_is_written(text: str, tmp_path: Path) -> None:
+    write_request(tmp_path / "run", RunRequest(text, None, SHAPE, TRAINING))
+    found = json.loads((tmp_path / "run" / REQUEST).read_text())
+    assert set(found) >= {"format", "data", "model", "config", "training"}
+    assert (found["format"], found["data"]) == (1, text)
+    trainer = prepare_training(data="", model=None, config=None, training=TRAINING, resume=str(tmp_path / "run"))
+    assert trainer.dataset.name == "mist.txt"
+
+
+@pytest.mark.parametrize("data", [5, [], [5], {"a": 1}, None])
+def test_a_request_whose_data_is_no_name_is_refused(text: str, tmp_path: Path, data: object) -> None:
+    write_request(tmp_path / "run", RunRequest(text, None, SHAPE, TRAINING))
+    found = json.loads((tmp_path / "run" / REQUEST).read_text())
+    (tmp_path / "run" / REQUEST).write_text(json.dumps(found | {"data": data}))
+    with pytest.raises(CheckpointError, match=r"run.json can't be used: its data is no name of a text"):
+        prepare_training(data="", model=None, config=None, training=TRAINING, resume=str(tmp_path / "run"))
 
 
 def test_a_damaged_checkpoint_is_not_taken_for_none(text: str, tmp_path: Path) -> None:

@@ -118,7 +118,6 @@ def test_random_weights_need_no_download(capsys: pytest.CaptureFixture[str]) -> 
     [
         (("--precision", "f32,f64"), "precision is 'f64'"),
         (("--precision", ","), "--precision names none"),
-        (("--precision", "int4"), "n_embd is 16, not a multiple: choose int8"),
         (("--with", "speed"), "'speed' is unknown; choose from kv_cache"),
         (("--with", "lookup", "--ladder"), "not allowed with"),
         (("--quality", "--all"), "not allowed with"),

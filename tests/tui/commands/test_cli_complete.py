@@ -165,6 +165,17 @@ def test_bad_input_is_one_line(
     assert said in failure(capsys, code, "complete", "x", *given, *options)
 
 
+def test_a_folder_that_is_no_model_and_one_without_tokenizer_fail_at_load(
+    model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bare = tmp_path / "bare"
+    GPT2.from_pretrained(model).without_tokenizer().save_pretrained(bare)
+    assert "has no tokenizer files" in failure(capsys, 1, *COMPLETE, "--model", str(bare))
+    assert "is the folder above a model; give" in failure(capsys, 1, *COMPLETE, "--model", str(tmp_path))
+    (bare / "model.safetensors").rename(bare / "ckpt.pt")
+    assert "ckpt.pt, a checkpoint of nanoGPT" in failure(capsys, 1, *COMPLETE, "--model", str(bare))
+
+
 def test_a_reader_that_leaves_ends_it_quietly(model: str) -> None:
     process = start("complete", "x", "--max-tokens", "100000", "--model", model, "--json")
     assert process.stdout is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +13,7 @@ from cli_support import failure, make_model
 from sg_core import paths
 from sg_core.errors import DownloadError
 from sg_core.kernels.bandwidth import ReadBandwidth
-from sg_core.storage import hub
+from sg_core.storage import hub_cache, pull
 from sg_tui.cli import main
 
 ID = "openai-community/gpt2"
@@ -48,31 +49,73 @@ def test_pull_prints_the_folder(
 ) -> None:
     asked = []
 
-    def pull(id: str, progress: Callable[[str, int, int], None]) -> Path:
+    def pull_model(id: str, progress: Callable[[str, int, int], None]) -> pull.Pulled:
         asked.append(id)
         progress("model.safetensors", 5_000_000, 20_000_000)
-        return fetched
+        return pull.Pulled(fetched, "verified by its looks")
 
-    monkeypatch.setattr(hub, "pull", pull)
+    monkeypatch.setattr(pull, "pull", pull_model)
     assert main(["models", "pull", ID]) == 0
     out, err = capsys.readouterr()
     assert asked == [ID]
     assert out == f"{fetched}\n"
-    assert f"--model {ID}" in err
+    assert f"{ID} is here (verified by its looks); use it with --model {ID}" in err
 
 
 def test_a_download_that_fails_is_one_line(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    def pull(id: str, progress: object) -> Path:
+    def pull_model(id: str, progress: object) -> pull.Pulled:
         raise DownloadError("the line is dead")
 
-    monkeypatch.setattr(hub, "pull", pull)
+    monkeypatch.setattr(pull, "pull", pull_model)
     assert failure(capsys, 1, "models", "pull", ID) == "sg-tui models: the line is dead"
 
 
 @pytest.mark.parametrize("id", ["../../x", "https://example.org/x", "a\x1b[2Jb"])
-@pytest.mark.parametrize("action", ["pull", "path"])
+@pytest.mark.parametrize("action", ["pull", "path", "remove"])
 def test_hostile_ids_are_refused(capsys: pytest.CaptureFixture[str], action: str, id: str) -> None:
     assert "\x1b" not in failure(capsys, 1, "models", action, id)
+
+
+@pytest.fixture
+def cached(home: Path) -> Path:
+    """A model in the cache of huggingface_hub; its snapshot."""
+    return make_model(hub_cache.repository(ID) / "snapshots" / ("a" * 40))
+
+
+def test_a_model_in_the_cache_is_listed_and_removed(cached: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["models"]) == 0
+    [line] = [line for line in capsys.readouterr().out.splitlines() if line.startswith(ID)]
+    assert line.split()[1:] == ["0.1", "MB", "hub", "cache", str(cached)]
+    assert main(["models", "remove", ID]) == 0
+    assert capsys.readouterr().err.splitlines() == [
+        f"{hub_cache.repository(ID)}  0.1 MB",
+        f"{ID} is gone: 0.1 MB",
+    ]
+    assert not hub_cache.repository(ID).exists()
+    assert "is not on this machine" in failure(capsys, 1, "models", "remove", ID)
+
+
+def test_what_other_programs_share_is_removed_after_a_yes_alone(
+    cached: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HUB_CACHE", str(hub_cache.cache_folder()))
+    said = failure(capsys, 1, "models", "remove", ID)
+    assert said == f"sg-tui models: {ID} lies in a cache that other programs share; to delete it all the same: --yes"
+    assert cached.exists()
+    for answer, code, gone in (("n\n", 1, False), ("\n", 1, False), ("y\n", 0, True)):
+        terminal = io.StringIO(answer)
+        monkeypatch.setattr(terminal, "isatty", lambda: True)
+        monkeypatch.setattr("sys.stdin", terminal)
+        monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+        assert main(["models", "remove", ID]) == code
+        assert cached.exists() is not gone
+        assert "which other programs may use too" in capsys.readouterr().err
+
+
+def test_yes_does_not_ask(cached: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_CACHE", str(hub_cache.cache_folder()))
+    assert main(["models", "remove", ID, "--yes"]) == 0
+    assert not cached.exists()
 
 
 def test_unknown_actions_are_refused(capsys: pytest.CaptureFixture[str]) -> None:

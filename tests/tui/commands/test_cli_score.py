@@ -16,7 +16,7 @@ from cli_support import TEXT, failure, make_model, records, start
 
 from sg_core.gpt2 import GPT2
 from sg_core.inference.spans import lines, words
-from sg_core.text.tokenizer import END_OF_TEXT
+from sg_core.text.special_tokens import END_OF_TEXT
 from sg_tui.cli import main
 from sg_tui.commands.score_choices import Question, questions
 

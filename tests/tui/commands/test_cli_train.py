@@ -120,11 +120,11 @@ def test_a_run_without_a_checkpoint_begins_again(
     whole = records(capsys, *train, "--out", str(tmp_path / "whole"))
     run = tmp_path / "run"
 
-    def killed(**arguments: Any) -> Trainer:
+    def killed(*arguments: Any) -> int:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("sg_core.training.preparation.prepare_training", killed)
+        patch.setattr("sg_tui.commands.training_loop.train", killed)
         patch.chdir(Path(text).parent)  # a path is kept as it was meant
         assert main([*train, "--data", Path(text).name, "--out", str(run)]) == 130
     capsys.readouterr()
@@ -141,9 +141,9 @@ def test_a_resumed_run_keeps_its_data_and_settings(
     assert [row for row in records(capsys, *train, "--resume", run) if "loss" in row] == []  # said again: no difference
     other = tmp_path / "other.txt"
     other.write_text(TEXT[::-1])
-    asked = ("--steps", "9", "--embd", "32", "--lr", "0.002", "--data", str(other))
+    asked = ("--clip", "9", "--embd", "32", "--lr", "0.002", "--data", str(other))
     said = failure(capsys, 2, "train", "--resume", run, *asked)
-    assert "steps 6, not 9; n_embd 16, not 32; its text mist.txt, not" in said
+    assert "clip_norm 1.0, not 9.0; n_embd 16, not 32; its text mist.txt, not" in said
     assert "learning_rate" not in said
 
 
@@ -167,8 +167,14 @@ def test_fine_tuning_keeps_the_models_vocabulary(text: str, tmp_path: Path, caps
 
 
 def test_a_save_that_fails_is_one_line(
-    train: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    train: tuple[str, ...],
+    tmp_path: Path,
+    home: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("sg_core.engine.training_run.RETRIES", (0.0,))
+
     def save(self: Trainer, folder: Path) -> Path:
         raise CheckpointError("the disk is full")
 
@@ -177,6 +183,7 @@ def test_a_save_that_fails_is_one_line(
     out, err = capsys.readouterr()
     assert by_kind([json.loads(line) for line in out.splitlines()], "loss").keys() == {1, 2, 3}
     assert err.endswith("sg-tui train: the disk is full; --resume goes on from the last checkpoint\n")
+    assert not list((home / "data" / "runs").iterdir())  # nor does an attempt leave a folder
 
 
 @pytest.mark.parametrize(
@@ -201,6 +208,8 @@ def test_bad_input_is_one_line(
     err = capsys.readouterr().err
     assert said in err.splitlines()[-1]
     assert "Traceback" not in err
+    assert "goes on with it" not in err  # no promise of a run that never was
+    assert not (tmp_path / "run").exists()
 
 
 def test_fine_tuning_begins_with_the_settings_of_the_app(
@@ -211,5 +220,5 @@ def test_fine_tuning_begins_with_the_settings_of_the_app(
         capsys, "train", "--data", text, "--model", str(model), *SCHEDULE, "--seed", "5", "--out", str(tmp_path / "run")
     )
     asked = json.loads((tmp_path / "run" / "run.json").read_text("utf-8"))["training"]
-    given = {"steps": 6, "warmup_steps": 2, "evaluate_every": 3, "save_every": 3, "seed": 5}
+    given: dict[str, Any] = {"steps": 6, "warmup_steps": 2, "evaluate_every": 3, "save_every": 3, "seed": 5}
     assert asked == asdict(replace(fine_tuning(GPT2.from_pretrained(model).config.n_ctx), **given))

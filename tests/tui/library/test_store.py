@@ -200,8 +200,11 @@ def test_a_library_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
     database.close()
 
 
-def test_without_a_folder_to_write_texts_live_in_memory_and_that_is_said(tmp_path: Path) -> None:
+def test_without_a_folder_to_write_texts_live_in_memory_and_that_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "file").write_text("")
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "file"))
     store = Store(tmp_path / "file" / "folder")
     assert "can't be kept" in store.notices[0]
     store.save_text("a", text(), "m", "complete")

@@ -9,11 +9,13 @@ import time
 from pathlib import Path
 
 import pytest
+from cli_support import make_model
 from scripted_engine import ScriptedEngine
 from stories import STANDARD, WIDE, screen_text, see, wait_until
 from textual.widgets import OptionList
 from write_stories import by_hand, opened, send
 
+from sg_core import paths
 from sg_core.engine.commands import Generate, Load
 from sg_core.engine.events import Failed, Notice, Phase
 from sg_core.network.optimizations import Optimizations
@@ -90,6 +92,18 @@ async def test_installed_models_are_listed_and_a_click_chooses(home: Path) -> No
         await pilot.click(OptionList, offset=(3, 0))
         await wait_until(pilot, lambda: isinstance(app.screen, WriteScreen))
         assert engine.submitted[-1] == Load("tinyshakespeare", "f32", None)
+
+
+async def test_a_person_s_runs_are_listed_as_models(home: Path) -> None:
+    make_model(paths.runs_dir() / "2026-01-02-030405-tiny" / "model")
+    (paths.runs_dir() / "2026-01-02-030405-tiny" / "run.json").write_text("{}")
+    engine = ScriptedEngine()
+    async with opened(engine) as (pilot, app, _):
+        await pilot.press("ctrl+l")
+        await see(pilot, "2026-01-02-030405-tiny   run, 0 MB")
+        await pilot.press("end", "enter")
+        await wait_until(pilot, lambda: isinstance(app.screen, WriteScreen))
+        assert engine.submitted[-1] == Load("2026-01-02-030405-tiny", "f32", None)
 
 
 async def test_an_engine_that_can_not_be_made_leaves_the_app_alive(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -182,6 +196,11 @@ async def test_help_opens_and_closes_with_its_key() -> None:
         await see(pilot, "Complete text and chat")
         await pilot.press("f1")
         await wait_until(pilot, lambda: app.screen is screen)
+        for key in ("q", "enter", "escape"):
+            await pilot.press("f1")
+            await wait_until(pilot, lambda: app.screen is not screen)
+            await pilot.press(key)
+            await wait_until(pilot, lambda: app.screen is screen)
 
 
 async def test_the_palette_finds_an_action_and_does_it() -> None:
@@ -248,13 +267,18 @@ async def test_a_flush_that_costs_much_makes_the_next_ones_come_later(
         now = 1e6
         monkeypatch.setattr("sg_tui.app.time.perf_counter", lambda: now)
         flushed: list[float] = []
-        monkeypatch.setattr(app, "flush_events", lambda: flushed.append(now))
-        app._tick()
+
+        def nothing_there() -> int:
+            flushed.append(now)
+            return 0
+
+        monkeypatch.setattr(app, "_hand_on", nothing_there)
+        app._look()
         now += 0.1
         app._drawn(now - 0.1)  # 100 ms: none in the next 200
         for _ in range(6):
             now += 0.06
-            app._tick()
+            app._look()
         assert [round(one - 1e6, 2) for one in flushed] == [0.0, 0.34, 0.4, 0.46]
 
 

@@ -89,6 +89,8 @@ async def test_the_panel_is_enough() -> None:
         assert app.desk.generation.optimizations == ALL.with_("lookup")
         await pilot.press("right")
         assert len(asked(engine)) == 4
+        await pilot.press("3")
+        assert app.desk.generation.optimizations == ALL.with_("lookup").without("gelu")
 
 
 async def test_what_was_asked_for_is_marked_until_it_is_there() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from scripted_engine import ScriptedEngine
 from stories import SMALL, STANDARD, WIDE, screen_lines, screen_text, see, wait_until
 from textual import events
+from textual.widgets import OptionList
 from write_stories import by_hand, generations, opened, send, write
 
 from sg_core.engine.events import Failed
@@ -193,9 +194,11 @@ async def test_texts_are_kept_by_themselves_and_opened_again() -> None:
         await pilot.press("ctrl+n")
         await wait_until(pilot, lambda: screen.desk.writing.manuscript.empty)
     engine = ScriptedEngine(replies=("more",))
-    async with opened(engine) as (pilot, _, screen):
+    async with opened(engine) as (pilot, app, screen):
         await pilot.press("ctrl+o")
         await see(pilot, "My first text: first answer")
+        await pilot.press(*"first", "down")
+        assert isinstance(app.focused, OptionList)
         await pilot.press("enter")
         await wait_until(pilot, lambda: screen.desk.writing.manuscript.text == "My first text: first answer")
         await send(pilot, " and ")

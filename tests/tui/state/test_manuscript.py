@@ -109,3 +109,14 @@ def test_names_fit_a_play() -> None:
     assert name("  Lady\nMacbeth: ", "ROMEO") == "Lady Macbeth"
     assert name(" : ", "ROMEO") == "ROMEO"
     assert len(name("x" * 500, "ROMEO")) == 40
+
+
+def test_what_a_stop_found_held_back_belongs_to_the_last_token() -> None:
+    manuscript = two_turns()
+    before = manuscript.version
+    manuscript.complete("!\n")
+    assert manuscript.text == "To be or not to be!\n"
+    assert manuscript.turns[-1].written[-1].token is not None
+    assert manuscript.turns[-1].written[-1].token.text == "to be!\n"
+    assert manuscript.version > before  # what stood before has changed
+    Manuscript().complete("nothing to add to")

@@ -6,6 +6,8 @@ import base64
 import sys
 from pathlib import Path
 
+import pytest
+
 from sg_tui.terminal import clipboard
 
 
@@ -35,9 +37,51 @@ def test_what_no_terminal_takes_is_not_sent() -> None:
     assert clipboard.osc52("x" * 100_000, {}) is None
 
 
+def command(folder: Path, name: str, script: str) -> None:
+    """A command `name` on the PATH that is `folder`."""
+    path = folder / name
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+
+
+@pytest.fixture
+def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
+    monkeypatch.setattr("shutil.which", lambda name: str(folder / name) if (folder / name).exists() else None)
+    return folder
+
+
 def test_a_tool_is_used_only_where_its_desktop_is() -> None:
     if sys.platform != "darwin":
-        assert clipboard.tool({}) is None
+        assert clipboard.tools({}) == []
+
+
+TMUX = {"TMUX": "/tmp/tmux,1,0"}
+
+
+def test_tmux_takes_a_copy_into_its_buffer_and_passes_it_on(programs: Path, tmp_path: Path) -> None:
+    command(programs, "tmux", f'[ "$1 $2" = "load-buffer -w" ] && cat > {tmp_path}/buffer')
+    said = clipboard.copied("a\x1b[31m é", True, tmp_path, TMUX)
+    assert said.startswith("Copied 8 characters into tmux")
+    assert (tmp_path / "buffer").read_text() == "a\x1b[31m é"
+
+
+def test_a_tmux_that_can_not_pass_it_on_has_it_in_its_buffer_all_the_same(programs: Path, tmp_path: Path) -> None:
+    command(programs, "tmux", f'[ "$2" = "-w" ] && exit 1\ncat > {tmp_path}/buffer')
+    assert "into tmux" in clipboard.copied("abc", True, tmp_path, TMUX)
+    assert (tmp_path / "buffer").read_text() == "abc"
+
+
+def test_what_nobody_took_is_not_called_copied(programs: Path, tmp_path: Path) -> None:
+    command(programs, "tmux", "exit 1")
+    said = clipboard.copied("abc", True, tmp_path, TMUX)  # tmux lets no sequence through by itself
+    assert said == f"No clipboard takes this: it is in {tmp_path / 'copied.txt'}"
+    assert (tmp_path / "copied.txt").read_text() == "abc"
+    if sys.platform != "darwin":
+        assert clipboard.copied("abc", True, tmp_path, {}) == "Copied 3 characters."
+        assert "copied.txt" in clipboard.copied("abc", False, tmp_path, {})
 
 
 def test_a_tool_that_fails_or_is_missing_says_so() -> None:

@@ -1,0 +1,88 @@
+"""How much memory a training takes, known before any of it is taken, and what would fit where that is too much."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from sg_core.config import GPT2Config
+from sg_core.errors import TrainingError
+from sg_core.memory import available_memory
+from sg_core.training.settings import TrainingConfig
+
+_FLOAT = 4  # bytes
+_VALIDATION_ROWS = 32  # windows: a full pass and a smaller last one
+_LOGITS = 1 << 25  # bytes of the logits that are there at a time
+_SMALL = 1 << 25  # bytes of what grows with neither model nor batch
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryPlan:
+    """Bytes of a training. parameters: weights, gradients and two moments; batch: activations, forward and backward."""
+
+    parameters: int
+    batch: int
+    validation: int
+
+    @property
+    def total(self) -> int:
+        return self.parameters + self.batch + self.validation
+
+    def __str__(self) -> str:
+        validation = f", {_size(self.validation)} for validation" if self.validation else ""
+        return (
+            f"{_size(self.total)}: {_size(self.parameters)} for weights, gradients and moments, {_size(self.batch)} "
+            f"for the activations of a batch{validation}"
+        )
+
+
+def plan_memory(config: GPT2Config, training: TrainingConfig) -> MemoryPlan:
+    """What a training of such a model takes at most; the text itself, and teachers, come on top."""
+    C, H, V, context = config.n_embd, config.hidden_size, config.vocab_size, training.context
+    rows = training.batch_size * context
+    forward_width = config.n_layer * (10 * C + 2 * H) + 2 * C  # numbers a row: of each block, and of the two ends
+    backward_width = 6 * C + H  # of a backward pass, which serves one block after another
+    arenas = 4 if training.average == "none" else 5  # weights, gradients, two moments; the average
+
+    def logits(rows: int) -> int:
+        return max(_FLOAT * V, min(_LOGITS, _FLOAT * V * rows))
+
+    batch = rows * (_FLOAT * (forward_width + backward_width) + 16) + logits(rows) + _SMALL
+    validated = _VALIDATION_ROWS * context if training.evaluate_every else 0
+    validation = validated * _FLOAT * forward_width + (2 * logits(validated) if validated else 0)
+    return MemoryPlan(arenas * _FLOAT * config.parameter_count, batch, validation)
+
+
+def require_training_memory(config: GPT2Config, training: TrainingConfig, loaded: int = 0) -> MemoryPlan:
+    """The plan, if there is memory for it; `loaded` bytes of it are taken already.
+
+    Raises TrainingError with the figures and with what would fit.
+    """
+    plan, free = plan_memory(config, training), available_memory()
+    if free is None or plan.total - loaded <= free:
+        return plan
+    raise TrainingError(
+        f"this training needs {plan}; {_size(free)} are free: "
+        + _what_fits(config, training, lambda one: plan_memory(config, one).total - loaded <= free)
+    )
+
+
+def _what_fits(config: GPT2Config, training: TrainingConfig, fits: Callable[[TrainingConfig], bool]) -> str:
+    batch = _largest(training.batch_size, lambda size: fits(replace(training, batch_size=size)))
+    context = _largest(training.context, lambda size: fits(replace(training, context=size)))
+    found = [f"a batch of {batch:,} would fit"] if batch else []
+    found += [f"a context of {context:,} would fit"] if context else []
+    return ", ".join(found) or "no batch or context is small enough; choose a smaller model"
+
+
+def _largest(most: int, fits: Callable[[int], bool]) -> int:
+    """The largest whole number up to `most` that fits, 0 for none; smaller ones fit if larger ones do."""
+    low, high = 0, most
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if fits(middle) else (low, middle - 1)
+    return low
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e9:,.2f} GB" if count >= 10_000_000 else f"{count / 1e6:,.0f} MB"
