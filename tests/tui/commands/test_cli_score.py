@@ -238,7 +238,6 @@ def test_without_a_prompt_it_is_said_that_the_first_token_does_not_count(
         (2, b"text", ("--choices", "--by", "word"), "not allowed with"),
         (2, b"text", ("--json", "--csv"), "not allowed with"),
         (2, b"- a\n- b\n", ("--choices", "--compare", "int8"), "--choices ranks with one model"),
-        (2, b"text", ("--compare", "int4"), "n_embd is 16, not a multiple"),
         (1, b"text", ("--compare", "nowhere/at-all"), "nowhere"),
     ],
 )
