@@ -64,7 +64,7 @@ class Tokenizer:
         self._set(Description(dict(vocabulary), tuple(merges), special=special))
 
     @classmethod
-    def from_folder(cls, folder: Path) -> Tokenizer:
+    def from_folder(cls, folder: Path | str) -> Tokenizer:
         """Reads a folder in Hugging Face layout, deciding as transformers' AutoTokenizer which of its files count.
 
         Raises ModelFileError, naming file and field, for what is missing or malformed, or can't be obeyed.
@@ -192,7 +192,7 @@ class Tokenizer:
         if id not in self._ids:
             raise SettingError(f"token id {id} is not in the vocabulary; ids go from 0 to {self.vocab_size - 1}")
 
-    def save(self, folder: Path) -> None:
+    def save(self, folder: Path | str) -> None:
         """Writes the files it was read from, or vocab.json, merges.txt and what transformers' AutoTokenizer needs.
 
         Raises ModelFileError.

@@ -74,9 +74,9 @@ class Texts:
         return "".join(found)
 
 
-def read_text(source: str, progress: Progress | None = None, cancelled: Cancelled | None = None) -> Texts:
+def read_text(source: str | Path, progress: Progress | None = None, cancelled: Cancelled | None = None) -> Texts:
     """The text of one source, as for `read_texts`."""
-    return read_texts([source], progress=progress, cancelled=cancelled)
+    return read_texts([str(source)], progress=progress, cancelled=cancelled)
 
 
 def read_texts(

@@ -193,7 +193,7 @@ class Trainer:
             self._validation_passes[key] = BatchPass(parameters, B, T, self._team)
         return self._validation_passes[key]
 
-    def save(self, folder: Path) -> Path:
+    def save(self, folder: Path | str) -> Path:
         """Write a checkpoint of everything into the run `folder`; returns the checkpoint's own folder.
 
         Raises CheckpointError when it can't be written; what was there stays.
@@ -230,7 +230,7 @@ class Trainer:
         tokenizer = self.model.tokenizer
         extra = tokenizer.save if tokenizer is not None else None
         best = self.best_step == self.step_count
-        return save_checkpoint(folder, self.step_count, arrays, info, extra=extra, best=best)
+        return save_checkpoint(Path(folder), self.step_count, arrays, info, extra=extra, best=best)
 
     @classmethod
     def resume(cls, folder: Path | str, dataset: TextDataset | None = None, threads: int | None = None) -> Trainer:
