@@ -85,8 +85,8 @@ def check_settings(instance: Any) -> None:
         value = getattr(instance, one.name)
         if not one.number:
             if not isinstance(value, str) or (one.choices and value not in one.choices):
-                wanted = ", ".join(one.choices) if one.choices else "words"
-                raise SettingError(f"{one.name} is {shown(value)}; it must be one of: {wanted}")
+                wanted = f"one of: {', '.join(one.choices)}" if one.choices else "a text"
+                raise SettingError(f"{one.name} is {shown(value)}; it must be {wanted}")
         elif one.whole:
             check_whole(one.name, value, int(one.low), int(one.high))
         else:

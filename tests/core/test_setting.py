@@ -13,7 +13,8 @@ from sg_core.errors import SettingError
 from sg_core.setting import Setting, settings_of
 from sg_core.training.settings import PRESETS, fine_tuning
 
-ALL = [(kind, one) for kind in (Sampling, TrainingConfig) for one in settings_of(kind)]
+ALL = [(kind, one) for kind in (Sampling, TrainingConfig) for one in settings_of(kind) if one.number]
+WORDS = [one for one in settings_of(TrainingConfig) if not one.number]
 
 
 @pytest.mark.parametrize(("kind", "one"), ALL, ids=[f"{kind.__name__}.{one.name}" for kind, one in ALL])
@@ -28,11 +29,22 @@ def test_a_setting_takes_the_ends_of_its_range_and_nothing_beyond(kind: Any, one
     assert one.label
 
 
+@pytest.mark.parametrize("one", WORDS, ids=[one.name for one in WORDS])
+def test_a_setting_in_words_takes_its_choices_and_nothing_else(one: Setting) -> None:
+    config: Any = TrainingConfig  # by name
+    for value in one.choices or ("", "a name"):
+        assert getattr(config(**{one.name: value}), one.name) == value
+    for wrong in (0, None, *(("nonsense",) if one.choices else ())):
+        with pytest.raises(SettingError, match=f"^{one.name} is "):
+            config(**{one.name: wrong})
+    assert one.help
+
+
 def test_options_and_labels_are_names_unless_said_otherwise() -> None:
     said = {one.name: (one.label, one.option) for one in settings_of(TrainingConfig)}
     assert said["batch_size"] == ("batch size", "--batch-size")
     assert said["learning_rate"] == ("learning rate", "--lr")
-    assert [name for name, (_, option) in said.items() if not option] == ["adam_epsilon"]
+    assert [name for name, (_, option) in said.items() if not option] == ["adam_epsilon", "schedule_steps"]
 
 
 def test_fine_tuning_fits_the_context_of_the_model() -> None:

@@ -93,7 +93,7 @@ def test_ten_adamw_steps(name: str) -> None:
         steps=schedule.steps, batch_size=shape.batch, context=shape.length, learning_rate=schedule.lr_max,
         final_lr_fraction=schedule.lr_min / schedule.lr_max, warmup_steps=schedule.warmup,
         beta1=schedule.beta1, beta2=schedule.beta2, adam_epsilon=schedule.epsilon,
-        weight_decay=schedule.weight_decay, clip_norm=schedule.clip_norm, dropout=0.0,
+        weight_decay=schedule.weight_decay, clip_norm=schedule.clip_norm, dropout=0.0, order="drawn",
     )  # fmt: skip
     batches: Any = RecipeBatches(shape)
     trainer = Trainer(reference_model(name), batches, config)

@@ -123,7 +123,7 @@ def test_without_a_digest_nothing_is_called_verified(server: Any, source: Path) 
 def test_without_a_digest_the_structure_of_the_weights_is_checked(server: Any) -> None:
     weak(server)
     server.answers[WEIGHTS].body = b"<html>".ljust(len(server.answers[WEIGHTS].body))
-    with pytest.raises(DownloadError, match=r"can't be used: openai-community/tiny-gpt2/model.safetensors is not a"):
+    with pytest.raises(DownloadError, match=r"can't be used: openai-community/tiny-gpt2/model.safetensors is no model"):
         pull(ID, endpoint=server.url)
     assert not place().exists()
 
