@@ -93,7 +93,7 @@ def read_texts(
     progress: called with (what, bytes done, bytes in all). Raises DataError for a text that can't be used,
     DownloadError when the download fails.
     """
-    if not sources:
+    if not sources or not all(sources):  # an empty name would be the folder one stands in
         raise DataError("no text is named; name a file, a folder, tinyshakespeare or python-docs")
     parts: list[Texts | Path] = []
     left_out: list[str] = []

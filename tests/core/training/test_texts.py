@@ -107,6 +107,12 @@ def test_what_is_not_a_file_is_refused_at_once(tmp_path: Path) -> None:
             read_text(str(tmp_path / name))
 
 
+@pytest.mark.parametrize("sources", [[], [""], ["python-docs", ""]])
+def test_an_empty_name_is_no_text(sources: list[str]) -> None:
+    with pytest.raises(DataError, match="no text is named; name a file, a folder"):
+        read_texts(sources)
+
+
 def test_reading_reports_progress_and_can_be_stopped(tmp_path: Path) -> None:
     path = write(tmp_path, b"x" * 1000)
     seen: list[tuple[str, int, int]] = []
