@@ -121,10 +121,10 @@ class GPT2(Model):
     ) -> Scores:
         """How likely each token of a text, or of ids (T,), is after those before it, exact (no GELU table).
 
-        special: "<|endoftext|>" in a text is that token. precision None: the model's own. Texts of any length are seen
-        in overlapping windows of n_ctx tokens; positions of interventions count from a window's beginning.
-        progress(tokens done, tokens in all) is called and cancelled() asked between two windows; the scores then end
-        there. Raises SettingError.
+        special: special tokens in a text, such as "<|endoftext|>", are ids. precision None: the model's own. Texts of
+        any length are seen in overlapping windows of n_ctx tokens; positions of interventions count from a window's
+        beginning. progress(tokens done, tokens in all) is called and cancelled() asked between two windows; the scores
+        then end there. Raises SettingError.
         """
         return score(self, self.tokenizer, text, special, precision, interventions, progress, cancelled)
 

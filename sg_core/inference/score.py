@@ -1,6 +1,7 @@
 """How likely a model finds a text, token by token: log-probability, rank, entropy, and what was likelier.
 
-Nothing is put before the text, so that its first token has no probability. A text longer than the context is seen in
+Nothing is put before the text but what its tokenizer's files put before every text; the first token of all has no
+probability. A text longer than the context is seen in
 windows of the context's length, each beginning half a window after the one before. Each window scores the tokens that
 the one before it did not hold: every token after the first is scored once, with at least half a window before it.
 """
@@ -56,9 +57,8 @@ class TokenScore:
 class TextTokens:
     """A text in T tokens: ids, texts and starts as in TokenScore, and how many bytes each has.
 
-    special: ids of special tokens, which have no text.
-
-    marks (V,) float32: 1 for every token of the vocabulary that begins with a blank or is the end of a document.
+    special: ids of special tokens, which have no text. marks (V,) float32: 1 for every token of the vocabulary that
+    begins with a blank or is the end of a document.
     """
 
     ids: IntArray
@@ -186,7 +186,8 @@ def score(
             progress(scored, len(ids))
         if stop == len(ids):
             break
-    return Scores(_text_tokens(tokenizer, ids, marks), rows.before(len(ids)), window, overlap)
+    known = _text_tokens(tokenizer, ids, marks, text if isinstance(text, str) else None)
+    return Scores(known, rows.before(len(ids)), window, overlap)
 
 
 class _Reader:
@@ -236,32 +237,30 @@ def _word_marks(tokenizer: Tokenizer, vocab_size: int) -> FloatArray:
     marks = aligned(vocab_size, zero=True)
     for id in tokenizer.vocabulary.values():
         if id < vocab_size:
-            marks[id] = _bytes(tokenizer, id).decode("utf-8", "replace")[:1].isspace()
+            marks[id] = tokenizer.token_bytes(id).decode("utf-8", "replace")[:1].isspace()
     marks[[id for id in tokenizer.end_ids if id < vocab_size]] = 1
     return marks
 
 
-def _text_tokens(tokenizer: Tokenizer | None, ids: IntArray, marks: FloatArray) -> TextTokens:
+def _text_tokens(tokenizer: Tokenizer | None, ids: IntArray, marks: FloatArray, given: str | None) -> TextTokens:
+    """given: the text that was encoded, to whose characters the starts belong; None where ids were given."""
     if tokenizer is None:
         nothing = (0,) * len(ids)
         return TextTokens(ids, ("",) * len(ids), nothing, nothing, frozenset(), marks)
     written = {id: token for token, id in tokenizer.vocabulary.items() if id in tokenizer.special_ids}
+    named = frozenset(tokenizer.vocabulary.values())  # a model may have more ids than its tokenizer names
+    outside = 0 if given is None else len(tokenizer.before)
     decoder, stream = tokenizer.decoder(), TextStream()
     texts, starts, sizes = [], [], []
     place = 0
-    for id in ids.tolist():
-        data = b"" if id in tokenizer.unnamed else decoder.push(id)
+    for number, id in enumerate(ids.tolist()):
+        data = decoder.push(id) if id in named else b""
         texts.append(stream.push(data))
         starts.append(place)
         sizes.append(len(data))
-        place += len(written.get(id, texts[-1]))
-    texts[-1] += stream.finish()
+        if number >= outside:
+            place += len(written.get(id, texts[-1]))
+    texts[-1] += stream.push(decoder.finish()) + stream.finish()
+    if given is not None and "".join(texts).startswith(" ") and not given.startswith(" "):
+        starts = [max(0, start - 1) for start in starts]  # a blank that some tokenizers put before a text
     return TextTokens(ids, tuple(texts), tuple(starts), tuple(sizes), frozenset(written), marks)
-
-
-def _bytes(tokenizer: Tokenizer, id: int) -> bytes:
-    """Of one token; a model may have more of them than its tokenizer names."""
-    try:
-        return tokenizer.token_bytes(id)
-    except SettingError:
-        return b""

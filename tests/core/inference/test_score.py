@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import math
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +20,7 @@ from sg_core.errors import SettingError
 from sg_core.inference.score import Scores
 from sg_core.inference.spans import lines, words
 from sg_core.text.special_tokens import END_OF_TEXT
+from sg_core.text.vocabulary import learn_vocabulary
 
 TOLERANCE = 1e-4  # nats, promised by the design
 TEXT = "ROMEO:\nWhat light through  yonder window breaks?\r\n\nIt is the caf\u00e9 \N{GRINNING FACE}, and the sun.\n"
@@ -128,6 +131,31 @@ def test_the_end_of_a_document_is_read_only_when_asked_for(model: GPT2) -> None:
     after = scored[-1]
     assert text[after.start :] == after.text or text.endswith(after.text)
     assert scored.characters == len("a bThe") - 1
+
+
+def small_tokenizer_model(vocab_size: int) -> GPT2:
+    tokenizer = learn_vocabulary("the cat sat on the mat. " * 50, 270)
+    shape = GPT2Config(vocab_size=vocab_size, n_ctx=16, n_layer=1, n_head=2, n_embd=16)
+    return GPT2.random(shape, tokenizer=tokenizer)
+
+
+def test_ids_that_the_tokenizer_does_not_name_have_no_text() -> None:
+    scored = small_tokenizer_model(300).score([299, 101, 295, 102])
+    assert [token.text for token in scored] == ["", "e", "", "f"]
+    assert all(token.logprob is not None for token in scored[1:])
+
+
+@pytest.mark.parametrize("setting", ["add_bos_token", "add_prefix_space"])
+def test_tokens_start_in_the_text_that_was_given_whatever_a_tokenizer_puts_before_it(
+    tmp_path: Path, setting: str
+) -> None:
+    small_tokenizer_model(270).save_pretrained(tmp_path)
+    file = tmp_path / "tokenizer_config.json"
+    file.write_text(json.dumps(json.loads(file.read_text("utf-8")) | {setting: True}), "utf-8")
+    text = "the cat sat"
+    scored = GPT2.from_pretrained(tmp_path).score(text)
+    assert scored[-1].text.strip() != ""
+    assert all(text.startswith(token.text, token.start) for token in scored[1:])
 
 
 def test_precision_and_interventions_change_the_scores(model: GPT2) -> None:

@@ -23,6 +23,7 @@ from sg_core.kernels.formats import BFLOAT16, FLOAT32, INT4, INT8
 from sg_core.kernels.products import PANEL_SIZE, add_outer
 from sg_core.kernels.ranking import likeliest
 from sg_core.kernels.simd import ZERO
+from sg_core.kernels.surprise import surprise_forward
 from sg_core.kernels.team import Team, barrier, physical_cores
 from sg_core.network.precisions import PRECISIONS, Precision
 from sg_core.network.quantization import to_int4, to_int8
@@ -310,6 +311,29 @@ def test_the_likeliest_come_in_order_with_the_lowest_id_first(values: list[int],
     assert ids.tolist() == sorted(range(len(values)), key=lambda i: (-values[i], i))[:k]
     assert np.abs(logprobs - (logits[ids].astype(np.float64) - total)).max() < 1e-9
     assert abs(total - np.log(np.exp(logits.astype(np.float64)).sum())) < 1e-5
+
+
+@given(st.lists(st.integers(-40, 40), min_size=3, max_size=700), st.integers(0, 2))
+@settings(max_examples=60, deadline=None)
+def test_a_row_of_logits_tells_logprob_rank_entropy_and_the_mass_of_marked_tokens(values: list[int], seed: int) -> None:
+    row, V = np.array(values, np.float32), len(values)
+    drawn = np.random.default_rng(seed)
+    target, marks = int(drawn.integers(V)), drawn.integers(0, 2, V).astype(np.float32)
+    marks[target] = 1
+    (logprob, entropy, marked), rank = np.empty((3, 1)), np.empty(1, np.int64)
+    top, top_logprobs = np.empty((1, 3), np.int64), np.empty((1, 3))
+    targets, room = np.array([target], np.int32), np.empty(V, np.float32)
+    surprise_forward(
+        logprob, rank, entropy, marked, top, top_logprobs, row[None], targets, marks, room, 0, 1, 0, 1
+    )  # fmt: skip
+    exact = row.astype(np.float64) - np.log(np.exp(row.astype(np.float64)).sum())
+    order = np.argsort(-exact, kind="stable")
+    assert abs(logprob[0] - exact[target]) < 1e-6  # float32 exponentials, float64 sums
+    assert rank[0] == 1 + order.tolist().index(target)
+    assert abs(entropy[0] + (np.exp(exact) * exact).sum()) < 2e-6
+    assert abs(marked[0] - np.log((np.exp(exact) * marks).sum())) < 1e-6
+    assert top[0].tolist() == order[:3].tolist()
+    assert np.abs(top_logprobs[0] - exact[order[:3]]).max() < 1e-6
 
 
 def test_a_team_runs_every_member_and_its_barrier_lets_none_ahead() -> None:
