@@ -1,9 +1,9 @@
 """How likely a model finds a text, token by token: log-probability, rank, entropy, and what was likelier.
 
 Nothing is put before the text but what its tokenizer's files put before every text; the first token of all has no
-probability. A text longer than the context is seen in
-windows of the context's length, each beginning half a window after the one before. Each window scores the tokens that
-the one before it did not hold: every token after the first is scored once, with at least half a window before it.
+probability. A text longer than the context is seen in windows of the context's length, each beginning half a window
+after the one before. Each window scores the tokens that the one before it did not hold: every token after the first is
+scored once, with at least half a window before it.
 """
 
 from __future__ import annotations
