@@ -41,7 +41,7 @@ class TrainingConfig:
     seed: int = setting(0, 0, (1 << 63) - 1, "of the first weights, the batches and dropout")
     schedule_steps: int = setting(0, 0, 1 << 31, "after which the rate stays at its final value; 0: all", option="")
 
-    order: str = choice("shuffled", ("shuffled", "drawn"), "of windows: each once an epoch, or drawn with replacement")
+    order: str = choice("drawn", ("drawn", "shuffled"), "of windows: drawn with replacement, or each once an epoch")
     schedule: str = choice("cosine", ("cosine", "wsd", "linear"), "of the rate; wsd: warm-up, stable, decay")
     decay_fraction: float = setting(0.2, 0.0, 1.0, "of the steps, at the end, in which wsd decays")
     optimizer: str = choice("adamw", ("adamw", "muon"), "muon: for the matrices of the blocks, AdamW for the rest")

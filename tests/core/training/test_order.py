@@ -13,7 +13,7 @@ from sg_core import TextDataset, TrainingConfig
 from sg_core.errors import DataError
 from sg_core.training.order import batch
 
-SETTINGS = TrainingConfig(batch_size=4, context=16, seed=3)
+SETTINGS = TrainingConfig(order="shuffled", batch_size=4, context=16, seed=3)
 
 
 def dataset(tokens: int) -> TextDataset:
@@ -59,7 +59,8 @@ def test_runs_of_version_0_1_keep_drawing_with_replacement() -> None:
     old = TrainingConfig.from_saved(saved)
     assert (old.order, old.export) == ("drawn", "last")
     assert np.array_equal(batch(dataset(600), 7, old), dataset(600).batch(7, 4, 16, 3))
-    assert TrainingConfig.from_saved({**saved, "order": "shuffled"}).order == TrainingConfig().order == "shuffled"
+    assert TrainingConfig.from_saved({**saved, "order": "shuffled"}).order == "shuffled"
+    assert TrainingConfig().order == "drawn"
 
 
 def test_a_text_shorter_than_a_window_is_refused() -> None:
