@@ -1,7 +1,8 @@
 """No test needs a network, and none sees more of this machine than it is told of.
 
 Sockets reach this machine alone; programs started by a test find a proxy that nobody runs. The real training text is
-hidden from the tests but for those that ask for `real_dataset`.
+hidden from the tests but for those that ask for `real_dataset`. Generated examples are the same in every run;
+`pytest --hypothesis-profile=search` looks for new ones.
 """
 
 from __future__ import annotations
@@ -11,7 +12,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
+
+hypothesis.settings.register_profile("search", derandomize=False)
+hypothesis.settings.register_profile("same", derandomize=True)
+hypothesis.settings.load_profile("same")
 
 FILE = "tinyshakespeare.txt"
 _FOUND = os.environ.pop("SG_DATASETS", None)

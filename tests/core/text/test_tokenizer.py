@@ -62,6 +62,10 @@ def small(folder: Path, vocabulary: object = SMALL, merges: str | bytes | None =
     return folder
 
 
+# what a letter of a later Unicode is, libraries learn at different times
+ASSIGNED = st.characters(codec="utf-8", exclude_categories=["Cn"])
+
+
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["name"])
 def test_ids_equal_transformers(gpt2: Tokenizer, case: dict[str, Any]) -> None:
     assert gpt2.encode(case["text"]) == case["ids"]
@@ -69,7 +73,7 @@ def test_ids_equal_transformers(gpt2: Tokenizer, case: dict[str, Any]) -> None:
 
 
 @settings(max_examples=200, deadline=None)
-@given(text=st.text(st.one_of(st.characters(codec="utf-8"), st.sampled_from(" \t\n'slld1=é"))))
+@given(text=st.text(st.one_of(ASSIGNED, st.sampled_from(" \t\n'slld1=é"))))
 def test_ids_equal_tiktoken(gpt2: Tokenizer, reference: tiktoken.Encoding, text: str) -> None:
     ids = gpt2.encode(text)
     assert ids == reference.encode(text, disallowed_special=())

@@ -83,7 +83,9 @@ def test_every_kind_is_saved_as_it_was_read(tmp_path: Path, case: dict[str, Any]
 
 # ---------------------------------------------------------------- generated ones
 
-CHARACTERS = st.one_of(st.characters(codec="utf-8"), st.sampled_from("aab bcde \t\n\u3000é世ﬁ１'s12.,!"))
+# assigned ones alone: what a letter of a later Unicode is, libraries learn at different times
+ASSIGNED = st.characters(codec="utf-8", exclude_categories=["Cn"])
+CHARACTERS = st.one_of(ASSIGNED, st.sampled_from("aab bcde \t\n\u3000é世ﬁ１'s12.,!"))
 NORMALIZERS: dict[str, Any] = {
     "Lowercase": normalizers.Lowercase(),
     "NFKC": normalizers.NFKC(),
