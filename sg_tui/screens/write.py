@@ -3,31 +3,24 @@
 from __future__ import annotations
 
 import time
-from collections import deque
-from collections.abc import Callable, Iterable
-from pathlib import Path
+from collections.abc import Iterable
 
 from textual import events, on
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.widget import Widget
 
-from sg_core.engine.events import Done, Event, Failed, Loaded
-from sg_core.network.optimizations import USUAL, Optimizations
+from sg_core.engine.events import Event, Loaded
 from sg_tui.desk import Desk, Returned
 from sg_tui.keys import Scope, bindings
-from sg_tui.screens.mode import ModeScreen
-from sg_tui.screens.save_dialog import SaveDialog
-from sg_tui.screens.text_picker import open_text
-from sg_tui.state.manuscript import Manuscript
+from sg_tui.screens.write_settings import SettingsActions
+from sg_tui.screens.write_texts import TextActions
 from sg_tui.state.writing import Writing
 from sg_tui.terminal.textsafe import safe_line
 from sg_tui.widgets.cast_bar import CastBar
 from sg_tui.widgets.compact_panel import CompactPanel
 from sg_tui.widgets.optimizations_panel import OptimizationsPanel
-from sg_tui.widgets.precision_row import PrecisionAsked
 from sg_tui.widgets.prompt import LONGEST_PASTE, Prompt
-from sg_tui.widgets.sampling_panel import SamplingPanel
 from sg_tui.widgets.side_panel import SidePanel
 from sg_tui.widgets.template_choice import TemplateChoice
 from sg_tui.widgets.text_view import TextView
@@ -42,7 +35,7 @@ ENDS = {
 }
 
 
-class WriteScreen(ModeScreen):
+class WriteScreen(TextActions, SettingsActions):
     """Shows `desk.writing`, and lets the person steer it."""
 
     MODE = "write"
@@ -51,7 +44,6 @@ class WriteScreen(ModeScreen):
 
     def __init__(self, desk: Desk) -> None:
         super().__init__(desk)
-        self._waiting: deque[Callable[[], None]] = deque()  # for the running generation to end
         self._drawn: tuple[object, ...] = ()
         self._figures_next = 0.0
 
@@ -88,29 +80,14 @@ class WriteScreen(ModeScreen):
     # ------------------------------------------------------------ events
 
     def handle(self, event: Event) -> None:
+        super().handle(event)
         if isinstance(event, Loaded):
             self._offer_templates()
-        if isinstance(event, Done | Failed) and self._waiting and not self.desk.generation.running:
-            self.app.call_later(self._go_on)
 
     def _offer_templates(self) -> None:
         loaded = self.desk.generation.loaded
         if loaded is not None:
             self.query_one(CastBar).offer(loaded.templates)
-
-    def _when_stopped(self, then: Callable[[], None]) -> None:
-        """Do this now, or as soon as the running generation has been stopped."""
-        self._waiting.append(then)
-        self._go_on()
-
-    def _go_on(self) -> None:
-        """Do what waits, one after another, each when nothing runs."""
-        while self._waiting:
-            if self.desk.generation.running:
-                self.desk.stop()
-            if self.desk.generation.running:
-                return
-            self._waiting.popleft()()
 
     # ------------------------------------------------------------ drawing
 
@@ -168,7 +145,7 @@ class WriteScreen(ModeScreen):
     def _send(self, event: Prompt.Sent) -> None:
         typed = event.text
         if typed or not self.desk.generation.running:
-            self._when_stopped(lambda: self._begin(typed))
+            self.when_stopped(lambda: self._begin(typed))
 
     def _begin(self, typed: str) -> None:
         self.desk.writing.begin(typed, self.desk.generation.sampling.seed)
@@ -192,7 +169,7 @@ class WriteScreen(ModeScreen):
             self.query_one(Prompt).focus()
 
     def action_retry(self) -> None:
-        self._when_stopped(self._retry)
+        self.when_stopped(self._retry)
 
     def _retry(self) -> None:
         seed = (self.desk.generation.sampling.seed + 1) % (1 << 63)
@@ -203,7 +180,7 @@ class WriteScreen(ModeScreen):
         self._generate()
 
     def action_undo(self) -> None:
-        self._when_stopped(self._undo)
+        self.when_stopped(self._undo)
 
     def _undo(self) -> None:
         manuscript, prompt = self.desk.writing.manuscript, self.query_one(Prompt)
@@ -216,7 +193,7 @@ class WriteScreen(ModeScreen):
         self._changed()
 
     def action_redo(self) -> None:
-        self._when_stopped(self._redo)
+        self.when_stopped(self._redo)
 
     def _redo(self) -> None:
         prompt, manuscript = self.query_one(Prompt), self.desk.writing.manuscript
@@ -232,57 +209,14 @@ class WriteScreen(ModeScreen):
         self.desk.keep_text()
         self.draw_all()
 
-    # ------------------------------------------------------------ texts
-
-    def action_new_text(self) -> None:
-        self._when_stopped(lambda: self._take_up(Writing(self.desk.writing.chat, self.desk.writing.cast)))
-
-    def _take_up(self, writing: Writing) -> None:
-        """Another text is gone on with, and shown."""
-        self.desk.take_up(writing)
+    def take_up(self, writing: Writing) -> None:
+        super().take_up(writing)
         self._show_mode()
         self.query_one(Prompt).focus()
         self.query_one(TextView).go_to_end()
         self.draw_all()
 
-    def action_open_text(self) -> None:
-        self.desk.keep_text()
-        open_text(self.app, self.desk.librarian, self._opened)
-
-    def _opened(self, id: str, manuscript: Manuscript) -> None:
-        writing = Writing(self.desk.writing.chat, self.desk.writing.cast, manuscript, id)
-        self._when_stopped(lambda: self._take_up(writing))
-
-    def action_save_text(self) -> None:
-        manuscript = self.desk.writing.manuscript
-        if manuscript.empty:
-            self.desk.say("There is nothing to save yet.")
-            return
-
-        def saved(path: Path | None) -> None:
-            if path is not None:
-                self.desk.say(f"Saved to {path}")
-
-        self.app.push_screen(SaveDialog(manuscript.text, manuscript.title), saved)
-
-    # ------------------------------------------------------------ settings
-
-    def action_flip(self, name: str) -> None:
-        self.desk.flip(*((name,) if name in Optimizations.names() else USUAL))
-        self.draw_all()
-
-    @on(OptimizationsPanel.Flipped)
-    def _flip(self, event: OptimizationsPanel.Flipped) -> None:
-        self.action_flip(event.name)
-
-    @on(PrecisionAsked)
-    def _ask_precision(self, event: PrecisionAsked) -> None:
-        self.desk.set_precision(event.precision)
-
-    @on(SamplingPanel.Changed)
-    def _set(self, event: SamplingPanel.Changed) -> None:
-        self.desk.set_sampling(event.name, event.value)
-        self.draw_all()
+    # ------------------------------------------------------------ the frame and the panel
 
     @on(CastBar.Changed)
     def _recast(self, event: CastBar.Changed) -> None:
@@ -294,15 +228,6 @@ class WriteScreen(ModeScreen):
         self._show_mode()
         self.query_one(Prompt).focus()
         self.draw_all()
-
-    def action_heat(self) -> None:
-        view = self.query_one(TextView)
-        view.set_heat(not view.heat)
-        if view.heat:
-            self.desk.say("The stronger the tint, the more a token surprised the model.")
-
-    def action_slow_motion(self) -> None:
-        self.desk.set_slow_motion(not self.desk.generation.slow_motion)
 
     @on(CompactPanel.Opened)
     def action_panel(self) -> None:
@@ -332,7 +257,7 @@ class WriteScreen(ModeScreen):
             return
         if returned.manuscript is not None:
             chat, cast = self.desk.writing.chat, self.desk.writing.cast
-            self._take_up(Writing(chat, cast, returned.manuscript, returned.id))
+            self.take_up(Writing(chat, cast, returned.manuscript, returned.id))
         prompt.put(returned.prompt)
         self.desk.say("This was on the screen when the program ended. Ctrl+N begins a new text.")
 

@@ -1,0 +1,36 @@
+"""Train: the form, the run, its charts."""
+
+from __future__ import annotations
+
+from sg_tui.keys.action import Action, inner
+
+TRAINING = (
+    Action("start", ("enter",), "start", "Start the run as the form has it", "form", footer=1, palette=False),
+    Action("show_run", ("escape",), "the run", "Back to the last run", "form", footer=2, palette=False),
+    *inner(
+        "choice",
+        ("move(-1)", ("up", "left"), "The choice before"),
+        ("move(1)", ("down", "right", "space"), "The next choice"),
+    ),
+    Action("pause", ("p",), "pause", "Pause the training, or go on with it", "train", footer=1),
+    Action("stop_training", ("s",), "stop", "Stop the training; its last state is saved", "train", footer=1),
+    Action("talk", ("t",), "talk", "Ask the model as it is now", "train", footer=1),
+    Action("sample_now", ("g",), "sample", "Let the model write a sample now", "train", footer=3),
+    Action("new_run", ("n",), "new run", "Start another run (when none is under way)", "train", footer=2),
+    Action("toggle_log", ("l",), "log", "Loss on a logarithmic or a linear axis", "train", footer=4),
+    Action("next_x_axis", ("x",), "x axis", "Loss by step, by tokens or by time", "train", footer=4),
+    Action("compare", ("o",), "compare", "Draw earlier runs beside this one", "train", footer=7),
+    Action("older_sample", ("comma",), "older", "The sample before", "train", footer=7),
+    Action("newer_sample", ("full_stop",), "newer", "The next sample", "train", footer=7),
+    Action("save_elsewhere", ("f",), "save to", "Save this run into another folder", "train"),
+    Action("leave", ("escape",), "", "Stop the answer; leave the line", "train", palette=False),
+    Action("zoom_in", ("plus", "equals_sign"), "zoom", "Zoom in", "chart", footer=6, palette=False),
+    Action("zoom_out", ("minus",), "out", "Zoom out", "chart", palette=False),
+    Action("zoom_x_in", ("right_square_bracket",), "", "Zoom in along x", "chart", palette=False),
+    Action("zoom_x_out", ("left_square_bracket",), "", "Zoom out along x", "chart", palette=False),
+    Action("pan_left", ("left",), "", "Move to what is left", "chart", palette=False),
+    Action("pan_right", ("right",), "", "Move to what is right", "chart", palette=False),
+    Action("pan_up", ("up",), "", "Move up", "chart", palette=False),
+    Action("pan_down", ("down",), "", "Move down", "chart", palette=False),
+    Action("reset_scales", ("0", "home"), "all", "See the whole chart again", "chart", footer=6, palette=False),
+)

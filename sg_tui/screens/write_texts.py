@@ -1,0 +1,69 @@
+"""What the Write view does with whole texts: a new one, an earlier one, a file; never while one is being written."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+
+from sg_core.engine.events import Done, Event, Failed
+from sg_tui.desk import Desk
+from sg_tui.screens.mode import ModeScreen
+from sg_tui.screens.save_dialog import SaveDialog
+from sg_tui.screens.text_picker import open_text
+from sg_tui.state.manuscript import Manuscript
+from sg_tui.state.writing import Writing
+
+
+class TextActions(ModeScreen):
+    """A view that holds a text; a subclass shows it in `take_up`."""
+
+    def __init__(self, desk: Desk) -> None:
+        super().__init__(desk)
+        self._waiting: deque[Callable[[], None]] = deque()  # for the running generation to end
+
+    def handle(self, event: Event) -> None:
+        super().handle(event)
+        if isinstance(event, Done | Failed) and self._waiting and not self.desk.generation.running:
+            self.app.call_later(self._go_on)
+
+    def when_stopped(self, then: Callable[[], None]) -> None:
+        """Do this now, or as soon as the running generation has been stopped."""
+        self._waiting.append(then)
+        self._go_on()
+
+    def _go_on(self) -> None:
+        """Do what waits, one after another, each when nothing runs."""
+        while self._waiting:
+            if self.desk.generation.running:
+                self.desk.stop()
+            if self.desk.generation.running:
+                return
+            self._waiting.popleft()()
+
+    def take_up(self, writing: Writing) -> None:
+        """Another text is gone on with, and shown."""
+        self.desk.take_up(writing)
+
+    def action_new_text(self) -> None:
+        self.when_stopped(lambda: self.take_up(Writing(self.desk.writing.chat, self.desk.writing.cast)))
+
+    def action_open_text(self) -> None:
+        self.desk.keep_text()
+        open_text(self.app, self.desk.librarian, self._opened)
+
+    def _opened(self, id: str, manuscript: Manuscript) -> None:
+        writing = Writing(self.desk.writing.chat, self.desk.writing.cast, manuscript, id)
+        self.when_stopped(lambda: self.take_up(writing))
+
+    def action_save_text(self) -> None:
+        manuscript = self.desk.writing.manuscript
+        if manuscript.empty:
+            self.desk.say("There is nothing to save yet.")
+            return
+
+        def saved(path: Path | None) -> None:
+            if path is not None:
+                self.desk.say(f"Saved to {path}")
+
+        self.app.push_screen(SaveDialog(manuscript.text, manuscript.title), saved)
