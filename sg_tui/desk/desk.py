@@ -5,16 +5,13 @@ The engine is made on a thread of its own: nothing here imports NumPy or Numba, 
 
 from __future__ import annotations
 
-import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Literal, NamedTuple, Protocol
+from typing import NamedTuple
 
 from sg_core import paths
 from sg_core.engine.commands import (
-    Command,
     Generate,
     Load,
     SetOptimizations,
@@ -40,6 +37,7 @@ from sg_core.engine.events import (
 from sg_core.errors import SettingError
 from sg_core.network.optimizations import Optimizations
 from sg_core.processors import allowed_threads
+from sg_tui.desk.engine_link import EngineLike, EngineLink, Severity
 from sg_tui.library import preferences
 from sg_tui.library.librarian import Librarian
 from sg_tui.library.preferences import Preferences
@@ -58,7 +56,6 @@ PATIENT, HASTY = 0.5, 0.05  # seconds the engine has to end
 LIBRARY_PATIENCE = 3.0  # seconds the library has to take the last words, in another file if need be
 SAVING = 600.0  # and to save a training, after the terminal was given back
 KEPT_SECONDS = 0.3  # between two looks at what there is to keep
-Severity = Literal["information", "warning", "error"]
 
 
 class Returned(NamedTuple):
@@ -69,20 +66,7 @@ class Returned(NamedTuple):
     prompt: str
 
 
-class EngineLike(Protocol):
-    """What is needed of sg_core.engine.engine.Engine."""
-
-    @property
-    def events(self) -> deque[Event]: ...
-    @property
-    def busy(self) -> bool: ...
-    def start(self) -> None: ...
-    def submit(self, command: Command) -> None: ...
-    def stop(self) -> None: ...
-    def close(self, timeout: float = 1.0) -> None: ...
-
-
-class Desk:
+class Desk(EngineLink):
     """`submit` reaches the engine; what it tells is taken into the states by `drain`, and the screens show them.
 
     tell: shows one line to the person, any text, with its severity.
@@ -95,7 +79,7 @@ class Desk:
         precision: str | None = None,
         threads: int | None = None,
     ) -> None:
-        self._tell = tell
+        super().__init__(tell)
         self.preferences, self._trouble = preferences.read(paths.config_dir())
         self.librarian = Librarian(paths.data_dir)
         self.prompt = ""  # what stands in the prompt, not sent yet
@@ -114,19 +98,10 @@ class Desk:
         self.training = TrainingState()
         self.bench = BenchState()
         self.writing = Writing(chat=self.preferences.mode == "chat", cast=self.preferences.cast)
-        self.engine: EngineLike | None = None
         self.load_trouble = ""  # why the model that was asked for is not there, until someone has told it
-        self._waiting: list[Command] = []  # submitted before the engine was there
-        self._early: deque[Event] = deque()  # events of an engine that could not be made
         self._requests = 0
         self._loading = False
         self._told_of_move = False
-
-        self.wake: Callable[[], None] = _nothing  # called when the engine is given something to do
-
-    def say(self, text: str, severity: Severity = "information") -> None:
-        """One line to the person; any text is harmless."""
-        self._tell(text, severity)
 
     # ------------------------------------------------------------ the engine
 
@@ -136,22 +111,7 @@ class Desk:
             self.say(self._trouble, "warning")
         self.librarian.ask(self._bring_back)
         self.load(self.model)
-        if engine is not None:
-            engine.start()
-            self.engine = engine
-        else:
-            threading.Thread(target=self._make_engine, name="sg-start", daemon=True).start()
-
-    def _make_engine(self) -> None:
-        try:
-            from sg_core.engine.engine import Engine
-
-            engine = Engine()
-            engine.start()
-        except Exception as error:  # whatever stops the engine is told; the app lives on
-            self._early.append(Failed(f"the engine can't start: {error}"))
-        else:
-            self.engine = engine
+        self.connect(engine)
 
     @property
     def busy(self) -> bool:
@@ -162,16 +122,6 @@ class Desk:
         """Load a model; the old one stays until it is there."""
         self._loading = True
         self.submit(Load(model, self.precision, self.generation.threads))
-
-    def submit(self, command: Command) -> None:
-        """Hand a command to the engine, now or as soon as there is one."""
-        self._waiting.append(command)
-        self._hand_over()
-        self.wake()
-
-    def _hand_over(self) -> None:
-        while self.engine is not None and self._waiting:
-            self.engine.submit(self._waiting.pop(0))
 
     def next_request(self) -> int:
         """A number for a generation or a benchmark, never used before."""
@@ -246,12 +196,9 @@ class Desk:
 
     def drain(self) -> Iterator[Event]:
         """The events that wait now, each taken into the states before it is handed on."""
-        self._hand_over()
-        for queue in (self._early, self.engine.events if self.engine else self._early):
-            for _ in range(len(queue)):
-                event = queue.popleft()
-                self._take(event)
-                yield event
+        for event in self.arrived():
+            self._take(event)
+            yield event
         while self.librarian.notices:
             self.say(self.librarian.notices.popleft(), "warning")
 
@@ -368,7 +315,3 @@ class Desk:
         self.keep_text()
         self.writing = writing
         self.generation.reason = ""
-
-
-def _nothing() -> None:
-    """Nobody sleeps."""
