@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import math
+import mmap
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +31,15 @@ def aligned(*shape: int, zero: bool = False) -> npt.NDArray[np.float32]:
     start = -room.ctypes.data % _LINE // 4
     array: npt.NDArray[np.float32] = room[start : start + size].reshape(shape)
     return array
+
+
+def give_back(array: npt.NDArray[Any]) -> None:
+    """Pages of a mapped file that were read are the system's again: a look through all of it then takes no memory."""
+    mapped: Any = array
+    while mapped is not None and not isinstance(mapped, mmap.mmap):
+        mapped = getattr(mapped, "base", None)
+    if mapped is not None and hasattr(mmap, "MADV_DONTNEED"):
+        mapped.madvise(mmap.MADV_DONTNEED)
 
 
 def available_memory() -> int | None:

@@ -17,7 +17,8 @@ from sg_core.errors import SettingError
 from sg_core.gpt2 import GPT2
 from sg_core.memory import aligned
 from sg_core.network.precisions import PRECISIONS
-from sg_core.training.dataset import Ids, TextDataset
+from sg_core.training.dataset import TextDataset
+from sg_core.training.growing_ids import Ids
 from sg_core.training.texts import read_text
 from sg_core.types import Cancelled, Count, FloatArray, Progress
 
@@ -84,10 +85,7 @@ def validation_text(
         raise SettingError(f"{model.name} has no tokenizer files; quality is measured on a text")
     texts = read_text(source, progress, cancelled)
     dataset = TextDataset.from_texts(texts, tokenizer, progress, cancelled)
-    windows = dataset.validation_windows(model.config.n_ctx)
-    if tokens is not None:
-        wanted = min(len(windows), max(1, round(tokens / model.config.n_ctx)))
-        windows = [windows[place * len(windows) // wanted] for place in range(wanted)]
+    windows = list(dataset.validation_windows(model.config.n_ctx, tokens or 0))
     characters = sum(len(tokenizer.decode(targets.tolist())) for _, targets in windows)
     return ValidationText(windows, characters)
 

@@ -19,7 +19,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 import numpy as np
@@ -27,7 +27,7 @@ import numpy.typing as npt
 
 from sg_core.errors import CheckpointError, SgError
 from sg_core.files import make_folder, open_regular, parse_json_object, reason, shown
-from sg_core.memory import require_memory
+from sg_core.memory import give_back, require_memory
 from sg_core.storage.manifest import (
     MANIFEST,
     REPLACED,
@@ -48,6 +48,7 @@ _UNFINISHED = ".saving-"
 _PRUNED = ".pruned-"
 _ARRAY_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 _MOST_INFO = 1 << 22  # bytes of info.json
+LARGE = 1 << 26  # bytes of an array from which on it is not copied where that can be helped
 _CHUNK = 1 << 24  # bytes read, hashed or written at a time
 
 AnyArray = npt.NDArray[Any]
@@ -75,11 +76,14 @@ def save_checkpoint(
     extra: Callable[[Path], None] | None = None,
     best: bool = False,
     keep: int = 2,
+    constant: Collection[str] = (),
+    source: Path | None = None,
 ) -> Path:
     """Write a checkpoint into the folder `run` and return its own folder, `run/step-00001234`.
 
     arrays: any shape, of booleans, integers or floats. info: JSON values. extra: called with the folder while it is
-    being written, to add files that are then synced and listed like the others. best: the best so far.
+    being written, to add files that are then synced and listed like the others. best: the best so far. constant: names
+    of arrays that are the same in the run's earlier checkpoint `source`; large ones are one file with several names.
     Afterwards the newest `keep` checkpoints and the newest best one remain. A step saved again replaces itself.
 
     Raises CheckpointError when it can't be written; earlier checkpoints are untouched then.
@@ -91,7 +95,12 @@ def save_checkpoint(
         earlier, _ = read_manifests(checkpoint_folders(run))
         serial = 1 + max((manifest.serial for manifest in earlier), default=0)
         with _hidden_folder(run) as unfinished:
-            files = _write_files(unfinished, arrays, info, extra)
+            same = next((one for one in earlier if one.folder == source and sizes_fit(one)), None)
+            files = _write_extra(unfinished, extra)
+            (unfinished / "arrays").mkdir()
+            if same is not None:
+                files |= _linked(same, unfinished, {name: arrays[name] for name in constant})
+            files |= _write_files(unfinished, {name: arrays[name] for name in arrays if _file(name) not in files}, info)
             _write(unfinished / MANIFEST, [manifest_bytes(step, serial, best, files)])
             _sync_folder(unfinished)
             _put_in_place(unfinished, folder)
@@ -118,13 +127,12 @@ def _hidden_folder(run: Path) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _write_files(
-    folder: Path,
-    arrays: Mapping[str, AnyArray],
-    info: Mapping[str, Any],
-    extra: Callable[[Path], None] | None,
-) -> dict[str, dict[str, Any]]:
-    """Writes and syncs everything but the manifest; returns the manifest's list of files."""
+def _file(array: str) -> str:
+    return f"arrays/{array}.npy"
+
+
+def _write_extra(folder: Path, extra: Callable[[Path], None] | None) -> dict[str, dict[str, Any]]:
+    """Writes and syncs the caller's files; returns the manifest's list of them."""
     files: dict[str, dict[str, Any]] = {}
     if extra is not None:
         try:
@@ -136,12 +144,17 @@ def _write_files(
                 _sync_folder(path)
             else:
                 files[path.relative_to(folder).as_posix()] = _sync(path)
-    (folder / "arrays").mkdir()
+    return files
+
+
+def _write_files(folder: Path, arrays: Mapping[str, AnyArray], info: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Writes and syncs arrays and info; returns the manifest's list of them."""
+    files: dict[str, dict[str, Any]] = {}
     for name, array in arrays.items():
         if not _ARRAY_NAME.fullmatch(name) or array.dtype.kind not in "biuf":
             raise CheckpointError(f"array {name!r} of {array.dtype} can't be saved; name it plainly, give it numbers")
-        written = _write(folder / "arrays" / f"{name}.npy", _npy_pieces(array))
-        files[f"arrays/{name}.npy"] = {**written, "dtype": array.dtype.str, "shape": list(array.shape)}
+        written = _write(folder / _file(name), _npy_pieces(array))
+        files[_file(name)] = {**written, "dtype": array.dtype.str, "shape": list(array.shape)}
     _sync_folder(folder / "arrays")
     try:
         text = json.dumps(dict(info), indent=1, allow_nan=False)
@@ -149,6 +162,21 @@ def _write_files(
         raise CheckpointError(f"the checkpoint's info is not JSON: {problem}") from problem
     files[INFO] = _write(folder / INFO, [text.encode()])
     return files
+
+
+def _linked(source: Manifest, folder: Path, arrays: Mapping[str, AnyArray]) -> dict[str, dict[str, Any]]:
+    """Gives the large ones of these arrays, which the checkpoint `source` holds, a second name; where that can't be
+    done they are left to be written. Returns the manifest's entries of those that were."""
+    done = {}
+    for name, array in arrays.items():
+        file = _file(name)
+        entry = source.files.get(file, {})
+        if array.nbytes < LARGE or (entry.get("dtype"), entry.get("shape")) != (array.dtype.str, list(array.shape)):
+            continue
+        with contextlib.suppress(OSError, NotImplementedError):
+            os.link(source.folder / file, folder / file)
+            done[file] = dict(entry)
+    return done
 
 
 def _npy_pieces(array: AnyArray) -> Iterator[bytes | memoryview]:
@@ -160,6 +188,7 @@ def _npy_pieces(array: AnyArray) -> Iterator[bytes | memoryview]:
     numbers = _bytes_of(array)
     for start in range(0, len(numbers), _CHUNK):
         yield numbers[start : start + _CHUNK]
+        give_back(array)
 
 
 def _bytes_of(array: AnyArray) -> memoryview:
@@ -256,16 +285,17 @@ def sweep(run: Path) -> None:
 # ---------------------------------------------------------------- loading
 
 
-def load_checkpoint(run: Path, arrays: Collection[str] | None = None) -> Checkpoint:
+def load_checkpoint(run: Path, arrays: Collection[str] | None = None, mapped: Collection[str] = ()) -> Checkpoint:
     """The newest checkpoint of a run that verifies, or the one in `run` when that is a checkpoint's own folder.
 
     arrays: the names of those to read, None for all; they are read once, straight into their memory, and hashed on the
-    way. Raises CheckpointError when there is none, when one has a newer format, or when it doesn't fit into memory.
+    way. mapped: names of those that are only read and, where they are large, stay in their file. Raises CheckpointError
+    when there is none, when one has a newer format, or when it doesn't fit into memory.
     """
     manifests, passed_over = read_manifests([run] if (run / MANIFEST).is_file() else checkpoint_folders(run))
     for manifest in manifests:
         try:
-            return _load(manifest, tuple(passed_over), arrays)
+            return _load(manifest, tuple(passed_over), arrays, mapped)
         except RefusedError:
             raise
         except CheckpointError as problem:
@@ -278,7 +308,9 @@ def load_checkpoint(run: Path, arrays: Collection[str] | None = None) -> Checkpo
     raise CheckpointError(f"{shown(run)} holds no checkpoint; give the folder that a training was saved to")
 
 
-def _load(manifest: Manifest, passed_over: tuple[str, ...], wanted: Collection[str] | None) -> Checkpoint:
+def _load(
+    manifest: Manifest, passed_over: tuple[str, ...], wanted: Collection[str] | None, mapped: Collection[str]
+) -> Checkpoint:
     """The checkpoint of a manifest, with the wanted arrays.
 
     Raises CheckpointError at the first file that isn't as listed.
@@ -297,7 +329,8 @@ def _load(manifest: Manifest, passed_over: tuple[str, ...], wanted: Collection[s
                     f"{entry['size']:,} bytes were saved",
                 )
                 if "dtype" in entry:
-                    arrays[PurePosixPath(name).stem] = _read_array(path, file, entry)
+                    read = _map_array if path.stem in mapped and entry["size"] >= LARGE else _read_array
+                    arrays[path.stem] = read(path, file, entry)
                 elif name == INFO:
                     _require(entry["size"] <= _MOST_INFO, path, f"it has more than {_MOST_INFO:,} bytes")
                     data = file.read()
@@ -319,6 +352,15 @@ def _require(fine: bool, path: Path, what: str) -> None:
 
 def _require_digest(path: Path, digest: Any, entry: Mapping[str, Any]) -> None:
     _require(digest.hexdigest() == entry["sha256"], path, "its SHA-256 is not the one it was saved with")
+
+
+def _map_array(path: Path, file: BinaryIO, entry: Mapping[str, Any]) -> AnyArray:
+    """The numbers of an open .npy file where they lie, verified and read-only."""
+    _require_digest(path, hashlib.file_digest(cast(Any, file), "sha256"), entry)
+    shape, dtype = tuple(entry["shape"]), np.dtype(entry["dtype"])
+    header_size = entry["size"] - math.prod(shape) * dtype.itemsize
+    _require(0 < header_size < _MOST_INFO, path, "its header is too long")
+    return np.asarray(np.memmap(file, dtype, "r", header_size, shape))
 
 
 def _read_array(path: Path, file: BinaryIO, entry: Mapping[str, Any]) -> AnyArray:

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-import numpy.typing as npt
 
 from sg_core.errors import DataError
 from sg_core.files import shown
-from sg_core.memory import require_memory
 from sg_core.text.tokenizer import Tokenizer
+from sg_core.training.growing_ids import GrowingIds, Ids, chunks
 from sg_core.training.texts import Texts
 from sg_core.types import Cancelled, Progress
-
-Ids = npt.NDArray[np.int32]
 
 TRAIN_PART = 0.9  # of the characters; the rest, at the end of the text, validates
 
@@ -26,8 +23,8 @@ TRAIN_PART = 0.9  # of the characters; the rest, at the end of the text, validat
 class TextDataset:
     """A tokenized text, split into a training and a validation part.
 
-    train_ids, validation_ids: int32, 1-D. train_chars, validation_chars: the characters they stand for. left_out: files
-    that were in the folders of the text and are none.
+    train_ids, validation_ids: int32, 1-D; of a long text they lie in a file. train_chars, validation_chars: the
+    characters they stand for. left_out: files that were in the folders of the text and are none.
     """
 
     name: str
@@ -74,10 +71,10 @@ class TextDataset:
                 f"{shown(name)} has {texts.characters} characters; at least 10 are needed to train and validate"
             )
         end = tokenizer.encode_part("\n", special=False) if tokenizer.end_of_text is None else [tokenizer.end_of_text]
-        train, validation = _Ids(name), _Ids(name)
+        train, validation = GrowingIds(name), GrowingIds(name)
         done = position = 0
 
-        def read(part: str, ids: _Ids) -> None:
+        def read(part: str, ids: GrowingIds) -> None:
             nonlocal done
             for characters, piece in tokenizer.encode_pieces(part, special=not plain):
                 if cancelled is not None and cancelled():
@@ -123,17 +120,24 @@ class TextDataset:
         places = starts[:, None] + np.arange(context)[None, :]  # (B, T)
         return self.train_ids[places], self.train_ids[places + 1]
 
-    def validation_windows(self, context: int) -> list[tuple[Ids, Ids]]:
+    def validation_windows(self, context: int, most: int = 0) -> Iterator[tuple[Ids, Ids]]:
         """Inputs and targets, int32 (T,), of windows without overlap; the last one may be shorter.
 
-        Every validation token but the first is a target exactly once. Raises DataError if there is none.
+        Every validation token but the first is a target exactly once; or, where they are more than `most`, as many of
+        them as whole windows hold, evenly spread. Raises DataError if there is none.
         """
         ids = self.validation_ids
         self.require(1)
-        return [
-            (ids[start : min(start + context, len(ids) - 1)], ids[start + 1 : start + context + 1])
-            for start in range(0, len(ids) - 1, context)
-        ]
+        windows = -(-(len(ids) - 1) // context)
+        wanted = min(windows, max(1, most // context)) if 0 < most < len(ids) - 1 else windows
+        for number in range(wanted):
+            start = context * (number * windows // wanted)
+            yield ids[start : min(start + context, len(ids) - 1)], ids[start + 1 : start + context + 1]
+
+    @cached_property
+    def highest_id(self) -> int:
+        """Of all the ids."""
+        return max(int(part.max()) for ids in (self.train_ids, self.validation_ids) for part in chunks(ids))
 
     @cached_property
     def fingerprint(self) -> str:
@@ -141,33 +145,9 @@ class TextDataset:
         digest = hashlib.sha256()
         for ids in (self.train_ids, self.validation_ids):
             digest.update(len(ids).to_bytes(8, "little"))
-            digest.update(np.ascontiguousarray(ids, dtype="<i4").tobytes())
+            for part in chunks(ids):
+                digest.update(np.ascontiguousarray(part, dtype="<i4").data)
         return digest.hexdigest()
-
-
-class _Ids:
-    """An array that grows, in place, as ids come."""
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-        self._ids: Ids = np.empty(1 << 16, np.int32)
-        self._count = 0
-
-    def add(self, ids: Sequence[int]) -> None:
-        """Raises DataError when there is no memory for more."""
-        needed = self._count + len(ids)
-        if needed > len(self._ids):
-            grown = max(needed, len(self._ids) * 5 // 4)
-            what = f"training on {shown(self._name)}, of which {self._count:,} tokens are read,"
-            require_memory(4 * (grown - len(self._ids)), what, DataError, "use a part of the text")
-            self._ids.resize(grown, refcheck=False)
-        self._ids[self._count : needed] = ids
-        self._count = needed
-
-    def array(self) -> Ids:
-        """All of them, int32."""
-        self._ids.resize(self._count, refcheck=False)
-        return self._ids
 
 
 def train_characters(texts: Texts) -> int:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from dataclasses import replace
-from itertools import accumulate
 
 import numpy as np
+import numpy.typing as npt
 
 from sg_core.errors import DataError
 from sg_core.files import shown
+from sg_core.memory import require_memory
 from sg_core.text.tokenizer import Tokenizer
 from sg_core.training.dataset import TextDataset
 from sg_core.training.settings import PARTS
@@ -29,12 +29,15 @@ def held_out(dataset: TextDataset, choice: str, tokenizer: Tokenizer, *, plain: 
         return dataset
     if choice not in PARTS:
         return _on_file(dataset, choice, tokenizer, plain)
-    text_at = [0, *accumulate(len(tokenizer.token_bytes(int(id))) for id in dataset.train_ids)]  # in bytes
+    what = f"choosing what of {shown(dataset.name)} is held out"
+    require_memory(40 * len(dataset.train_ids), what, DataError, "hold out a text file (--hold-out FILE)")
+    sizes = np.array([len(tokenizer.token_bytes(id)) for id in range(dataset.highest_id + 1)])
+    text_at = np.concatenate(([0], np.cumsum(sizes[dataset.train_ids])))  # in bytes, int64
     ends = _block_ends(dataset, tokenizer, text_at)
     places = 1 if choice == "train-tail" else SCENES
     out = np.zeros(len(dataset.train_ids), bool)
     for number in range(places):
-        start, stop = text_at[-1] * number / places, text_at[-1] * (number + 1) / places
+        start, stop = int(text_at[-1]) * number / places, int(text_at[-1]) * (number + 1) / places
         size = SHARE * (stop - start)
         # a scene ends where its stretch of the text does, or in the middle of it where there are several
         begin = stop - size if places == 1 else (start + stop - size) / 2
@@ -56,22 +59,22 @@ def held_out(dataset: TextDataset, choice: str, tokenizer: Tokenizer, *, plain: 
     )
 
 
-def _block_ends(dataset: TextDataset, tokenizer: Tokenizer, text_at: list[int]) -> list[int]:
+def _block_ends(dataset: TextDataset, tokenizer: Tokenizer, text_at: npt.NDArray[np.int64]) -> list[int]:
     """Tokens that begin a block: those behind a blank line or an end token, the first, and the one after the last."""
     text = b"".join(tokenizer.token_bytes(int(id)) for id in dataset.train_ids)
     found = {0, len(dataset.train_ids)}
     place = text.find(b"\n\n")
     while place >= 0:
-        found.add(bisect_left(text_at, place + 2))
+        found.add(int(np.searchsorted(text_at, place + 2)))
         place = text.find(b"\n\n", place + 2)
     if tokenizer.end_of_text is not None:
         found.update((np.flatnonzero(dataset.train_ids == tokenizer.end_of_text) + 1).tolist())
     return sorted(found)
 
 
-def _nearest(ends: list[int], text_at: list[int], byte: float) -> int:
+def _nearest(ends: list[int], text_at: npt.NDArray[np.int64], byte: float) -> int:
     """The block's first token that lies nearest to a byte of the text."""
-    return min(ends, key=lambda token: abs(text_at[token] - byte))
+    return min(ends, key=lambda token: abs(int(text_at[token]) - byte))
 
 
 def _on_file(dataset: TextDataset, source: str, tokenizer: Tokenizer, plain: bool) -> TextDataset:

@@ -7,7 +7,8 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from sg_core.training.dataset import Ids, TextDataset
+from sg_core.training.dataset import TextDataset
+from sg_core.training.growing_ids import Ids
 from sg_core.training.settings import TrainingConfig
 
 _EPOCHS = 1  # word of the generator's counter that keeps its numbers apart from those of windows that are drawn

@@ -37,6 +37,9 @@ class TrainingConfig:
     # after the embeddings, on attention weights, on each residual branch
     dropout: float = setting(0.1, 0.0, 0.9, "share of activations dropped")
     evaluate_every: int = setting(250, 0, 1 << 31, "steps between two validations; 0 never", option="--eval-every")
+    evaluate_tokens: int = setting(
+        0, 0, 1 << 31, "tokens that a validation reads, spread over its part; 0 all", option="--eval-tokens"
+    )
     save_every: int = setting(250, 0, 1 << 31, "steps between two checkpoints; 0 only at the end")
     seed: int = setting(0, 0, (1 << 63) - 1, "of the first weights, the batches and dropout")
     schedule_steps: int = setting(0, 0, 1 << 31, "after which the rate stays at its final value; 0: all", option="")
@@ -103,7 +106,15 @@ PRESETS: dict[str, Preset] = {
 }
 
 FINE_TUNE = "fine-tune"  # what is done to a model that is there, beside the names of PRESETS
-_FINE_TUNING = TrainingConfig(steps=500, batch_size=8, context=256, learning_rate=3e-4, warmup_steps=50, dropout=0.1)
+_FINE_TUNING = TrainingConfig(
+    steps=500,
+    batch_size=8,
+    context=256,
+    learning_rate=3e-4,
+    warmup_steps=50,
+    dropout=0.1,
+    evaluate_tokens=1 << 16,
+)
 
 
 def fine_tuning(n_ctx: int) -> TrainingConfig:

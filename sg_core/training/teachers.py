@@ -14,7 +14,7 @@ from sg_core.kernels.team import Team
 from sg_core.memory import aligned
 from sg_core.network.backward import soft_targets
 from sg_core.network.batch_pass import BatchPass, Lesson
-from sg_core.training.dataset import Ids
+from sg_core.training.growing_ids import Ids
 from sg_core.training.settings import TrainingConfig
 
 

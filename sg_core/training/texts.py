@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from sg_core import paths
 from sg_core.errors import DataError
 from sg_core.files import shown
 from sg_core.memory import require_memory
+from sg_core.training.growing_ids import IN_MEMORY
 from sg_core.training.settings import FIELD
 from sg_core.training.text_files import read_documents, seems_text, text_size
 from sg_core.types import Cancelled, Progress
@@ -103,9 +106,10 @@ def read_texts(
     if not parts:
         raise DataError(f"{_shown(sources)} holds no text files; a text to train on is needed")
     size = sum(map(text_size, files))
-    # the texts that are kept (1 to 4 bytes a character, in two parts), and tokens, of two bytes or more as a rule
-    wanted = 6 * min(size, KEPT) + 2 * size
+    # the texts that are kept (1 to 4 bytes a character, in two parts), and tokens up to where they go into a file
+    wanted = 6 * min(size, KEPT) + min(2 * size, 8 * IN_MEMORY)
     require_memory(wanted, f"training on {_shown(sources)}", DataError, "use a part of the text")
+    _require_disk(size, sources)
 
     def told(what: str, done: int, total: int) -> None:
         _go_on(cancelled, f"reading {shown(what)}")
@@ -120,6 +124,21 @@ def read_texts(
     if not texts.characters:
         raise DataError(f"{_shown(sources)} is empty; a text to train on is needed")
     return replace(texts, left_out=tuple(left_out))
+
+
+def _require_disk(size: int, sources: Sequence[str]) -> None:
+    """Raises DataError where the file of a long text's tokens, of four bytes each, can hardly fit."""
+    folder = paths.cache_dir()
+    try:
+        free = shutil.disk_usage(next(one for one in (folder, *folder.parents) if one.is_dir())).free
+    except (OSError, StopIteration):
+        return  # whoever writes there is told
+    wanted = size if size > 4 * IN_MEMORY else 0
+    if wanted > free:
+        raise DataError(
+            f"training on {_shown(sources)} needs about {wanted / 1e9:,.1f} GB in {shown(folder)}, where "
+            f"{free / 1e9:,.1f} GB are free: make room, or use a part of the text"
+        )
 
 
 def _kept_or_not(name: str, documents: Callable[[], Iterator[Iterator[str]]]) -> Texts:

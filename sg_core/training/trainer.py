@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 import time
 from pathlib import Path
@@ -35,6 +36,7 @@ from sg_core.types import Cancelled
 
 _MOST_SKIPPED = 5  # steps in a row with a loss or gradient that is not finite
 _VALIDATION_BATCH = 16  # windows a pass
+_DATA = ("train_ids", "validation_ids")  # what all checkpoints of a run hold alike
 
 
 class Trainer:
@@ -46,10 +48,9 @@ class Trainer:
                 f"context is {config.context}; the model's own context, {model.config.n_ctx}, is the most"
             )
         dataset.require(config.context)
-        highest = int(max(dataset.train_ids.max(), dataset.validation_ids.max()))
-        if highest >= model.config.vocab_size:
+        if dataset.highest_id >= model.config.vocab_size:
             raise DataError(
-                f"the text has token {highest}; the model's vocabulary ends at {model.config.vocab_size - 1}"
+                f"the text has token {dataset.highest_id}; the model's vocabulary ends at {model.config.vocab_size - 1}"
             )
         model.require_finite()
         self.memory_plan = require_training_memory(model.config, config, 4 * model.config.parameter_count)
@@ -62,6 +63,7 @@ class Trainer:
         self.passed_over: tuple[str, ...] = ()  # why newer checkpoints of the resumed run were not taken
         self.best_step = -1  # of the lowest validation loss; -1: none yet
         self._evaluated_step = -1
+        self._saved: Path | None = None  # the newest checkpoint of this run
         self._evaluations_in_vain = 0  # since the best one
         self._skipped_in_a_row = 0
         self._team = Team(threads or physical_cores())
@@ -152,7 +154,10 @@ class Trainer:
         return StepResult(self.step_count, loss, rate, norm, tokens / (time.perf_counter() - began), not usable)
 
     def evaluate(self, cancelled: Cancelled | None = None) -> Evaluation:
-        """Loss on all validation tokens, in windows of the context without overlap. nan when cancelled."""
+        """Loss on the validation tokens, in windows of the context without overlap. nan when cancelled.
+
+        Of a long text it is that of `evaluate_tokens` of them, where the settings name a number.
+        """
         total = self.validation_nats(cancelled)
         count = len(self.dataset.validation_ids) - 1
         result = Evaluation(self.step_count, total / count, total / self.dataset.validation_chars)
@@ -169,14 +174,14 @@ class Trainer:
     def validation_nats(self, cancelled: Cancelled | None = None, parameters: Parameters | None = None) -> float:
         """Total nats of the validation tokens, in windows of the context without overlap. nan when cancelled.
 
-        parameters: by default the `validated_parameters`.
+        Where only some of them are read, the others are taken to be like these. parameters: by default the
+        `validated_parameters`.
         """
         if parameters is None:
             parameters = self.validated_parameters
-        windows = self.dataset.validation_windows(self.config.context)
-        total = 0.0
-        for first in range(0, len(windows), _VALIDATION_BATCH):
-            group = windows[first : first + _VALIDATION_BATCH]
+        windows = self.dataset.validation_windows(self.config.context, self.config.evaluate_tokens)
+        total, read = 0.0, 0
+        while group := list(itertools.islice(windows, _VALIDATION_BATCH)):
             if cancelled is not None and cancelled():
                 return math.nan
             for length in sorted({len(inputs) for inputs, _ in group}, reverse=True):
@@ -184,7 +189,9 @@ class Trainer:
                 inputs = np.ascontiguousarray([window[0] for window in same], np.int32)
                 targets = np.ascontiguousarray([window[1] for window in same], np.int32)
                 total += float(self._validation_pass(parameters, inputs.shape).losses(inputs, targets).sum())
-        return total
+                read += targets.size
+        wanted = len(self.dataset.validation_ids) - 1
+        return total if read == wanted else total / read * wanted
 
     def _validation_pass(self, parameters: Parameters, shape: tuple[int, ...]) -> BatchPass:
         B, T = shape
@@ -230,7 +237,10 @@ class Trainer:
         tokenizer = self.model.tokenizer
         extra = tokenizer.save if tokenizer is not None else None
         best = self.best_step == self.step_count
-        return save_checkpoint(Path(folder), self.step_count, arrays, info, extra=extra, best=best)
+        self._saved = save_checkpoint(
+            Path(folder), self.step_count, arrays, info, extra=extra, best=best, constant=_DATA, source=self._saved
+        )
+        return self._saved
 
     @classmethod
     def resume(cls, folder: Path | str, dataset: TextDataset | None = None, threads: int | None = None) -> Trainer:
@@ -241,7 +251,7 @@ class Trainer:
         """
         if run_is_free(Path(folder)):
             sweep(Path(folder))
-        checkpoint = load_checkpoint(Path(folder))
+        checkpoint = load_checkpoint(Path(folder), mapped=_DATA)
         require_training(checkpoint)
         info, arrays = checkpoint.info, checkpoint.arrays
         try:
@@ -265,6 +275,7 @@ class Trainer:
             trainer = cls(model, dataset or saved, training, threads)
             trainer._restore(checkpoint.step, info, arrays)
             trainer.passed_over = checkpoint.passed_over
+            trainer._saved = checkpoint.folder
         except (KeyError, TypeError, ValueError) as problem:
             where = shown(checkpoint.folder)
             raise CheckpointError(f"the checkpoint {where} can't be used: {shown(problem)}") from problem

@@ -74,6 +74,7 @@ class RecipeBatches:
         self.shape = shape
         self.name = shape.name
         self.train_ids = self.validation_ids = np.array([0, shape.vocab_size - 1], np.int32)
+        self.highest_id = shape.vocab_size - 1
 
     def require(self, context: int) -> None:
         assert context == self.shape.length

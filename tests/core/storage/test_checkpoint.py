@@ -20,6 +20,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sg_core.errors import CheckpointError, ModelFileError
+from sg_core.storage import checkpoint
 from sg_core.storage.checkpoint import Checkpoint, load_checkpoint, save_checkpoint, sweep
 
 INFO = {"loss": 0.1 + 0.2, "seed": 2**63 - 1, "name": "тест\n", "nested": {"none": None, "list": [1, 2.5]}}
@@ -99,6 +100,39 @@ def test_neither_saving_nor_loading_copies_the_arrays(run: Path) -> None:
         assert tracemalloc.get_traced_memory()[1] < array.nbytes + 4e6
     finally:
         tracemalloc.stop()
+
+
+def test_what_never_changes_in_a_run_is_written_once_and_stays_in_its_file(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkpoint, "LARGE", 100)
+    first = save(run, 1, constant=["ids", "weights"])
+    second = save_checkpoint(run, 2, arrays_of(1), {}, constant=["ids"], source=first)
+    other = save_checkpoint(run, 3, arrays_of(3), {}, constant=["ids"], keep=3)  # of another run, for all we know
+
+    def file(folder: Path, name: str) -> os.stat_result:
+        return (folder / "arrays" / f"{name}.npy").stat()
+
+    assert file(first, "ids").st_ino == file(second, "ids").st_ino != file(other, "ids").st_ino
+    assert file(first, "weights").st_ino != file(second, "weights").st_ino
+    found = load_checkpoint(second, mapped=["ids"]).arrays
+    assert found["ids"].tolist() == arrays_of(1)["ids"].tolist()
+    assert not found["ids"].flags.writeable
+    assert found["weights"].flags.writeable
+    (second / "arrays" / "ids.npy").write_bytes(bytes(file(second, "ids").st_size))
+    with pytest.raises(CheckpointError, match="SHA-256"):
+        load_checkpoint(second, mapped=["ids"])
+
+
+def test_where_files_can_not_have_two_names_they_are_written(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any) -> None:
+        raise OSError(1, "Operation not permitted")
+
+    monkeypatch.setattr(checkpoint, "LARGE", 100)
+    monkeypatch.setattr(os, "link", refuse)
+    first = save(run, 1, constant=["ids"])
+    second = save_checkpoint(run, 2, arrays_of(1), {}, constant=["ids"], source=first)
+    assert load_checkpoint(second).arrays["ids"].tolist() == arrays_of(1)["ids"].tolist()
 
 
 def test_the_name_of_the_newest_for_people(run: Path) -> None:

@@ -72,7 +72,7 @@ def test_a_text_too_short_to_validate_is_refused() -> None:
 @pytest.mark.parametrize("context", [1, 7, 33, 98, 99, 100, 1000])
 def test_validation_windows_predict_every_token_but_the_first_once(context: int) -> None:
     data = dataset()
-    windows = data.validation_windows(context)
+    windows = list(data.validation_windows(context))
     for inputs, targets in windows:
         assert 1 <= len(inputs) == len(targets) <= context
         np.testing.assert_array_equal(targets, (inputs + 1) % 100)
