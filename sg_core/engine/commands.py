@@ -21,20 +21,17 @@ class Load:
     threads: int | None = None
 
 
-# A text; or its pieces in their order, ids of tokens as they were written and texts, each made into tokens by itself.
-Prompt = str | tuple[str | int, ...]
-
-
 @dataclass(frozen=True, slots=True)
 class Generate:
     """Continue `prompt`, the whole text so far: what was computed of it before, for any branch, is not computed again.
 
+    A MarkedText says how its parts become tokens: what the model wrote, or was given to choose, by the tokens' own ids.
     n: so many continuations at once, whose events are numbered 0 to n-1; number i is what n=1 gives with the seed
     raised by i. A generation that runs is stopped. Ends with exactly one Done for each number, or with one Failed.
     """
 
     request: int  # chosen by the sender; comes back in every event of this generation
-    prompt: Prompt
+    prompt: str
     max_tokens: int = 200
     sampling: Sampling = field(default_factory=Sampling)
     stop: tuple[str, ...] = ()

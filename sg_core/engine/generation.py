@@ -63,7 +63,7 @@ class Generation:
         if self._version != self._weights_version():
             self._version = self._weights_version()
             self.session.precision = self.session.precision  # weights stored anew
-            self.session.decoder.drop_all_but(len(self.session.ids))
+            self.session.decoder.forget()
         token = next(self._tokens, None)
         if token is None:
             self.end(self.session.finish_reason)
@@ -104,7 +104,7 @@ class Generation:
             tokens_per_second=self._times.tokens_per_second,
             first_token_ms=self._first_token_ms,
             prefill_ms=self.session.prefill_ms,
-            context_used=min(len(self.session.ids), self.session.context_size),
+            context_used=self.session.context_used,
             context_size=self.session.context_size,
             drafted=self.session.lookup.drafted - self._drafted,
             accepted=self.session.lookup.accepted - self._accepted,

@@ -39,6 +39,20 @@ def _chunk(parameters: int) -> int:
     return int(min(_MOST_CHUNK, max(_LEAST_CHUNK, _CHUNK_WORK / parameters)))
 
 
+def window_start(tokens: int, context_size: int) -> int:
+    """Where the window begins through which a text of so many tokens is seen: at a multiple of half the context."""
+    half = max(1, context_size // 2)
+    return max(0, -((context_size - tokens) // half)) * half
+
+
+def common(some: Sequence[int], others: Sequence[int]) -> int:
+    """How many ids are the same at the beginning of both."""
+    for place, (one, other) in enumerate(zip(some, others, strict=False)):
+        if one != other:
+            return place
+    return min(len(some), len(others))
+
+
 class Decoder:
     """The ids of one text, and what is computed of them. Not to be used by two threads at once.
 
@@ -48,8 +62,9 @@ class Decoder:
 
         decoder.start(ids[:-1]); logits = decoder.step(ids[-1])
 
-    ids: the text. edits: rises when it changes otherwise than by an id at the end. times (8,) int64: nanoseconds of
-    each of block.OPERATIONS in the last pass.
+    ids: the text. first: where the window begins through which it is seen, whose first token has position 0; a text
+    longer than the context is seen from a multiple of half of it, by its length alone. edits: rises when it changes
+    otherwise than by an id at the end. times (8,) int64: nanoseconds of each of block.OPERATIONS in the last pass.
     """
 
     def __init__(
@@ -59,10 +74,11 @@ class Decoder:
         self.optimizations = optimizations
         self.context_size = model.config.n_ctx
         self.ids: list[int] = []
+        self.first = 0
         self.edits = 0
         self.advance_ns = 0  # what the last position took, where it was computed with those before it
         self.prefill_ns = 0  # what those before it took, in the last `prefill`
-        self._computed = 0  # positions whose keys and values stand in the cache
+        self._computed = 0  # positions of the window whose keys and values stand in the cache
         self._kept = 0  # positions whose activations are kept
         self._ready = 0  # > 0: logits of the last position stand ready, from a pass of so many rows
         self.cache = KVCache(model.config, 0)
@@ -144,35 +160,79 @@ class Decoder:
 
     # ------------------------------------------------------------ the text
 
+    @property
+    def seen(self) -> list[int]:
+        """The ids within the window."""
+        return self.ids[self.first :] if self.first else self.ids
+
+    @property
+    def positions(self) -> int:
+        """How many they are."""
+        return len(self.ids) - self.first
+
     def start(self, ids: Sequence[int]) -> int:
         """Take `ids` as the text so far, keeping the cache of the part that is the same. Returns its length."""
         self._follow(self.model.current_version())
-        same = 0
-        for old, new in zip(self.ids, ids, strict=False):
-            if old != new:
-                break
-            same += 1
-        self.rewind(same)
+        same = common(self.ids, ids)
         self.ids = list(ids)
+        self._seen_from(window_start(len(self.ids), self.context_size))
         # the last position is always computed again: its logits are what is wanted
-        self._forget(min(self._computed, max(0, len(self.ids) - 1)), self._kept)
+        held = max(0, min(same, len(self.ids) - 1) - self.first)
+        self._forget(min(self._computed, held), min(self._kept, max(0, same - self.first)))
         return same
 
     def rewind(self, n: int) -> None:
-        """Keep the first n ids; their cache stays valid. Raises SettingError when there are fewer."""
+        """Keep the first n ids; what was computed of them stays valid where the window begins at the same place.
+
+        Raises SettingError when there are fewer.
+        """
         if not is_whole(n, 0, len(self.ids)):
             raise SettingError(f"rewind to {n!r} is not possible; the session holds {len(self.ids)} tokens")
         del self.ids[n:]
-        self._forget(min(self._computed, n), min(self._kept, n))
+        self._seen_from(window_start(n, self.context_size))
+        self._forget(min(self._computed, self.positions), min(self._kept, self.positions))
 
-    def drop_all_but(self, count: int) -> None:
-        """Forget all but the newest `count` ids. Positions are absolute, so what stays must be computed again."""
-        self.ids = self.ids[-count:]
+    def fork(self, n: int) -> Decoder:
+        """Another decoder with the first n ids and every setting; it shares what is computed of them.
+
+        Raises SettingError when there are fewer.
+        """
+        if not is_whole(n, 0, len(self.ids)):
+            raise SettingError(f"a fork at {n!r} is not possible; the session holds {len(self.ids)} tokens")
+        new = Decoder(self.model, self.optimizations, self.precision, self.threads)
+        if self._window is not None:
+            new._look(self._probes, self._interventions)
+        new.ids = self.ids[:n]
+        new.first = window_start(n, self.context_size)
+        if new.first == self.first and new._version == self._version:
+            new._computed = min(self._computed, new.positions)
+            new.cache = self.cache.fork(new._computed, new._computed)
+        return new
+
+    def move_window(self) -> int:
+        """Let a text that the context can't hold any more be seen from a later place: how many ids then are, else 0.
+
+        Positions count from the window's first, so that all are computed again.
+        """
+        if self.positions <= self.context_size:
+            return 0
+        self._seen_from(window_start(len(self.ids), self.context_size))
+        return self.positions
+
+    def forget(self) -> None:
+        """Let everything be computed again."""
         self._forget(0, 0)
+
+    def _seen_from(self, first: int) -> None:
+        if first != self.first:
+            self.first = first
+            self._forget(0, 0)
 
     def _forget(self, computed: int, kept: int) -> None:
         self._computed, self._kept, self._ready = computed, kept, 0
         self.edits += 1
+        if computed < self.cache.writable_from:  # what others read stays as it is
+            self.cache = self.cache.fork(computed, computed)
 
     def _follow(self, version: int) -> None:
         """Forget what was computed with weights that have changed since."""
@@ -183,7 +243,7 @@ class Decoder:
     def reserve(self, positions: int) -> None:
         """Make room for this many positions, up to the context size; the cache keeps its content."""
         wanted = min(self.context_size, positions)
-        if wanted <= self.cache.capacity and self.cache.capacity:
+        if wanted <= self.cache.positions and self.cache.capacity:
             return
         self.cache = self.cache.grown(wanted, self._computed)
         if self._activations.kept:  # made anew, and filled, before the next token
@@ -197,13 +257,13 @@ class Decoder:
         Raises SettingError for ids outside the vocabulary, and when the context is full.
         """
         new = self.model.known_ids(list(ids)).tolist()
-        length = len(self.ids) + len(new)
+        length = self.positions + len(new)
         if not 1 <= length <= self.context_size:
             raise SettingError(f"the text would have {length} tokens; the context takes from 1 to {self.context_size}")
         self.ids += new
         self._follow(self.model.current_version())
-        self._computed = min(self._computed, len(self.ids) - 1)
-        self.reserve(len(self.ids))
+        self._computed = min(self._computed, self.positions - 1)
+        self.reserve(self.positions)
         self.prefill(None, None)
         logits: FloatArray = self.decode()[0].copy()
         return logits
@@ -217,9 +277,10 @@ class Decoder:
         self._choose_activations()
         self.advance_ns = self.prefill_ns = 0
         kept = self._activations.kept
-        first, last = min(self._computed, self._kept) if kept else self._computed, len(self.ids)
+        first, last = min(self._computed, self._kept) if kept else self._computed, self.positions
         if first >= last - 1:
             return True
+        seen = self.seen
         if kept:
             last -= 1
         elif self._shared.rows < min(self._chunk, last - first):
@@ -230,9 +291,9 @@ class Decoder:
             began = time.perf_counter_ns()
             stop = min(start + self._chunk, last)
             rows = stop - start
-            ready = rows if stop == len(self.ids) else 0
+            ready = rows if stop == len(seen) else 0
             self._starts.fill(start)
-            self._compute(self.ids[start:stop], stop, (rows - 1, rows) if ready else (0, 0))
+            self._compute(seen[start:stop], stop, (rows - 1, rows) if ready else (0, 0))
             self._hold(stop)
             self._ready = ready
             took = time.perf_counter_ns() - began
@@ -259,25 +320,30 @@ class Decoder:
             self.times[:] //= ready
             return self._logits[:1]
         on = self.optimizations
-        new = len(self.ids) - 1
-        stop = len(self.ids) + len(draft)
+        new = self.positions - 1
+        stop = new + 1 + len(draft)
         self._starts[:] = on.starts(new)
         rows = 1 + len(draft) if on.unembedding else stop
         if self._logits.shape[0] < rows or self._logits.shape[0] > max(rows, _MOST_ROWS):
-            most = (_MOST_ROWS if on.lookup else 1) if on.unembedding else self.cache.capacity
+            most = (_MOST_ROWS if on.lookup else 1) if on.unembedding else self.cache.positions
             self._logits = aligned(max(most, rows), self.model.config.vocab_size)
         base = 0 if self._activations.kept else new
-        self._compute([*self.ids[new:], *draft], stop, (stop - base - rows, stop - base), 1 + len(draft))
-        self._hold(len(self.ids))
+        self._compute([self.ids[-1], *draft], stop, (stop - base - rows, stop - base), 1 + len(draft))
+        self._hold(new + 1)
         return self._logits[rows - 1 - len(draft) : rows]
 
     def accept(self) -> None:
         """The last id was the first of the draft: its position has been computed."""
-        self._hold(len(self.ids))
+        self._hold(self.positions)
 
     def activations(self, row: int = 0) -> dict[str, FloatArray]:
         """What the probes saw, by name, at the position that gave a row of the last pass's logits."""
         return {} if self._window is None or not self._probes else self._window.row(row)
+
+    @property
+    def rows(self) -> int:
+        """The most positions of all texts together in a pass of `decode_many`."""
+        return self._shared.rows
 
     def decode_many(
         self, ids: npt.NDArray[np.int32], stop: int, cache: KVCache, logits: FloatArray, wanted: tuple[int, int]
@@ -285,10 +351,11 @@ class Decoder:
         """One pass over new ids (B, n) of B texts at positions stop-n:stop, whose caches are `cache`, side by side.
 
         `wanted` rows of the last norm become rows of logits. Earlier rows are left alone, whatever the optimizations.
+        Probes keep what they see at the last position of each.
         """
         B, n = ids.shape
         self._starts.fill(stop - n)
-        window = None if self._window is None else self._window.open(B, stop - n, stop, n, cache.capacity)
+        window = None if self._window is None else self._window.open(B, stop - n, stop, 1, cache.positions)
         self._pass.run(
             ids, stop, self._starts, self._shared, logits, wanted,
             cache=cache, use_table=self.optimizations.gelu_table, window=window,
@@ -297,7 +364,7 @@ class Decoder:
     def _compute(self, new_ids: Sequence[int], stop: int, wanted: tuple[int, int], kept: int = 1) -> None:
         """kept: of so many positions, the last ones, probes keep what they see."""
         base = 0 if self._activations.kept else stop - len(new_ids)
-        window = None if self._window is None else self._window.open(1, base, stop, kept, self.cache.capacity)
+        window = None if self._window is None else self._window.open(1, base, stop, kept, self.cache.positions)
         self._pass.run(
             np.array([new_ids], np.int32), stop, self._starts, self._activations, self._logits, wanted,
             cache=self.cache, use_table=self.optimizations.gelu_table, window=window,
@@ -311,8 +378,10 @@ class Decoder:
     def _choose_activations(self) -> None:
         """Kept activations while a switch that is off needs earlier rows; the small shared ones otherwise."""
         needed = self.optimizations.needs_earlier_rows
-        if needed and not self._activations.kept:
-            self._activations = Activations(self.model.config, self.cache.capacity, kept=True)
+        if needed and self.cache.writable_from:  # every position is written again
+            self.cache = self.cache.alone(self._computed)
+        if needed and (not self._activations.kept or self._activations.rows < self.cache.positions):
+            self._activations = Activations(self.model.config, self.cache.positions, kept=True)
             self._kept = 0
         elif not needed:
             self._activations = self._shared

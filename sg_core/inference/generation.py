@@ -51,27 +51,22 @@ class Generation:
 
     def _written(self, ids: list[int], max_tokens: int) -> Iterator[Token]:
         decoder = self._decoder
-        half = max(1, decoder.context_size // 2)
-        moved = half if len(ids) > decoder.context_size else 0
-        place = len(ids)  # tokens of the whole text, also those the context has forgotten: decides the draws
-        self._lookup.forget(decoder.start(ids[-half:] if moved else ids))
+        before = decoder.first
+        self._lookup.forget(decoder.start(ids))
+        moved = 0 if decoder.first == before else decoder.positions
         ahead = Ahead(decoder, self._lookup)
         for count in range(1, max_tokens + 1):
-            if len(decoder.ids) > decoder.context_size:
-                decoder.drop_all_but(half)
-                self._lookup.forget(0)
-                moved = half
-            left = min(decoder.context_size - len(decoder.ids), max_tokens - count)
-            if not self._prefill(len(decoder.ids) + left, tell=count == 1 or moved > 0):
+            moved = decoder.move_window() or moved
+            left = min(decoder.context_size - decoder.positions, max_tokens - count)
+            if not self._prefill(decoder.positions + left, tell=count == 1 or moved > 0):
                 return
             began = time.perf_counter_ns()
             logits = ahead.logits(left)
             computed = time.perf_counter_ns() + decoder.advance_ns
-            choice = self._writer.choose(logits, self.sampling, decoder.ids, place, count == max_tokens)
+            choice = self._writer.choose(logits, self.sampling, decoder.seen, len(decoder.ids), count == max_tokens)
             seen = decoder.activations(ahead.row)
             decoder.ids.append(choice.id)
             ahead.chosen(choice.id)
-            place += 1
             now = time.perf_counter_ns() + decoder.advance_ns
             if choice.finished:
                 self.finish_reason = choice.finished

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
+from copy import copy
 
 import numpy.typing as npt
 
 from sg_core.checks import whole
 from sg_core.errors import SettingError
-from sg_core.inference.continuations import MOST, Line, continuations
+from sg_core.inference.continuations import MOST, Continuations
 from sg_core.inference.decoder import Decoder
 from sg_core.inference.generation import Generation
 from sg_core.inference.sampling import Sampling
 from sg_core.inference.speculation import Lookup
-from sg_core.inference.token import Token
 from sg_core.inference.writer import Processor, Writer, check_request
 from sg_core.network.interventions import Interventions
 from sg_core.network.model import Model
 from sg_core.network.optimizations import Optimizations
 from sg_core.network.probes import Probes
+from sg_core.notices import tell
 from sg_core.text.marked_text import MarkedText
 from sg_core.text.tokenizer import Tokenizer
 from sg_core.types import Cancelled, Count
@@ -45,7 +45,7 @@ class Session:
         self.decoder = Decoder(model, optimizations, precision, threads)
         self.lookup = Lookup()
         self._sampling = Sampling()
-        self._generation: Generation | None = None
+        self._generation: Generation | Continuations | None = None
 
     # ------------------------------------------------------------ settings
 
@@ -109,7 +109,7 @@ class Session:
 
     @property
     def ids(self) -> list[int]:
-        """The text as far as the context holds it."""
+        """The whole text, also what the context has no room for."""
         return self.decoder.ids
 
     @property
@@ -118,8 +118,14 @@ class Session:
         return self.decoder.context_size
 
     @property
+    def context_used(self) -> int:
+        """How many tokens of the text the model sees."""
+        return min(self.decoder.positions, self.context_size)
+
+    @property
     def finish_reason(self) -> str:
-        """Of the last `generate`: "length", "stop", "end of text" or "stopped"; "" before the first."""
+        """Of the last `generate`: "length", "stop", "end of text" or "stopped"; "" before the first. Of several
+        continuations that of the last one, "stopped" where any was."""
         return "" if self._generation is None else self._generation.finish_reason
 
     @property
@@ -133,9 +139,26 @@ class Session:
         return self.decoder.activation_bytes
 
     def rewind(self, n: int) -> None:
-        """Keep the first n tokens; their cache stays valid. Raises SettingError when there are fewer."""
+        """Keep the first n tokens of the text; their cache stays valid. Raises SettingError when there are fewer."""
         self.decoder.rewind(n)
         self.lookup.forget(n)
+
+    def fork(self, n: int) -> Session:
+        """Another session that begins with the first n tokens of the text, with every setting of this one.
+
+        It shares their KV cache; whoever would change what both hold copies it first. Where the context moved on since
+        those tokens they are computed once more, which `notices` tells. Raises SettingError when there are fewer.
+        """
+        fork = copy(self)
+        fork.decoder = self.decoder.fork(n)
+        fork.lookup = Lookup()
+        fork._generation = None
+        if fork.decoder.first != self.decoder.first:
+            tell(
+                f"a fork at token {n:,} lies before what the model still sees of the text, from token "
+                f"{self.decoder.first:,} on: what comes before it is computed once more"
+            )
+        return fork
 
     # ------------------------------------------------------------ generating
 
@@ -164,10 +187,9 @@ class Session:
             self.sampling = sampling
         ids = self._prompt_ids(prompt, special)
         writer = Writer(self.model, self.tokenizer, stop, processors)
-        self._generation = Generation(
-            self.decoder, self.lookup, writer, self._sampling, ids, max_tokens, progress, cancelled
-        )
-        return self._generation
+        generation = Generation(self.decoder, self.lookup, writer, self._sampling, ids, max_tokens, progress, cancelled)
+        self._generation = generation
+        return generation
 
     def generate_many(
         self,
@@ -176,29 +198,29 @@ class Session:
         max_tokens: int = 200,
         sampling: Sampling | None = None,
         stop: Sequence[str] = (),
+        progress: Count | None = None,
         cancelled: Cancelled | None = None,
         *,
         special: bool = False,
-    ) -> Iterator[tuple[int, Token]]:
+    ) -> Continuations:
         """n continuations of `prompt` at once: (number, token) for each in turn, until all are finished.
 
-        Continuation i is what `generate` gives with the seed raised by i. All are decoded in one pass over the weights,
-        earlier rows are never computed again, and a token's `ms` is that of its whole pass. The session then holds the
-        prompt alone. Raises SettingError, also when prompt and tokens do not fit the context.
+        Continuation i is what `generate` gives with the seed raised by i, also where the context moves on. All are
+        decoded in one pass over the weights and share what is computed of the prompt; earlier rows are never computed
+        again, and a token's `ms` is that of its whole pass. The session then holds the prompt alone. Raises
+        SettingError.
         """
         check_request(max_tokens, stop)
         whole("n", n, 1, MOST)
         if sampling is not None:
             self.sampling = sampling
         ids = self._prompt_ids(prompt, special)
-        if len(ids) + max_tokens > self.context_size + 1:
-            raise SettingError(
-                f"{len(ids)} tokens of prompt and {max_tokens} more do not fit the context of {self.context_size}; "
-                "several continuations can't move it: ask for fewer tokens or shorten the prompt"
-            )
-        seeds = [replace(self._sampling, seed=self._sampling.seed + number) for number in range(n)]
-        lines = [Line(number, seeds[number], Writer(self.model, self.tokenizer, stop)) for number in range(n)]
-        return continuations(self.decoder, ids, lines, max_tokens, self.lookup.forget, cancelled)
+        writers = [Writer(self.model, self.tokenizer, stop) for _ in range(n)]
+        several = Continuations(
+            self.decoder, self.lookup, writers, self._sampling, ids, max_tokens, progress, cancelled
+        )
+        self._generation = several
+        return several
 
     def _prompt_ids(self, prompt: str | Sequence[int] | npt.ArrayLike, special: bool) -> list[int]:
         """Ids of a prompt. An empty one stands for a line break, the beginning of a text. Raises SettingError."""

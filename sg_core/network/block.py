@@ -34,6 +34,7 @@ from sg_core.kernels.probe import (
     norm_hook,
 )
 from sg_core.kernels.residual import residual_forward
+from sg_core.kernels.shared_attention import attention_shared, shared_until
 from sg_core.kernels.simd import ZERO, constants, nanoseconds
 from sg_core.kernels.team import barrier
 from sg_core.network.activations import ATT, FC, GELU, LN1, LN2, MLP, PROJ, QKV, RES1, RES2
@@ -99,6 +100,7 @@ class Context(NamedTuple):
     keys: Any
     values: Any
     capacity: int
+    spans: Any  # of positions whose keys and values other texts share
     scratch: Any
     rate: Any  # of dropout
     key: Any
@@ -246,20 +248,28 @@ def attend_to_caches(g: Any, mixed: Any, qkv: Any, layer: int, scale: Any) -> No
     """Positions from `attend_from` on of each sequence enter its cache, and attend to it."""
     C, length = mixed.shape[1], g.stop - g.base
     head_size, span = C // g.heads, C * g.capacity
-    start = g.base + g.attend_from
+    start, own = g.base + g.attend_from, shared_until(g.spans)
     for b in range(g.sequences):
         place = (b * g.blocks.shape[0] + layer) * span
         keys = g.keys[place : place + span].reshape((g.heads, head_size, g.capacity))
         values = g.values[place : place + span].reshape((g.heads, g.capacity, head_size))
         rows = qkv[b * length : (b + 1) * length]
-        scatter_keys_values(keys, values, rows, g.base, start, g.stop, g.heads, head_size, g.thread, g.threads)
+        scatter_keys_values(
+            keys, values, rows, g.base - own, start - own, g.stop - own, g.heads, head_size, g.thread, g.threads
+        )
     barrier(g.cells, g.threads)
     for b in range(g.sequences):
         place = (b * g.blocks.shape[0] + layer) * span
         keys = g.keys[place : place + span].reshape((g.heads, head_size, g.capacity))
         values = g.values[place : place + span].reshape((g.heads, g.capacity, head_size))
         some = slice(b * length, (b + 1) * length)
-        attention_cached(
-            mixed[some], qkv[some], keys, values, g.base, start, g.stop, g.scratch, scale, g.window, layer, b,
-            g.thread, g.threads,
-        )  # fmt: skip
+        if own:
+            attention_shared(
+                mixed[some], qkv[some], keys, values, g.spans, g.base, start, g.stop, g.scratch, scale, g.window,
+                layer, b, g.thread, g.threads,
+            )  # fmt: skip
+        else:
+            attention_cached(
+                mixed[some], qkv[some], keys, values, g.base, start, g.stop, g.scratch, scale, g.window, layer, b,
+                g.thread, g.threads,
+            )  # fmt: skip

@@ -14,6 +14,7 @@ from sg_core.kernels.jit import entry
 from sg_core.kernels.linear import linear_forward
 from sg_core.kernels.probe import LN_FINAL_SCALE, embed
 from sg_core.kernels.products import PANEL_SIZE
+from sg_core.kernels.shared_attention import SPAN_FIELDS
 from sg_core.kernels.simd import ZERO, nanoseconds
 from sg_core.kernels.team import Team
 from sg_core.memory import aligned
@@ -38,6 +39,7 @@ from sg_core.types import FloatArray
 # Cells of `starts`: the first position each kind of operation computes, in the order of optimizations.STAGES.
 LAYERNORM, ATTENTION, LINEAR, GELU, RESIDUAL = range(5)
 _NO_CACHE = np.zeros(1, np.float32)
+_NO_SPANS = np.zeros((0, SPAN_FIELDS), np.int64)
 
 
 @entry
@@ -47,7 +49,7 @@ def forward(
     blocks: Any, ends: Any, words: Any, stored: int, scales: Any, group_size: int, panels: Any,
     ids: Any, base: int, stop: int, starts: Any, use_table: bool,
     activations: Any, places: Any, embedding_place: int, final_place: int, rows: int,
-    cached: bool, keys: Any, values: Any, capacity: int, scratch: Any, rate: Any, key: Any,
+    cached: bool, keys: Any, values: Any, capacity: int, spans: Any, scratch: Any, rate: Any, key: Any,
     logits: Any, logits_from: int, logits_to: int, times: Any, window: Any,
 ) -> None:  # fmt: skip
     """Run positions up to `stop` through the model; every thread of a team calls it with the same arguments.
@@ -55,7 +57,8 @@ def forward(
     ids (B, n) int32 are the new tokens: positions stop-n:stop of each of B sequences. Buffers of `activations` have
     `rows` rows; row b*(stop-base) + t - base belongs to position t of sequence b. starts (5,) are first positions;
     with B > 1 all of them are `base`. With `cached`, keys (B, L, NH, hs, capacity) and values (B, L, NH, capacity, hs),
-    flat, receive the positions that attention computes; else attention stays inside the rows.
+    flat, receive the positions that attention computes; else attention stays inside the rows. spans: positions before
+    those, which other texts share (see `kernels.shared_attention`).
     rate > 0 drops out. Rows logits_from:logits_to of the final norm become logits (n, V) from row 0 on.
     times (9,) int64 gains the nanoseconds of each operation. window: see `kernels.probe`.
     """
@@ -67,7 +70,8 @@ def forward(
         parameters, blocks, words, stored, scales, group_size, panels[thread], activations, places, rows,
         B, base, stop, B * (stop - base), new - base,
         starts[LAYERNORM] - base, starts[ATTENTION] - base, starts[LINEAR] - base, starts[GELU] - base,
-        starts[RESIDUAL] - base, cached, keys, values, capacity, scratch, rate, key, times, window,
+        starts[RESIDUAL] - base, cached, keys, values, capacity, spans,
+        scratch, rate, key, times, window,
     )  # fmt: skip
     if thread == 0:
         times[CLOCK] = nanoseconds()
@@ -125,13 +129,13 @@ class Pass:
         if (
             B * (stop - base) > activations.rows
             or wanted[1] - wanted[0] > len(logits)
-            or (cache is not None and (stop > cache.capacity or cache.count < B))
+            or (cache is not None and (stop > cache.positions or cache.count < B))
         ):
             raise SettingError(f"there is no room for {n} tokens at position {stop - n}")
-        self._reserve(forward_scratch(size, stop) if cache is None else ROWS * cache.capacity)
-        kept = (False, _NO_CACHE, _NO_CACHE, stop)
+        self._reserve(forward_scratch(size, stop) if cache is None else ROWS * cache.positions)
+        kept = (False, _NO_CACHE, _NO_CACHE, stop, _NO_SPANS)
         if cache is not None:
-            kept = (True, cache.keys, cache.values, cache.capacity)
+            kept = (True, cache.keys, cache.values, cache.capacity, cache.spans)
         self._times.fill(0)
         self.team.run(
             forward, *self._model, ids, base, stop, starts, use_table,

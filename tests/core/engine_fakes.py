@@ -191,7 +191,11 @@ class FakeSession:
     def rewind(self, n: int) -> None:
         del self.ids[n:]
 
-    def drop_all_but(self, count: int) -> None:
+    @property
+    def context_used(self) -> int:
+        return min(len(self.ids), self.context_size)
+
+    def forget(self) -> None:
         self.dropped.append(len(self.seen))
 
 
