@@ -123,6 +123,8 @@ class Models:
         if sessions:
             self._compile(storage.kernels, lambda: False)
         for session in reversed(sessions):  # the loaded one last: it is the one that is told
+            if session.model.precision not in (PRECISIONS[0], precision):
+                continue  # held in one alone: the base of an adapter that is trained
             self._tell_conversion(precision)
             session.precision = precision
         self._precision = precision
@@ -170,8 +172,10 @@ class Models:
         if trainee is None:
             raise TrainingError("no model is in training; start a training first")
         if trainee.session is None:
-            self._compile(Precision.named(self._precision).kernels, lambda: False)
-            trainee.session = self._new_session(trainee.model, self._precision, self._threads)
+            own = trainee.model.precision
+            precision = self._precision if own == PRECISIONS[0] else own  # a frozen base is held in one alone
+            self._compile(Precision.named(precision).kernels, lambda: False)
+            trainee.session = self._new_session(trainee.model, precision, self._threads)
         trainee.session.rewind(0)
         trainee.session.precision = trainee.session.precision  # stored anew where the weights have changed
         return trainee.session, trainee.version

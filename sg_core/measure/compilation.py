@@ -71,6 +71,14 @@ def warm_up(
     _compile(steps, progress)
 
 
+def warm_up_adapter_training(progress: Progress | None = None, precision: str = PRECISIONS[0]) -> None:
+    """As `warm_up`, the kernels that train an adapter on a model in a precision, and write samples with it."""
+    kernels = Precision.named(precision).kernels
+    steps = [("sampling", _warm_sampling), _adapter_step(precision)]
+    steps += [("backward pass for adapters", lambda: _warm_adapter_backward(kernels))]
+    _compile([*steps, ("optimizer", lambda: _warm_optimizer("adamw"))], progress)
+
+
 def warm_up_scores(progress: Progress | None = None, precision: str = PRECISIONS[0], *, adapters: bool = False) -> None:
     """As `warm_up`, the kernels that score a text."""
     storage = Precision.named(precision)
@@ -147,10 +155,11 @@ def _warm_window(precision: str) -> None:
 
 
 def _adapted() -> Any:
+    from sg_core.network.adapters import new_adapter
     from sg_core.network.lora_settings import LoraSettings
 
     model = _tiny()
-    model.adapters = model.adapters.with_(LoraSettings(r=1).adapter(model.config, 0))
+    model.adapters = model.adapters.with_(new_adapter(LoraSettings(r=1), model.config, 0))
     return model
 
 
@@ -179,6 +188,18 @@ def _warm_backward() -> None:
 
     model, batch, ids = _batch()
     batch.loss_and_gradients(ids, ids, Parameters(model.config))
+
+
+def _warm_adapter_backward(precision: str) -> None:
+    import numpy as np
+
+    from sg_core.kernels.team import Team
+    from sg_core.network.batch_pass import BatchPass
+
+    model, ids = _adapted(), np.zeros((1, 2), np.int32)
+    batch = BatchPass(model.parameters, 1, 2, Team(1), model.weights(precision), adapters=model.adapters)
+    batch.losses(ids, ids)
+    batch.loss_and_adapter_gradients(ids, ids, model.adapters.stack[0][0].like())
 
 
 def _warm_optimizer(name: str) -> None:

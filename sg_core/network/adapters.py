@@ -17,6 +17,7 @@ from sg_core.config import GPT2Config
 from sg_core.errors import SettingError
 from sg_core.files import shown
 from sg_core.memory import aligned
+from sg_core.network.lora_settings import LoraSettings
 from sg_core.network.parameters import PREFIX, Parameters
 from sg_core.types import FloatArray
 
@@ -184,3 +185,44 @@ def _joined(acting: Sequence[tuple[Adapter, float]]) -> Packed:
             gains[gain + row : gain + row + R] = adapter.gains[layer, projection] * np.float32(scale)
             row += R
     return Packed(whole, gains)
+
+
+def new_adapter(settings: LoraSettings, config: GPT2Config, seed: int) -> Adapter:
+    """One that is ready to be trained. Raises SettingError for a target that names no projection."""
+    ranks = chosen_ranks(settings, config)
+    made = Adapter(config, ranks, np.where(ranks > 0, settings.gain, 0.0).astype(np.float32))
+    made.initialize(seed)
+    return made
+
+
+def chosen_ranks(settings: LoraSettings, config: GPT2Config) -> npt.NDArray[np.int64]:
+    """(L, 4) settings.r where a target names the projection. Raises SettingError for a target that names none."""
+    ranks = np.zeros((config.n_layer, len(PROJECTIONS)), np.int64)
+    for target in settings.targets:
+        named = [
+            (layer, projection)
+            for layer in range(config.n_layer)
+            for projection, name in enumerate(PROJECTIONS)
+            if names(target, f"{PREFIX}h.{layer}.{name}")
+        ]
+        if not named:
+            raise SettingError(
+                f"lora: no projection of the model is called {target!r}; choose from c_attn, c_proj, c_fc, "
+                "attn.c_proj, mlp.c_proj, all-linear, or name one: h.0.attn.c_attn"
+            )
+        ranks[tuple(zip(*named, strict=True))] = settings.r
+    return ranks
+
+
+def names(target: str, module: str) -> bool:
+    """Whether a target of PEFT means a module: it is its name, or the end of it after a dot; all-linear means all."""
+    return target == "all-linear" or module == target or module.endswith(f".{target}")
+
+
+def adapter_size(settings: LoraSettings, config: GPT2Config) -> int:
+    """How many numbers a new adapter has. Raises SettingError."""
+    sums = np.array([K + N for K, N in widths(config)], np.int64)
+    return int((chosen_ranks(settings, config) * sums).sum())
+
+
+Trainable = Parameters | Adapter  # what learns: numbers in an arena

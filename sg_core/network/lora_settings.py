@@ -1,18 +1,13 @@
-"""What is asked of a new adapter, in one line of text."""
+"""What is asked of a new adapter, in one line of text. Cheap to import."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
-from sg_core.config import GPT2Config
 from sg_core.errors import SettingError
-from sg_core.network.adapters import PROJECTIONS, Adapter
-from sg_core.network.parameters import PREFIX
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,40 +50,9 @@ class LoraSettings:
         given = {name: _PARTS[name](name, value) for name, value in found.items()}
         return cls(**given)
 
-    def matching(self, config: GPT2Config) -> npt.NDArray[np.int64]:
-        """(L, 4) ranks: r where a target names the projection. Raises SettingError for a target that names none."""
-        ranks = np.zeros((config.n_layer, len(PROJECTIONS)), np.int64)
-        for target in self.targets:
-            chosen = np.array(
-                [
-                    [names(target, f"{PREFIX}h.{layer}.{projection}") for projection in PROJECTIONS]
-                    for layer in range(config.n_layer)
-                ]
-            )
-            if not chosen.any():
-                raise SettingError(
-                    f"lora: no projection of the model is called {target!r}; choose from c_attn, c_proj, c_fc, "
-                    "attn.c_proj, mlp.c_proj, all-linear, or name one: h.0.attn.c_attn"
-                )
-            ranks[chosen] = self.r
-        return ranks
-
-    def adapter(self, config: GPT2Config, seed: int) -> Adapter:
-        """A new one, ready to be trained. Raises SettingError."""
-        ranks = self.matching(config)
-        gains = np.where(ranks > 0, np.float32(self.gain), np.float32(0.0)).astype(np.float32)
-        made = Adapter(config, ranks, gains)
-        made.initialize(seed)
-        return made
-
-
-def names(target: str, module: str) -> bool:
-    """Whether a target of PEFT means a module: it is its name, or the end of it after a dot; all-linear means all."""
-    return target == "all-linear" or module == target or module.endswith(f".{target}")
-
 
 def _whole(name: str, value: Any) -> int:
-    if not str(value).isdecimal() or not 1 <= int(value) <= 4096:
+    if not value.isdecimal() or len(value) > 4 or not 1 <= int(value) <= 4096:
         raise SettingError(f"lora: {name} is {value}; a whole number from 1 to 4,096 is needed")
     return int(value)
 
@@ -98,7 +62,7 @@ def _number(low: float, high: float) -> Any:
         try:
             number = float(value)
         except ValueError:
-            number = np.nan
+            number = math.nan
         if not low <= number <= high:
             raise SettingError(f"lora: {name} is {value}; a number from {low:g} to {high:g} is needed")
         return number

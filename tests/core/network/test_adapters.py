@@ -9,7 +9,7 @@ from reference_recipe import SHAPES, golden, recipe, reference_model
 from sg_core import GPT2, GPT2Config, Interventions, Optimizations, Probes, Sampling
 from sg_core.errors import SettingError
 from sg_core.kernels.team import Team
-from sg_core.network.adapters import PROJECTIONS, Adapter, Adapters
+from sg_core.network.adapters import PROJECTIONS, Adapter, Adapters, chosen_ranks, new_adapter
 from sg_core.network.batch_pass import BatchPass
 from sg_core.network.lora_settings import LoraSettings
 from sg_core.network.parameters import Parameters
@@ -34,7 +34,7 @@ def batch() -> tuple[np.ndarray, np.ndarray]:
 
 
 def adapter(text: str = EVERYWHERE, seed: int = 0, config: GPT2Config = CONFIG) -> Adapter:
-    made = LoraSettings.parse(text).adapter(config, seed)
+    made = new_adapter(LoraSettings.parse(text), config, seed)
     made.arena[:] = np.random.default_rng(seed).standard_normal(made.arena.size) * 0.1
     return made
 
@@ -243,7 +243,7 @@ def test_weights_are_not_saved_or_differentiated_without_the_adapters_that_act(t
 def test_a_new_adapter_changes_nothing_before_it_is_trained() -> None:
     model = GPT2.random(CONFIG, seed=1)
     base = model.logits([7, 3, 11])
-    made = LoraSettings().adapter(CONFIG, seed=3)
+    made = new_adapter(LoraSettings(), CONFIG, seed=3)
     model.adapters = Adapters().with_(made)
     assert np.abs(model.logits([7, 3, 11]) - base).max() < 1e-6  # zeros are added
     first, second = made.factors(0, 0)
@@ -255,10 +255,10 @@ def test_settings_are_read_as_they_are_written() -> None:
     read = LoraSettings.parse("r=4, alpha=32, dropout=0.05, targets=c_attn,mlp.c_proj, rslora=true")
     assert read == LoraSettings(4, 32.0, 0.05, ("c_attn", "mlp.c_proj"), rslora=True)
     assert read.gain == 16.0
-    ranks = read.matching(CONFIG)
+    ranks = chosen_ranks(read, CONFIG)
     assert ranks.tolist() == [[4, 0, 0, 4], [4, 0, 0, 4]]
     assert LoraSettings.parse("r=2").targets == ("c_attn",)
-    assert LoraSettings(targets=("all-linear",)).matching(CONFIG).all()
+    assert chosen_ranks(LoraSettings(targets=("all-linear",)), CONFIG).all()
 
 
 @pytest.mark.parametrize(
@@ -284,4 +284,4 @@ def test_settings_that_make_no_sense_are_refused_in_a_line(text: str, complaint:
 
 def test_a_target_that_names_nothing_is_refused() -> None:
     with pytest.raises(SettingError, match="no projection of the model is called 'q_proj'; choose from c_attn"):
-        LoraSettings.parse("targets=c_attn,q_proj").adapter(CONFIG, 0)
+        new_adapter(LoraSettings.parse("targets=c_attn,q_proj"), CONFIG, 0)

@@ -15,6 +15,7 @@ from reference_recipe import recipe
 
 from sg_core.config import GPT2Config
 from sg_core.errors import ModelFileError, SettingError
+from sg_core.network.adapters import new_adapter
 from sg_core.network.lora_settings import LoraSettings
 from sg_core.storage.peft_file import adapter_folder, base_model, parse_reference, read_adapter, write_adapter
 from sg_core.storage.safetensors_file import write_file
@@ -172,7 +173,7 @@ def test_no_bytes_do_more_than_be_refused(
 
 def test_what_is_written_is_read_again_bit_for_bit(tmp_path: Path) -> None:
     settings = LoraSettings.parse("r=3,alpha=7,targets=c_proj,h.1.attn.c_attn,rslora=true,dropout=0.1")
-    made = settings.adapter(CONFIG, 5)
+    made = new_adapter(settings, CONFIG, 5)
     made.arena[:] = np.random.default_rng(1).standard_normal(made.arena.size)
     write_adapter(tmp_path, made, settings, "a model")
     read, notes = read_adapter(tmp_path, CONFIG)

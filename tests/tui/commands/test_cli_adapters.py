@@ -7,9 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cli_support import failure, make_model, records
+from cli_support import TEXT, failure, make_model, records
 
 from sg_core.gpt2 import GPT2
+from sg_core.network.adapters import new_adapter
 from sg_core.network.lora_settings import LoraSettings
 from sg_core.storage.peft_file import write_adapter
 from sg_tui.cli import main
@@ -27,7 +28,7 @@ def adapter(model: str, tmp_path_factory: pytest.TempPathFactory) -> str:
     """One that says other things than the model."""
     folder = tmp_path_factory.mktemp("run") / "adapter"
     settings = LoraSettings.parse("r=2,alpha=4,targets=c_attn,c_proj")
-    made = settings.adapter(GPT2.from_pretrained(model).config, 0)
+    made = new_adapter(settings, GPT2.from_pretrained(model).config, 0)
     made.arena[:] = np.random.default_rng(0).standard_normal(made.arena.size)
     write_adapter(folder, made, settings, model)
     return str(folder)
@@ -103,3 +104,31 @@ def test_a_field_that_is_not_built_here_is_named(
     told = json.loads((Path(adapter) / "adapter_config.json").read_text("utf-8"))
     (tmp_path / "adapter_config.json").write_text(json.dumps({**told, "use_dora": True}), "utf-8")
     assert "use_dora is True" in failure(capsys, 1, *COMPLETE, "--model", model, "--adapter", str(tmp_path))
+
+
+def test_training_an_adapter_leaves_it_in_the_run_and_resumes(
+    model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text, run = tmp_path / "text.txt", tmp_path / "run"
+    text.write_text(TEXT, "utf-8")
+    train = ("train", "--data", str(text), "--batch-size", "2", "--context", "16", "--sample-every", "3")
+    new = ("--model", model, "--lora", "r=2,alpha=4,targets=c_attn,mlp.c_proj", "--precision", "int8")
+    rows = records(capsys, *train, *new, "--out", str(run), "--steps", "4", "--save-every", "2", "--eval-every", "4")
+    assert [row["step"] for row in rows if "loss" in row] == [1, 2, 3, 4]
+    assert rows[-1]["saved"] == str(run / "adapter")
+    told = json.loads((run / "adapter" / "adapter_config.json").read_text("utf-8"))
+    assert (told["base_model_name_or_path"], told["r"]) == (model, 2)
+    assert not (run / "model").exists()
+
+    again = records(capsys, "train", "--resume", str(run), "--steps", "6")
+    assert [row["step"] for row in again if "loss" in row] == [5, 6]
+    assert text_of(capsys, *COMPLETE, "--model", model, "--adapter", str(run))
+    assert f"--model {model} --adapter" in failure(capsys, 1, *COMPLETE, "--model", str(run))
+
+
+def test_what_makes_no_sense_of_an_adapter_ends_with_two(model: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "name it, --model M" in failure(capsys, 2, "train", "--lora", "r=8")
+    assert "lora: 'rank=8' is not understood" in failure(capsys, 2, "train", "--model", model, "--lora", "rank=8")
+    assert "others need lora" in failure(capsys, 2, "train", "--model", model, "--precision", "int8")
+    assert "final norm" in failure(capsys, 2, "train", "--model", model, "--lora", "r=8", "--calibrate")
+    assert "is called 'q_proj'" in failure(capsys, 2, "train", "--model", model, "--lora", "targets=q_proj")
