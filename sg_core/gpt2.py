@@ -101,6 +101,13 @@ class GPT2(Model):
         self.adapters = self.adapters.with_(adapter, scale)
         self.notes += tuple(f"the adapter {shown(folder)}: {note}" for note in notes)
 
+    def load_adapters(self, references: Sequence[str]) -> None:
+        """As `load_adapter`, in their order; each is FOLDER or FOLDER:SCALE."""
+        from sg_core.storage.peft_file import parse_reference
+
+        for folder, scale in [parse_reference(text) for text in references]:
+            self.load_adapter(folder, scale)
+
     def merge_adapters(self) -> None:
         """Add the adapters to the weights, which then need none. Raises SettingError for reduced weights."""
         self.parameters.require_all()

@@ -40,6 +40,7 @@ class Loaded:
     precision: str
     threads: int
     templates: tuple[Template, ...] = (PLAY,)  # of a chat, the one it was trained for first
+    adapters: int = 0  # that act on it
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,13 @@ class PrecisionSet:
     """The tokens after this are computed in this precision."""
 
     precision: str
+
+
+@dataclass(frozen=True, slots=True)
+class AdapterScaleSet:
+    """The tokens after this are computed with the adapters faded in so far, 0 to 1."""
+
+    amount: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +191,7 @@ Event = (
     Phase
     | Loaded
     | PrecisionSet
+    | AdapterScaleSet
     | TokenEvent
     | Metrics
     | ContextMoved

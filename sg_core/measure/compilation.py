@@ -71,12 +71,14 @@ def warm_up(
     _compile(steps, progress)
 
 
-def warm_up_adapter_training(progress: Progress | None = None, precision: str = PRECISIONS[0]) -> None:
-    """As `warm_up`, the kernels that train an adapter on a model in a precision, and write samples with it."""
+def warm_up_adapters(training: bool = False, progress: Progress | None = None, precision: str = PRECISIONS[0]) -> None:
+    """As `warm_up`, the kernels that write with adapters in a precision and, if asked, train one."""
     kernels = Precision.named(precision).kernels
     steps = [("sampling", _warm_sampling), _adapter_step(precision)]
-    steps += [("backward pass for adapters", lambda: _warm_adapter_backward(kernels))]
-    _compile([*steps, ("optimizer", lambda: _warm_optimizer("adamw"))], progress)
+    if training:
+        steps += [("backward pass for adapters", lambda: _warm_adapter_backward(kernels))]
+        steps += [("optimizer", lambda: _warm_optimizer("adamw"))]
+    _compile(steps, progress)
 
 
 def warm_up_scores(progress: Progress | None = None, precision: str = PRECISIONS[0], *, adapters: bool = False) -> None:

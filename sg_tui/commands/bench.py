@@ -22,7 +22,7 @@ from sg_core.measure.benchmark import (
 from sg_core.network.optimizations import TABLE, Optimizations
 from sg_core.network.precisions import PRECISIONS, Precision
 from sg_core.training.settings import PRESETS
-from sg_tui.commands.adapters import add_adapter, load_adapters
+from sg_tui.commands.adapters import add_adapter
 from sg_tui.commands.interrupt import Interrupt
 from sg_tui.commands.options import DEFAULT_MODEL, add_json, add_threads, add_with, names, whole
 from sg_tui.commands.output import DONE, Output
@@ -127,7 +127,7 @@ def _tables(args: argparse.Namespace) -> list[tuple[str, tuple[Rung, ...]]]:
 
 def _model(args: argparse.Namespace, output: Output, precision: str) -> GPT2:
     model = _bare_model(args, output, precision)
-    load_adapters(model, args.adapter)
+    model.load_adapters(args.adapter)
     return model
 
 

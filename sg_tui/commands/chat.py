@@ -11,7 +11,7 @@ from sg_core import paths
 from sg_core.errors import DataError, ModelFileError
 from sg_core.inference.sampling import Sampling
 from sg_core.text.templates import FILE, Conversation, Template, choose, read_own
-from sg_tui.commands.adapters import add_adapter, load_adapters
+from sg_tui.commands.adapters import add_adapter
 from sg_tui.commands.interrupt import Interrupt
 from sg_tui.commands.options import add_model, add_precision, add_settings, add_threads, given_settings, whole
 from sg_tui.commands.output import DONE, Output
@@ -79,7 +79,7 @@ def _start(args: argparse.Namespace, own: list[Template], output: Output) -> tup
     model = GPT2.from_pretrained(args.model, args.precision)
     if model.tokenizer is None:
         raise ModelFileError(f"{args.model} has no tokenizer files, so it can't be talked to")
-    load_adapters(model, args.adapter)
+    model.load_adapters(args.adapter)
     for note in model.notes:
         output.note(f"{args.model}: {note}")
     session = model.session(precision=args.precision, threads=args.threads)

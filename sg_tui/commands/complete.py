@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from sg_core.errors import DataError, SettingError
 from sg_core.inference.sampling import Sampling
 from sg_core.network.optimizations import USUAL, Optimizations
-from sg_tui.commands.adapters import add_adapter, load_adapters
+from sg_tui.commands.adapters import add_adapter
 from sg_tui.commands.options import (
     add_json,
     add_model,
@@ -145,7 +145,7 @@ def _session(args: argparse.Namespace, optimizations: Optimizations, output: Out
     output.progress(f"loading {args.model}")
     model = GPT2.from_pretrained(args.model, args.precision)
     model.require_tokenizer()
-    load_adapters(model, args.adapter)
+    model.load_adapters(args.adapter)
     for note in model.notes:
         output.note(f"{args.model}: {note}")
     if damaged := model.not_finite():

@@ -68,14 +68,13 @@ def _merge(name: str, adapter: str, out: str, output: Output) -> None:
 
     from sg_core.errors import ModelFileError
     from sg_core.gpt2 import GPT2
-    from sg_tui.commands.adapters import load_adapters
 
     folder = Path(out).expanduser()
     if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
         raise ModelFileError(f"{out} is there already; name a new folder for the merged model")
     output.progress(f"loading {name}")
     model = GPT2.from_pretrained(name)
-    load_adapters(model, [adapter])
+    model.load_adapters([adapter])
     for note in model.notes:
         output.note(f"{name}: {note}")
     model.merge_adapters()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from sg_core.errors import DataError, SettingError
 from sg_core.files import read_bytes, shown
 from sg_core.network.precisions import PRECISIONS
-from sg_tui.commands.adapters import add_adapter, load_adapters
+from sg_tui.commands.adapters import add_adapter
 from sg_tui.commands.interrupt import Interrupt
 from sg_tui.commands.options import add_json, add_model, names
 from sg_tui.commands.output import DONE, Output
@@ -126,7 +126,7 @@ class Scorer:
 
         self._output.progress(f"loading {name}")
         model = GPT2.from_pretrained(name)
-        load_adapters(model, adapters)
+        model.load_adapters(adapters)
         for note in model.notes:
             self._output.note(f"{name}: {note}")
         if damaged := model.not_finite():

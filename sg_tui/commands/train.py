@@ -128,11 +128,11 @@ def _train(args: argparse.Namespace, output: Output, folder: Path | None, lock: 
         _require_same(trainer, args, sizes, training)
         _go_on(trainer, args.steps, output)
 
-    from sg_core.measure.compilation import warm_up, warm_up_adapter_training
+    from sg_core.measure.compilation import warm_up, warm_up_adapters
     from sg_tui.commands.training_loop import train
 
     if trainer.config.lora:
-        warm_up_adapter_training(output.compiling, trainer.config.precision)
+        warm_up_adapters(True, output.compiling, trainer.config.precision)
     else:
         optimizer, teachers = trainer.config.optimizer, bool(trainer.config.teachers)
         warm_up(training=True, progress=output.compiling, optimizer=optimizer, teachers=teachers)
