@@ -55,11 +55,12 @@ class SgApp(App[None]):
         precision: str | None = None,
         threads: int | None = None,
         engine: EngineLike | None = None,
+        adapters: tuple[str, ...] = (),
     ) -> None:
         super().__init__()
         restore_alt_keys()
         sys.setswitchinterval(5e-4)  # the screen gets its turn while the engine computes
-        self.desk = Desk(self._tell, model, precision, threads)
+        self.desk = Desk(self._tell, model, precision, threads, adapters)
         self._given_engine = engine
         self.crash = ""  # one line, when the program ended by a fault of its own
         self._not_before = 0.0
@@ -223,6 +224,10 @@ class SgApp(App[None]):
     def action_next_precision(self) -> None:
         if isinstance(self.screen, ModeScreen):
             self.desk.set_precision(self.desk.generation.next_precision)
+
+    def action_fade_adapters(self) -> None:
+        if isinstance(self.screen, ModeScreen):
+            self.desk.fade_adapters()
 
     def action_copy_or_stop(self) -> None:
         """The selection goes to the clipboard; without one, what runs is stopped. Never quits."""

@@ -13,12 +13,13 @@ from sg_core.training.settings import TrainingConfig
 class Load:
     """Load a model: the shipped name, a Hugging Face folder, or a Hub id. The old one stays till then.
 
-    precision: None for the one set last, "f32" at first.
+    precision: None for the one set last, "f32" at first. adapters: LoRA adapters put on top of it, FOLDER[:SCALE] each.
     """
 
     model: str = "tinyshakespeare"
     precision: str | None = None
     threads: int | None = None
+    adapters: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +80,17 @@ class SetPrecision:
     """
 
     precision: str
+
+
+@dataclass(frozen=True, slots=True)
+class SetAdapterScale:
+    """How far the loaded model's adapters are faded in, from 0 to 1, from the next token on, also of a running
+    generation: the text goes on as if it had been so from its first token.
+
+    Answered by AdapterScaleSet, or by Failed; of several that wait only the last is obeyed and answered.
+    """
+
+    amount: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +158,7 @@ Command = (
     | SetThreads
     | SetPace
     | SetPrecision
+    | SetAdapterScale
     | Train
     | PauseTraining
     | ResumeTraining

@@ -26,6 +26,7 @@ from sg_core.engine.commands import (
     PauseTraining,
     ResumeTraining,
     SaveTraining,
+    SetAdapterScale,
     SetOptimizations,
     SetPace,
     SetPrecision,
@@ -227,6 +228,9 @@ class Engine:
             case SetPrecision(precision=precision):
                 if not self._inbox.holds(SetPrecision):
                     self._models.set_precision(precision)
+            case SetAdapterScale(amount=amount):
+                if not self._inbox.holds(SetAdapterScale):
+                    self._models.set_adapter_scale(amount)
             case SetPace(tokens_per_second=rate):
                 number("tokens_per_second", rate, 0.0)
                 self._pause = 1.0 / rate if rate > 0.0 else 0.0

@@ -40,6 +40,7 @@ class Loaded:
     precision: str
     threads: int
     templates: tuple[Template, ...] = (PLAY,)  # of a chat, the one it was trained for first
+    adapters: int = 0  # that act on it
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,13 @@ class Prompted:
     kept: int
     branches: int
     cache_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class AdapterScaleSet:
+    """The tokens after this are computed with the adapters faded in so far, 0 to 1."""
+
+    amount: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +213,7 @@ Event = (
     | Loaded
     | PrecisionSet
     | Prompted
+    | AdapterScaleSet
     | TokenEvent
     | Metrics
     | ContextMoved

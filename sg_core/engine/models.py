@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 from sg_core.checks import MOST_THREADS, whole
 from sg_core.engine.commands import Bench, Load, Train
-from sg_core.engine.events import Done, Loaded, Notice, PrecisionSet
+from sg_core.engine.events import AdapterScaleSet, Done, Loaded, Notice, PrecisionSet
 from sg_core.engine.outbox import Outbox
 from sg_core.engine.parts import Parts
-from sg_core.errors import ModelFileError, SgError, TrainingError
+from sg_core.errors import ModelFileError, SettingError, SgError, TrainingError
 from sg_core.files import shown
 from sg_core.network.optimizations import Optimizations
 from sg_core.network.precisions import PRECISIONS, Precision
-from sg_core.types import Cancelled
+from sg_core.types import Cancelled, Progress
 
 if TYPE_CHECKING:
     from sg_core.gpt2 import GPT2
@@ -69,6 +69,9 @@ class Models:
             self._compile(Precision.named(wanted).kernels, cancelled)
             self._outbox.phase("loading", command.model)
             model = self.parts.load(command.model)
+            if command.adapters:
+                self.parts.load_adapters(model, command.adapters)
+                self._compile_adapters(Precision.named(wanted).kernels, cancelled)
             _go_on(cancelled)
         except _StoppedError:
             raise ModelFileError(f"loading {shown(command.model)} was stopped") from None
@@ -82,7 +85,11 @@ class Models:
         templates, complaint = self.parts.templates(model)
         if complaint:
             self._outbox.emit(Notice(complaint))
-        self._outbox.emit(Loaded(command.model, model.config, session.precision, session.threads, tuple(templates)))
+        self._outbox.emit(
+            Loaded(
+                command.model, model.config, session.precision, session.threads, tuple(templates), len(command.adapters)
+            )
+        )
 
     def ready_session(self) -> Session:
         """The session of the loaded model. Raises ModelFileError when there is none."""
@@ -122,11 +129,23 @@ class Models:
         sessions = self._sessions()
         if sessions:
             self._compile(storage.kernels, lambda: False)
+        if self.session is not None and self.session.model.adapters.stack:
+            self._compile_adapters(storage.kernels, lambda: False)
         for session in reversed(sessions):  # the loaded one last: it is the one that is told
+            if session.model.precision not in (PRECISIONS[0], precision):
+                continue  # held in one alone: the base of an adapter that is trained
             self._tell_conversion(precision)
             session.precision = precision
         self._precision = precision
         self._outbox.emit(PrecisionSet(precision))
+
+    def set_adapter_scale(self, amount: float) -> None:
+        """From the next token on, of the loaded model. Raises ModelFileError or SettingError: nothing changed then."""
+        model = self.ready_session().model
+        if not model.adapters.stack:
+            raise SettingError("the model has no adapter to fade; start with one: sg-tui --adapter FOLDER")
+        model.adapters = model.adapters.faded(amount)
+        self._outbox.emit(AdapterScaleSet(amount))
 
     def _sessions(self) -> list[Session]:
         trained = None if self._trainee is None else self._trainee.session
@@ -154,6 +173,8 @@ class Models:
             self._outbox.phase("loading", command.resume or command.data)
             threads = self._threads
             trainer = self.parts.prepare(command, tell, poll, threads)
+            if trainer.config.lora:
+                self._compile_adapters(Precision.named(trainer.config.precision).kernels, poll, training=True)
             if self._threads != threads:  # set while it was prepared
                 trainer.use_threads(self._threads)
             _go_on(poll)
@@ -170,8 +191,10 @@ class Models:
         if trainee is None:
             raise TrainingError("no model is in training; start a training first")
         if trainee.session is None:
-            self._compile(Precision.named(self._precision).kernels, lambda: False)
-            trainee.session = self._new_session(trainee.model, self._precision, self._threads)
+            own = trainee.model.precision
+            precision = self._precision if own == PRECISIONS[0] else own  # a frozen base is held in one alone
+            self._compile(Precision.named(precision).kernels, lambda: False)
+            trainee.session = self._new_session(trainee.model, precision, self._threads)
         trainee.session.rewind(0)
         trainee.session.precision = trainee.session.precision  # stored anew where the weights have changed
         return trainee.session, trainee.version
@@ -209,13 +232,23 @@ class Models:
         if kernels in self._compiled:
             return
 
+        training = kernels == "training"
+        warm_up(training, self._compiling(cancelled), PRECISIONS[0] if training else kernels)
+        self._compiled |= {kernels, PRECISIONS[0]} if training else {kernels}
+
+    def _compile_adapters(self, kernels: str, cancelled: Cancelled, *, training: bool = False) -> None:
+        """As `_compile`, what adapters on weights of this kind need."""
+        wanted = f"adapters {kernels}" + (" training" if training else "")
+        if wanted not in self._compiled:
+            self.parts.warm_up_adapters(training, self._compiling(cancelled), kernels)
+            self._compiled.add(wanted)
+
+    def _compiling(self, cancelled: Cancelled) -> Progress:
         def progress(what: str, done: int, total: int) -> None:
             self._outbox.phase("compiling", what, done, total)
             _go_on(cancelled)
 
-        training = kernels == "training"
-        warm_up(training, progress, PRECISIONS[0] if training else kernels)
-        self._compiled |= {kernels, PRECISIONS[0]} if training else {kernels}
+        return progress
 
 
 def _go_on(cancelled: Cancelled) -> None:

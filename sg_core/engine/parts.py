@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -43,6 +43,8 @@ class Parts:
     new_run_folder: Callable[[str], Path]
     default_threads: Callable[[Model], int]
     measure: Measure
+    load_adapters: Callable[[GPT2, Sequence[str]], None] = lambda model, given: None  # FOLDER[:SCALE] each
+    warm_up_adapters: Callable[[bool, Progress, str], None] = lambda training, progress, precision: None
     templates: Callable[[GPT2], tuple[list[Template], str]] = lambda model: (
         [PLAY],
         "",
@@ -52,7 +54,7 @@ class Parts:
 def real_parts() -> Parts:
     """The parts that compute; imports NumPy and Numba."""
     from sg_core.inference.decoder import default_threads
-    from sg_core.measure.compilation import warm_up
+    from sg_core.measure.compilation import warm_up, warm_up_adapters
     from sg_core.storage.runs import new_run_folder
 
     return Parts(
@@ -62,6 +64,8 @@ def real_parts() -> Parts:
         new_run_folder=new_run_folder,
         default_threads=lambda model: default_threads(4 * model.config.parameter_count),
         measure=_measure,
+        load_adapters=lambda model, references: model.load_adapters(references),
+        warm_up_adapters=warm_up_adapters,
         templates=_templates,
     )
 

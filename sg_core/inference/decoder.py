@@ -99,7 +99,7 @@ class Decoder:
     def _load(self, precision: str) -> None:
         weights = self.model.weights(precision)
         self._version = self.model.version
-        self._pass = Pass(self.model.parameters, weights, self._team)
+        self._pass = Pass(self.model.parameters, weights, self._team, self.model.adapters)
 
     @property
     def threads(self) -> int:
@@ -109,7 +109,7 @@ class Decoder:
     @threads.setter
     def threads(self, count: int) -> None:
         self._team = Team(whole("threads", count, 1, MOST_THREADS))
-        self._pass = Pass(self.model.parameters, self._pass.weights, self._team)
+        self._pass = Pass(self.model.parameters, self._pass.weights, self._team, self.model.adapters)
 
     @property
     def precision(self) -> str:

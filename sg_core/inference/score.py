@@ -207,7 +207,9 @@ class _Reader:
         T = stop - start
         if self._batch is None or self._batch.shape[1] != T:
             self._batch = None  # before the next one takes memory
-            self._batch = BatchPass(self._model.parameters, 1, T, self._team, self._weights, gradients=False)
+            self._batch = BatchPass(
+                self._model.parameters, 1, T, self._team, self._weights, adapters=self._model.adapters, gradients=False
+            )
         opened = None if self._window is None else self._window.open(1, 0, T, 0, T)
         targets = np.zeros(T - first, np.int32)  # after the last token of all any one does
         targets[: len(ids) - start - first - 1] = ids[start + first + 1 : stop + 1]

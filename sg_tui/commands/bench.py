@@ -22,6 +22,7 @@ from sg_core.measure.benchmark import (
 from sg_core.network.optimizations import TABLE, Optimizations
 from sg_core.network.precisions import PRECISIONS, Precision
 from sg_core.training.settings import PRESETS
+from sg_tui.commands.adapters import add_adapter
 from sg_tui.commands.interrupt import Interrupt
 from sg_tui.commands.options import DEFAULT_MODEL, add_json, add_threads, add_with, names, whole
 from sg_tui.commands.output import DONE, Output
@@ -57,6 +58,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--random", choices=[*_SIZES, *PRESETS], metavar="SIZE",
         help=f"random weights of a size, no download: {', '.join([*_SIZES, *PRESETS])}",
     )  # fmt: skip
+    add_adapter(parser)
     parser.add_argument(
         "--tokens", type=whole(1), metavar="N",
         help=f"of a row (default: {TOKENS}, {TOKENS_OF_MANY} with --all, or as many as the context takes)",
@@ -124,6 +126,12 @@ def _tables(args: argparse.Namespace) -> list[tuple[str, tuple[Rung, ...]]]:
 
 
 def _model(args: argparse.Namespace, output: Output, precision: str) -> GPT2:
+    model = _bare_model(args, output, precision)
+    model.load_adapters(args.adapter)
+    return model
+
+
+def _bare_model(args: argparse.Namespace, output: Output, precision: str) -> GPT2:
     output.progress("starting the engine")
     from sg_core.gpt2 import GPT2
 
@@ -164,7 +172,7 @@ class _Bench:
 
         began = time.perf_counter()
         for precision in precisions:
-            warm_up(progress=self._output.compiling, precision=precision)
+            warm_up(progress=self._output.compiling, precision=precision, adapters=bool(self._benchmark.model.adapters))
         self._began = time.perf_counter()
         self._output.note(f"kernels were compiled or loaded in {self._began - began:.1f} s, which no figure contains")
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from sg_core.errors import DataError, SettingError
 from sg_core.inference.sampling import Sampling
 from sg_core.network.optimizations import USUAL, Optimizations
+from sg_tui.commands.adapters import add_adapter
 from sg_tui.commands.options import (
     add_json,
     add_model,
@@ -42,6 +43,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
     parser.add_argument("prompt", nargs="?", metavar="PROMPT", help="the text to continue; - reads it from stdin")
     add_model(parser)
+    add_adapter(parser)
     parser.add_argument("--max-tokens", type=whole(0), default=200, metavar="N", help="at most (default: %(default)s)")
     add_settings(parser, Sampling, usual=True)
     parser.add_argument("--stop", action="append", default=[], metavar="TEXT", help="end before TEXT; can be repeated")
@@ -143,13 +145,14 @@ def _session(args: argparse.Namespace, optimizations: Optimizations, output: Out
     output.progress(f"loading {args.model}")
     model = GPT2.from_pretrained(args.model, args.precision)
     model.require_tokenizer()
+    model.load_adapters(args.adapter)
     for note in model.notes:
         output.note(f"{args.model}: {note}")
     if damaged := model.not_finite():
         names = ", ".join(damaged[:5])
         output.note(f"{args.model}: {len(damaged)} tensors hold NaN or infinite numbers, first {names}")
     session = model.session(optimizations, args.precision, args.threads)
-    warm_up(progress=output.compiling, precision=session.precision)
+    warm_up(progress=output.compiling, precision=session.precision, adapters=bool(model.adapters))
     return session
 
 

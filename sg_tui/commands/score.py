@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sg_core.errors import DataError, SettingError
 from sg_core.files import read_bytes, shown
 from sg_core.network.precisions import PRECISIONS
+from sg_tui.commands.adapters import add_adapter
 from sg_tui.commands.interrupt import Interrupt
 from sg_tui.commands.options import add_json, add_model, names
 from sg_tui.commands.output import DONE, Output
@@ -38,6 +39,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
     parser.add_argument("file", metavar="FILE", help="the text, UTF-8; - reads it from stdin")
     add_model(parser)
+    add_adapter(parser)
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--by", choices=_UNITS, default=_UNITS[0], help="what has a row (default: %(default)s)")
     what.add_argument(
@@ -64,7 +66,7 @@ def run(args: argparse.Namespace, output: Output) -> int:
     text = read_text(args.file)
     with Interrupt() as interrupt:
         scorer = Scorer(args.special, output, interrupt)
-        model = scorer.load(args.model, [PRECISIONS[0], *(name for name in others if name in PRECISIONS)])
+        model = scorer.load(args.model, [PRECISIONS[0], *(name for name in others if name in PRECISIONS)], args.adapter)
         if args.choices:
             from sg_tui.commands.score_choices import ranked
 
@@ -116,7 +118,7 @@ class Scorer:
     def __init__(self, special: bool, output: Output, interrupt: Interrupt) -> None:
         self._special, self._output, self._interrupt = special, output, interrupt
 
-    def load(self, name: str, precisions: list[str]) -> GPT2:
+    def load(self, name: str, precisions: list[str], adapters: Sequence[str] = ()) -> GPT2:
         """A model, with its kernels compiled; what is wrong with it is told."""
         self._output.progress("starting the engine")
         from sg_core.gpt2 import GPT2
@@ -124,13 +126,14 @@ class Scorer:
 
         self._output.progress(f"loading {name}")
         model = GPT2.from_pretrained(name)
+        model.load_adapters(adapters)
         for note in model.notes:
             self._output.note(f"{name}: {note}")
         if damaged := model.not_finite():
             tensors = ", ".join(damaged[:5])
             self._output.note(f"{name}: {len(damaged)} tensors hold NaN or infinite numbers, first {tensors}")
         for precision in precisions:
-            warm_up_scores(self._output.compiling, precision)
+            warm_up_scores(self._output.compiling, precision, adapters=bool(model.adapters))
         self._go_on()
         return model
 

@@ -14,6 +14,7 @@ from sg_core import paths
 from sg_core.engine.commands import (
     Generate,
     Load,
+    SetAdapterScale,
     SetOptimizations,
     SetPace,
     SetPrecision,
@@ -52,6 +53,7 @@ from sg_tui.state.writing import Writing
 MOST_THREADS = 256
 UNSTOPPABLE = ("importing", "compiling", "loading", "converting", "downloading")  # nothing is to be saved then
 SLOW_MOTION = 12.0  # tokens a second
+FADE_STEP = 10  # percent of the adapters, a press
 PATIENT, HASTY = 0.5, 0.05  # seconds the engine has to end
 LIBRARY_PATIENCE = 3.0  # seconds the library has to take the last words, in another file if need be
 SAVING = 600.0  # and to save a training, after the terminal was given back
@@ -78,6 +80,7 @@ class Desk(EngineLink):
         model: str,
         precision: str | None = None,
         threads: int | None = None,
+        adapters: tuple[str, ...] = (),
     ) -> None:
         super().__init__(tell)
         self.preferences, self._trouble = preferences.read(paths.config_dir())
@@ -89,6 +92,7 @@ class Desk(EngineLink):
         self._kept_at = 0.0
         self._kept_preferences = self.preferences
         self._wished = self._leaving = False  # to leave: said, and waiting for something
+        self._adapters = adapters  # of the model that is asked for first
         self.model = model  # the loaded one, or the one asked for first
         self.precision = precision or self.preferences.precision  # wanted, also where a model can't have it
         self.generation = GenerationState()
@@ -110,7 +114,7 @@ class Desk(EngineLink):
         if self._trouble:
             self.say(self._trouble, "warning")
         self.librarian.ask(self._bring_back)
-        self.load(self.model)
+        self.load(self.model, self._adapters)
         self.connect(engine)
 
     @property
@@ -118,10 +122,10 @@ class Desk(EngineLink):
         """Whether the engine does something that can be stopped."""
         return self.generation.running or (self.engine is not None and self.engine.busy)
 
-    def load(self, model: str) -> None:
-        """Load a model; the old one stays until it is there."""
+    def load(self, model: str, adapters: tuple[str, ...] = ()) -> None:
+        """Load a model, with adapters on top; the old one stays until it is there."""
         self._loading = True
-        self.submit(Load(model, self.precision, self.generation.threads))
+        self.submit(Load(model, self.precision, self.generation.threads, adapters))
 
     def next_request(self) -> int:
         """A number for a generation or a benchmark, never used before."""
@@ -252,6 +256,16 @@ class Desk(EngineLink):
         """Store the weights in another precision; a running generation follows at its next token."""
         self.generation.ask_precision(precision)
         self.submit(SetPrecision(precision))
+
+    def fade_adapters(self) -> None:
+        """A step less of the adapters, after none all of them; a running generation follows at its next token."""
+        state = self.generation
+        if not state.adapters:
+            self.say("The model has no adapter to fade; start with one: sg-tui --adapter FOLDER")
+            return
+        amount = state.adapter_amount - FADE_STEP if state.adapter_amount > 0 else 100
+        state.fade(amount)
+        self.submit(SetAdapterScale(amount / 100))
 
     def set_slow_motion(self, slow: bool) -> None:
         """Tokens at a pace that can be read, or as fast as they come; a running generation follows at its next one."""

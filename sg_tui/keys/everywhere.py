@@ -44,6 +44,14 @@ EVERYWHERE = (
         priority=True,
     ),
     Action(
+        "fade_adapters",
+        ("alt+a",),
+        "adapter",
+        "10% less of the LoRA adapters, after none all of them",
+        "app",
+        priority=True,
+    ),
+    Action(
         "copy_or_stop", ("ctrl+c",), "copy", "Copy the selection, or else stop", "app", priority=True, palette=False
     ),
     Action("toggle_theme", ("f9",), "theme", "Dark or light colours", "app"),

@@ -46,6 +46,7 @@ class GenerationState:
         self.metrics: Metrics | None = None
         self.moves = 0  # how often the newest generation filled the context, and it moved on
         self.asked_precision = ""  # asked for and not answered yet
+        self.adapter_amount = 100  # percent of the adapters, as asked for last
         self.ms: deque[float] = deque(maxlen=STRIP)
         self.op_ms: deque[dict[str, float]] = deque(maxlen=AVERAGED)
         self.version = 0
@@ -65,6 +66,11 @@ class GenerationState:
     def precision(self) -> str:
         """In which the loaded model computes."""
         return self.loaded.precision if self.loaded else PRECISIONS[0]
+
+    @property
+    def adapters(self) -> int:
+        """How many act on the loaded model."""
+        return self.loaded.adapters if self.loaded else 0
 
     @property
     def next_precision(self) -> str:
@@ -99,6 +105,12 @@ class GenerationState:
         self._effects = {}
         self.version += 1
 
+    def fade(self, percent: int) -> None:
+        """The adapters are about to be faded; tokens before are not compared with those after."""
+        self.adapter_amount = percent
+        self._effects = {}
+        self.version += 1
+
     def ask_precision(self, precision: str) -> None:
         """Another precision is about to be asked for."""
         self.asked_precision = precision
@@ -112,7 +124,7 @@ class GenerationState:
                     self.phase_since = self._clock()
                 self.phase = event
             case Loaded():
-                self.loaded = event
+                self.loaded, self.adapter_amount = event, 100
                 self._refused_precision = ""
                 self._forget()
             case PrecisionSet(precision=precision):

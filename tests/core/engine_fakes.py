@@ -19,6 +19,7 @@ from sg_core.errors import ModelFileError, SettingError
 from sg_core.inference.sampling import Sampling
 from sg_core.inference.token import Token
 from sg_core.measure.benchmark import Timing
+from sg_core.network.adapters import Adapters
 from sg_core.network.optimizations import Optimizations
 from sg_core.training.results import Evaluation, StepResult
 from sg_core.training.settings import TrainingConfig
@@ -92,6 +93,12 @@ class World:
                     command.request, f"row {row}", Timing(Optimizations(), "f32", 7, (1.0,) * command.tokens)
                 )
 
+        def load_adapters(model: Any, references: Sequence[str]) -> None:
+            self.log.append(f"adapters {', '.join(references)} on {model.name}")
+
+        def warm_up_adapters(training: bool, progress: Any, precision: str) -> None:
+            self.log.append(f"compile adapters {precision}")
+
         return Parts(
             warm_up=warm_up,
             load=cast(Any, load),
@@ -99,12 +106,15 @@ class World:
             new_run_folder=new_run_folder,
             default_threads=lambda model: 7,
             measure=measure,
+            load_adapters=load_adapters,
+            warm_up_adapters=warm_up_adapters,
         )
 
 
 class FakeModel:
     def __init__(self, world: World, name: str) -> None:
         self.world, self.name, self.config = world, name, world.config
+        self.precision, self.adapters = "f32", Adapters()
         self.notes: tuple[str, ...] = ()
         self.parameters = SimpleNamespace()
         self.tokenizer = SimpleNamespace(token_bytes=lambda id: b"\xf0\x9f" if id == 99 else b"<%d>" % id)

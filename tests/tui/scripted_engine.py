@@ -29,6 +29,7 @@ from sg_core.engine.commands import (
     PauseTraining,
     ResumeTraining,
     SaveTraining,
+    SetAdapterScale,
     SetOptimizations,
     SetPace,
     SetPrecision,
@@ -38,6 +39,7 @@ from sg_core.engine.commands import (
     Train,
 )
 from sg_core.engine.events import (
+    AdapterScaleSet,
     ContextMoved,
     Done,
     Event,
@@ -184,6 +186,8 @@ class ScriptedEngine:
             case SetPrecision():
                 self.precision = command.precision
                 self.emit(PrecisionSet(command.precision))
+            case SetAdapterScale():
+                self.emit(AdapterScaleSet(command.amount))
             case SetThreads():
                 self.threads = command.threads
             case SetSampling() | SetPace():
@@ -233,7 +237,8 @@ class ScriptedEngine:
         self.emit(Phase("loading", command.model))
         yield
         self.model, self.precision = command.model, command.precision or self.precision
-        self.emit(Loaded(command.model, self.config, self.precision, command.threads or 2), Phase("idle"))
+        facts = (command.model, self.config, self.precision, command.threads or 2)
+        self.emit(Loaded(*facts, adapters=len(command.adapters)), Phase("idle"))
 
     def _write(self, command: Generate) -> Iterator[None]:
         reply = self.replies[command.sampling.seed % len(self.replies)]

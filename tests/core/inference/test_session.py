@@ -244,7 +244,7 @@ def test_one_signature_for_every_way_of_calling_the_forward_pass(model: GPT2) ->
     model.logits(PROMPT)
     model.loss_and_gradients([PROMPT], [PROMPT])
     names = list(inspect.signature(forward.py_func).parameters)  # type: ignore[attr-defined]
-    places = [names.index("words"), names.index("window")]
+    places = [names.index(name) for name in ("words", "adapters", "window")]
     kinds = [tuple(str(one[place]) for place in places) for one in forward.signatures]  # type: ignore[attr-defined]
-    # float32 weights, and bytes where another test has used them; each with a window where one has looked inside
+    # float32 weights, and bytes where another test has used them; each with a window or adapters where one asked for it
     assert len(kinds) == len(set(kinds))
