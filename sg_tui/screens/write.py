@@ -184,12 +184,11 @@ class WriteScreen(TextActions, SettingsActions):
 
     def _undo(self) -> None:
         manuscript, prompt = self.desk.writing.manuscript, self.query_one(Prompt)
-        last = manuscript.turns[-1] if manuscript.turns else None
-        count = len(manuscript.turns)
+        given = manuscript.last_given
         if not manuscript.undo():
             self.desk.say("There is nothing to take back.")
-        elif last is not None and len(manuscript.turns) < count and last.typed and not prompt.text:
-            prompt.put(last.typed)
+        elif given is not None and given.typed and not manuscript.holds(given) and not prompt.text:
+            prompt.put(given.typed)
         self._changed()
 
     def action_redo(self) -> None:
@@ -199,7 +198,7 @@ class WriteScreen(TextActions, SettingsActions):
         prompt, manuscript = self.query_one(Prompt), self.desk.writing.manuscript
         if not manuscript.redo():
             self.desk.say("Nothing was taken back.")
-        elif prompt.text == manuscript.turns[-1].typed:
+        elif (given := manuscript.last_given) is not None and prompt.text == given.typed:
             prompt.put("")  # what undo had put there stands in the text again
         self._changed()
 

@@ -39,6 +39,8 @@ class TextView(ScrollView, can_focus=True):
     COMPONENT_CLASSES: ClassVar[set[str]] = {
         "text--person",
         "text--model",
+        "text--taken",
+        "text--edit",
         "text--cue",
         "text--cursor",
         "text--caret",
