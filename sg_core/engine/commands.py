@@ -23,9 +23,11 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class Generate:
-    """Continue `prompt`, the whole text so far: what the session holds of it is not computed again.
+    """Continue `prompt`, the whole text so far: what was computed of it before, for any branch, is not computed again.
 
-    A generation that runs is stopped. Ends with exactly one Done or Failed.
+    A MarkedText says how its parts become tokens: what the model wrote, or was given to choose, by the tokens' own ids.
+    n: so many continuations at once, whose events are numbered 0 to n-1; number i is what n=1 gives with the seed
+    raised by i. A generation that runs is stopped. Ends with exactly one Done for each number, or with one Failed.
     """
 
     request: int  # chosen by the sender; comes back in every event of this generation
@@ -34,6 +36,7 @@ class Generate:
     sampling: Sampling = field(default_factory=Sampling)
     stop: tuple[str, ...] = ()
     from_training: bool = False  # True: ask the model that is being trained, as it is now
+    n: int = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,6 +50,23 @@ class PrecisionSet:
 
 
 @dataclass(frozen=True, slots=True)
+class Prompted:
+    """The prompt of a generation has been read; its tokens follow.
+
+    ids, texts: the prompt in tokens; the texts joined are the prompt without its special tokens. kept: so many of its
+    first tokens had been computed before, for this branch of the text or another. branches, cache_bytes: how many
+    branches are held ready to be gone on with, and the memory of what was computed of all of them.
+    """
+
+    request: int
+    ids: tuple[int, ...]
+    texts: tuple[str, ...]
+    kept: int
+    branches: int
+    cache_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class TokenEvent:
     """One token of a running generation, as the model wrote it: its text is raw, and may be empty."""
 
@@ -58,6 +75,7 @@ class TokenEvent:
     top_texts: tuple[str, ...]  # of `token.top`, in its order; a part of a character is U+FFFD
     optimizations: Optimizations  # those it was computed with
     precision: str
+    number: int = 0  # of the continuation it belongs to
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +83,7 @@ class Metrics:
     """Figures of the running generation; only the newest matters."""
 
     request: int
-    tokens: int
+    tokens: int  # of several continuations, those of all
     ms_per_token: float  # of the last 50: the median; with lookup, whose tokens come in bursts, the mean
     p95_ms: float  # of the last 50
     tokens_per_second: float
@@ -83,19 +101,22 @@ class ContextMoved:
 
     request: int
     kept: int
+    number: int = 0  # of the continuation
 
 
 @dataclass(frozen=True, slots=True)
 class Done:
     """A generation (or benchmark) ended: "length", "stop", "end of text", "stopped" (by the user).
 
-    rest: text of its last tokens that a stop found held back, half a character or what might have become a stop string.
+    number: the continuation that ended; of several, each ends with a Done of its own. rest: text of its last tokens
+    that a stop found held back, half a character or what might have become a stop string.
     """
 
     request: int
     reason: str
     tokens: int
     rest: str = ""
+    number: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +204,7 @@ Event = (
     Phase
     | Loaded
     | PrecisionSet
+    | Prompted
     | TokenEvent
     | Metrics
     | ContextMoved

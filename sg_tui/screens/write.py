@@ -40,6 +40,7 @@ class WriteScreen(WalkActions, SettingsActions):
     """Shows `desk.writing`, and lets the person steer it."""
 
     MODE = "write"
+    AUTO_FOCUS = "#prompt"
     CSS_PATH = "../styles/write.tcss"
     BINDINGS = bindings("write", "small")  # type: ignore[assignment]  # a list of Binding is what Textual wants
 
