@@ -15,7 +15,7 @@ SCOPES: dict[Scope, str] = {
     "write": "Write",
     "small": "On a small screen",
     "prompt": "In the prompt",
-    "document": "In the text (click it, or Esc from the prompt)",
+    "document": "Walking through the text (Esc from the prompt, or a click)",
     "switches": "In the optimizations (Tab goes there)",
     "sampling": "In the sampling settings",
     "form": "Before a training",

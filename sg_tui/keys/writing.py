@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from sg_core.network.optimizations import TABLE, USUAL
+from sg_core.network.optimizations import TABLE
 from sg_tui.keys.action import Action, inner
-
-LAST = len(TABLE)
-_ALL = f"Switch 1 to {len(USUAL)} off, or all of them on again"
+from sg_tui.keys.walking import ALL
 
 WRITING = (
     Action("send", ("enter",), "go on", "Send the prompt; empty: go on writing", "prompt", footer=1, palette=False),
     Action("newline", ("ctrl+j", "shift+enter"), "new line", "A new line in the prompt", "prompt", palette=False),
     Action("older", ("up",), "", "An earlier prompt (in the first line)", "prompt", palette=False),
     Action("newer", ("down",), "", "A later prompt (in the last line)", "prompt", palette=False),
-    Action("stop", ("escape",), "stop", "Stop writing at once; else go to the text and back", "write", footer=1),
+    Action(
+        "stop", ("escape",), "stop", "Stop writing at once; when it rests, walk through the text", "write", footer=1
+    ),
     Action("retry", ("ctrl+r",), "retry", "Write the last part again with another seed", "write", footer=4),
     Action("undo", ("ctrl+z",), "undo", "Take back the last part", "write", footer=5),
     Action("redo", ("ctrl+y",), "redo", "Put the part taken back in place again", "write"),
@@ -59,25 +59,13 @@ WRITING = (
         )
         for one in TABLE
     ),
-    *(
-        Action(
-            f"flip('{one.name}')",
-            (str(one.number),),
-            "switches" if one.number == 1 else "",
-            f"Switch {one.label} on or off",
-            "document",
-            footer=1 if one.number == 1 else 0,
-            palette=False,
-            shown=f"1-{LAST}" if one.number == 1 else "",
-        )
-        for one in TABLE
-    ),
-    Action("flip('all')", ("alt+0",), "all", _ALL, "write", priority=True),
-    Action("flip('all')", ("0",), "all", _ALL, "document", footer=3, palette=False),
-    Action("cursor_left", ("left",), "token", "The token before", "document", palette=False),
-    Action("cursor_right", ("right",), "token", "The token after", "document", palette=False),
-    Action("to_prompt", ("enter",), "prompt", "Back to the prompt", "document", footer=2, palette=False),
-    Action("type", (), "", "Write it in the prompt", "document", palette=False, shown="a letter"),
+    Action("flip('all')", ("alt+0",), "all", ALL, "write", priority=True),
+    Action("scroll(-1)", ("pageup",), "", "Scroll the text up, also while it is written", "prompt", palette=False),
+    Action("scroll(1)", ("pagedown",), "", "Scroll the text down", "prompt", palette=False),
+    Action("scroll(-9)", ("ctrl+home",), "", "To the beginning of the text", "prompt", palette=False),
+    Action("scroll(9)", ("ctrl+end",), "", "To the end of the text, and along with it", "prompt", palette=False),
+    Action("edge(-9)", ("home",), "", "With an empty prompt: to the beginning of the text", "prompt", palette=False),
+    Action("edge(9)", ("end",), "", "With an empty prompt: to the end of the text", "prompt", palette=False),
 )
 
 BESIDE = (

@@ -14,9 +14,10 @@ from sg_core.engine.events import Event, Loaded
 from sg_tui.desk import Desk, Returned
 from sg_tui.keys import Scope, bindings
 from sg_tui.screens.write_settings import SettingsActions
-from sg_tui.screens.write_texts import TextActions
+from sg_tui.screens.write_walk import WalkActions
 from sg_tui.state.writing import Writing
 from sg_tui.terminal.textsafe import safe_line
+from sg_tui.widgets.alternatives_box import AlternativesBox
 from sg_tui.widgets.cast_bar import CastBar
 from sg_tui.widgets.compact_panel import CompactPanel
 from sg_tui.widgets.optimizations_panel import OptimizationsPanel
@@ -35,10 +36,11 @@ ENDS = {
 }
 
 
-class WriteScreen(TextActions, SettingsActions):
+class WriteScreen(WalkActions, SettingsActions):
     """Shows `desk.writing`, and lets the person steer it."""
 
     MODE = "write"
+    AUTO_FOCUS = "#prompt"
     CSS_PATH = "../styles/write.tcss"
     BINDINGS = bindings("write", "small")  # type: ignore[assignment]  # a list of Binding is what Textual wants
 
@@ -55,6 +57,7 @@ class WriteScreen(TextActions, SettingsActions):
                 yield CastBar(self.desk.writing.cast, id="cast")
                 yield Prompt(id="prompt")
             yield SidePanel(id="side")
+        yield AlternativesBox(id="alternatives")
 
     def on_mount(self) -> None:
         self.query_one(Prompt).focus()
@@ -99,12 +102,14 @@ class WriteScreen(TextActions, SettingsActions):
             self._take_back(self.desk.came_back)
         state, manuscript = self.desk.generation, self.desk.writing.manuscript
         view.show(manuscript, state.running)
+        self.show_alternatives()
         drawn = (
             state.version,
             manuscript.version,
             len(manuscript.pieces),
             view.cursor,
             view.unseen,
+            self.walking,
             self.size,
         )
         now = time.monotonic()
@@ -119,7 +124,7 @@ class WriteScreen(TextActions, SettingsActions):
         """What stands in the frames of the text and of the prompt."""
         state, writing = self.desk.generation, self.desk.writing
         title = safe_line(writing.manuscript.title, 40) or "a new text"
-        view.border_title = Content(title)
+        view.border_title = Content(f"{'walk' if self.walking else 'edit'} · {title}")
         view.border_subtitle = f"↓ {view.unseen} more · End" if view.unseen else ""
         prompt = self.query_one(Prompt)
         prompt.border_subtitle = "Esc stops" if state.running else ENDS.get(state.reason, "")
@@ -149,11 +154,15 @@ class WriteScreen(TextActions, SettingsActions):
 
     def _begin(self, typed: str) -> None:
         self.desk.writing.begin(typed, self.desk.generation.sampling.seed)
-        self._generate()
+        self.go_on()
 
-    def _generate(self) -> None:
+    def go_on(self) -> None:
         self.desk.generate()
-        self.query_one(TextView).go_to_end()
+        view = self.query_one(TextView)
+        if self.walking:
+            view.follow()
+        else:
+            view.go_to_end()
         self.draw_all()
 
     def action_stop(self) -> None:
@@ -163,10 +172,9 @@ class WriteScreen(TextActions, SettingsActions):
             self.remove_class("-panel-open")
             self.query_one(Prompt).focus()
         elif isinstance(self.focused, Prompt):
-            self.query_one(TextView).focus()
+            self.walk()
         else:
-            self.query_one(TextView).move_cursor(None)
-            self.query_one(Prompt).focus()
+            self.edit()
 
     def action_retry(self) -> None:
         self.when_stopped(self._retry)
@@ -177,20 +185,19 @@ class WriteScreen(TextActions, SettingsActions):
             self.desk.say("There is nothing to write again yet.")
             return
         self.desk.set_sampling("seed", seed)
-        self._generate()
+        self.go_on()
 
     def action_undo(self) -> None:
         self.when_stopped(self._undo)
 
     def _undo(self) -> None:
         manuscript, prompt = self.desk.writing.manuscript, self.query_one(Prompt)
-        last = manuscript.turns[-1] if manuscript.turns else None
-        count = len(manuscript.turns)
+        given = manuscript.last_given
         if not manuscript.undo():
             self.desk.say("There is nothing to take back.")
-        elif last is not None and len(manuscript.turns) < count and last.typed and not prompt.text:
-            prompt.put(last.typed)
-        self._changed()
+        elif given is not None and given.typed and not manuscript.holds(given) and not prompt.text:
+            prompt.put(given.typed)
+        self.show_text()
 
     def action_redo(self) -> None:
         self.when_stopped(self._redo)
@@ -199,11 +206,11 @@ class WriteScreen(TextActions, SettingsActions):
         prompt, manuscript = self.query_one(Prompt), self.desk.writing.manuscript
         if not manuscript.redo():
             self.desk.say("Nothing was taken back.")
-        elif prompt.text == manuscript.turns[-1].typed:
+        elif (given := manuscript.last_given) is not None and prompt.text == given.typed:
             prompt.put("")  # what undo had put there stands in the text again
-        self._changed()
+        self.show_text()
 
-    def _changed(self) -> None:
+    def show_text(self) -> None:
         self.desk.generation.reason = ""
         self._drawn = ()
         self.desk.keep_text()
@@ -260,16 +267,6 @@ class WriteScreen(TextActions, SettingsActions):
             self.take_up(Writing(chat, cast, returned.manuscript, returned.id))
         prompt.put(returned.prompt)
         self.desk.say("This was on the screen when the program ended. Ctrl+N begins a new text.")
-
-    @on(TextView.CursorMoved)
-    def _cursor_moved(self) -> None:
-        self.draw()
-
-    @on(TextView.Typed)
-    def _typed(self, event: TextView.Typed) -> None:
-        prompt = self.query_one(Prompt)
-        prompt.focus()
-        prompt.insert(event.character)
 
     @on(Prompt.Passed)
     def _passed(self, event: Prompt.Passed) -> None:

@@ -36,7 +36,7 @@ class Writing:
 
         In a chat the cues alone may hold special tokens, else what the person typed may too.
         """
-        form, plain = self.cast.form, ("person", "model") if self.chat else ("model",)
+        form, plain = self.cast.form, ("person", "model", "taken", "edit") if self.chat else ("model", "taken")
         parts = [(piece.text, piece.author not in plain) for piece in self.manuscript.pieces]
         prompt = MarkedText(parts, whole=form.whole if self.chat else True)
         return Generate(request, prompt, max_tokens, sampling, form.stop if self.chat else ())

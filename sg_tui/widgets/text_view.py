@@ -10,9 +10,8 @@ from typing import ClassVar
 from rich.segment import Segment
 from rich.style import Style
 from textual import events
-from textual.geometry import Size
+from textual.geometry import Offset, Size
 from textual.message import Message
-from textual.scroll_view import ScrollView
 from textual.selection import Selection
 from textual.strip import Strip
 from textual.widget import Widget
@@ -20,6 +19,7 @@ from textual.widget import Widget
 from sg_tui.keys import bindings
 from sg_tui.state.manuscript import Manuscript, Piece
 from sg_tui.terminal.textsafe import raw_index, safe
+from sg_tui.widgets.walk_keys import WalkKeys
 from sg_tui.widgets.wrapping import WrappedText, width_of
 
 BITS = (1.0, 3.0, 6.0)  # surprise from which a token is tinted more
@@ -33,12 +33,14 @@ HINT = (
 )
 
 
-class TextView(ScrollView, can_focus=True):
+class TextView(WalkKeys, can_focus=True):
     """Shows a Manuscript. Follows the tail unless the person has scrolled away from it."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {
         "text--person",
         "text--model",
+        "text--taken",
+        "text--edit",
         "text--cue",
         "text--cursor",
         "text--caret",
@@ -53,13 +55,6 @@ class TextView(ScrollView, can_focus=True):
 
     class CursorMoved(Message):
         """The token under the cursor is another one, or none."""
-
-    class Typed(Message):
-        """A character was typed that is no key here: it is meant for the prompt."""
-
-        def __init__(self, character: str) -> None:
-            self.character = character
-            super().__init__()
 
     def __init__(self, id: str | None = None) -> None:
         super().__init__(id=id)
@@ -163,11 +158,15 @@ class TextView(ScrollView, can_focus=True):
         self._rows.clear()
         self.refresh()
 
-    def go_to_end(self) -> None:
+    def follow(self) -> None:
         """Follow the tail again."""
-        self.move_cursor(None)
         self._follow, self.unseen = True, 0
         self._scroll_to_end()
+
+    def go_to_end(self) -> None:
+        """Follow the tail again, no token chosen."""
+        self.move_cursor(None)
+        self.follow()
 
     # ------------------------------------------------------------ the cursor on a token
 
@@ -206,11 +205,25 @@ class TextView(ScrollView, can_focus=True):
     def action_cursor_right(self) -> None:
         self.step_cursor(1)
 
-    def action_to_prompt(self) -> None:
-        self.post_message(self.Typed(""))
+    def action_cursor_row(self, by: int) -> None:
+        """Move the cursor to the token above or below it."""
+        if self.cursor is None or self.cursor >= len(self._starts):
+            self.step_cursor(-1)
+            return
+        row, cell = self._wrapped.place(self._starts[self.cursor])
+        row = max(0, min(len(self._wrapped) - 1, row + by))
+        found = bisect_right(self._starts, self._wrapped.index_at(row, cell)) - 1
+        self.move_cursor(found if found != self.cursor else found + by)
 
-    async def action_flip(self, name: str) -> None:
-        await self.screen.run_action(f"flip({name!r})")
+    @property
+    def cursor_offset(self) -> Offset | None:
+        """Where the token under the cursor begins on the screen; None where it is not seen."""
+        if self.cursor is None or self.cursor >= len(self._starts):
+            return None
+        region = self.scrollable_content_region
+        row, cell = self._wrapped.place(self._starts[self.cursor])
+        row -= self.scroll_offset.y
+        return Offset(region.x + cell, region.y + row) if 0 <= row < region.height else None
 
     def piece_at(self, row: int, cell: int) -> int | None:
         """Index of the piece shown there."""
@@ -226,16 +239,13 @@ class TextView(ScrollView, can_focus=True):
         if offset is not None and not self.screen.get_selected_text():
             self.move_cursor(self.piece_at(offset.y + self.scroll_offset.y, offset.x))
 
-    def on_key(self, event: events.Key) -> None:
-        if event.character and event.is_printable and not event.character.isdigit() and "+" not in event.key:
-            event.stop()
-            self.post_message(self.Typed(event.character))
-
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
         super().watch_scroll_y(old_value, new_value)
         self._follow = self.is_vertical_scroll_end
         if self._follow:
             self.unseen = 0
+        if self.cursor is not None:
+            self.post_message(self.CursorMoved())
 
     # ------------------------------------------------------------ selection
 
@@ -249,6 +259,8 @@ class TextView(ScrollView, can_focus=True):
         self._redraw()
 
     def on_focus(self) -> None:
+        if self.cursor is None:
+            self.step_cursor(-1)
         self._redraw()
 
     def on_blur(self) -> None:

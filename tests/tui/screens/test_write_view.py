@@ -46,7 +46,7 @@ async def test_the_cursor_shows_the_alternatives_of_any_token() -> None:
     async with opened(engine) as (pilot, _, screen):
         await send(pilot, "a ")
         await see(pilot, "▸ “ three”")
-        await pilot.press("escape", "left", "left")
+        await pilot.press("escape", "left")
         await see(pilot, "▸ “ two”")
         await pilot.click("#text", offset=(2 + 3, 1))
         await see(pilot, "▸ “one”")
