@@ -266,7 +266,7 @@ class Engine:
 
     def _end_generation(self) -> None:
         if self._generation is not None:
-            self._generation.end("stopped")
+            self._generation.end()
             self._generation = None
 
     def _bench(self, order: Order, command: Bench) -> None:

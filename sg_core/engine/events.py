@@ -54,8 +54,8 @@ class PrecisionSet:
 class Prompted:
     """The prompt of a generation has been read; its tokens follow.
 
-    ids, texts: the prompt in tokens; the texts joined are the prompt without its special tokens. kept: so many of its
-    first tokens had been computed before, for this branch of the text or another. branches, cache_bytes: how many
+    ids, texts: the prompt in tokens; the texts joined are the prompt without its special tokens. kept: so many of
+    them had been computed before, for this branch of the text or another. branches, cache_bytes: how many
     branches are held ready to be gone on with, and the memory of what was computed of all of them.
     """
 

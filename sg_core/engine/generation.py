@@ -1,13 +1,13 @@
-"""One generation of the engine thread: a token a call, until it is over."""
+"""One generation of the engine thread: a token a call, or one of each continuation, until it is over."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from sg_core.engine.commands import Generate
-from sg_core.engine.events import ContextMoved, Done, Metrics, TokenEvent
+from sg_core.engine.events import ContextMoved, Done, Metrics, Prompted, TokenEvent
 from sg_core.engine.inbox import Order
 from sg_core.engine.outbox import Outbox
 from sg_core.measure.token_times import TokenTimes
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Generation:
-    """What a Generate command asked for, on its way. Ends with exactly one Done, or one Failed told by its owner.
+    """What a Generate command asked for, on its way. Ends with a Done a continuation, or a Failed told by its owner.
 
     cancelled: asked before every token and within a long prompt; True ends it.
     weights_version: a number that changes with the weights; what was computed with older ones is computed again.
@@ -43,12 +43,27 @@ class Generation:
         self._version = weights_version()
         self._times = TokenTimes()
         self._drafted, self._accepted = session.lookup.drafted, session.lookup.accepted  # before
-        self._count = 0
+        self._counts = [0] * command.n  # tokens of each continuation
+        self._running = set(range(command.n))
         self._first_token_ms = 0.0
         self._untold = False  # the newest figures have not gone out
-        self._tokens = session.generate(
-            command.prompt, command.max_tokens, command.sampling, command.stop, self._prefilled, cancelled
+        ids = session.prompt_ids(command.prompt)
+        asked = (command.max_tokens, command.sampling, command.stop, self._prefilled, cancelled)
+        self._tokens: Iterator[tuple[int, Token]]
+        self._reasons: Callable[[], list[str]]
+        self._rest: Callable[[], list[str]]
+        if command.n == 1:
+            one = session.generate(ids, *asked)
+            self._tokens = ((0, token) for token in one)
+            self._reasons, self._rest = lambda: [session.finish_reason], lambda: [one.rest()]
+        else:
+            several = session.generate_many(ids, command.n, *asked)
+            self._tokens, self._reasons, self._rest = several, lambda: several.reasons, several.rest
+        branches = session.branches
+        told = Prompted(
+            self.request, tuple(ids), session.texts(ids), branches.kept, len(branches), branches.cache_bytes
         )
+        outbox.emit(told)
 
     @property
     def cancelled(self) -> bool:
@@ -56,49 +71,62 @@ class Generation:
         return self._cancelled()
 
     def advance(self) -> bool:
-        """Write one token; False when the generation is over, which has then been told."""
-        if self._cancelled():
-            self.end("stopped")
+        """Write one token of each continuation; False when the generation is over, which has then been told."""
+        if self._cancelled() or not self._running:
+            self.end()
             return False
         if self._version != self._weights_version():
             self._version = self._weights_version()
             self.session.precision = self.session.precision  # weights stored anew
             self.session.decoder.forget()
-        token = next(self._tokens, None)
-        if token is None:
-            self.end(self.session.finish_reason)
-            return False
-        self._tell(token)
+        together = len(self._running)
+        for _ in range(together):
+            told = next(self._tokens, None)
+            if told is None:
+                self.end(self._reasons())
+                return False
+            self._tell(*told, together)
         return True
 
-    def end(self, reason: str) -> None:
-        """Tell the last figures and that it is over; what a stop finds held back is told too."""
+    def end(self, reasons: list[str] | None = None) -> None:
+        """Tell the last figures and that it is over; what a stop finds held back is told too.
+
+        reasons: why each continuation ended; None: a stop ends those that still run.
+        """
         if self._untold:
             self._outbox.metrics(self._figures())
-        rest = self._tokens.rest() if reason == "stopped" and self._count else ""
-        self._outbox.emit(Done(self.request, reason, self._count, rest))
+        reasons = reasons or ["stopped"] * len(self._counts)
+        stopped = self._running and "stopped" in reasons and any(self._counts)
+        rest = self._rest() if stopped else [""] * len(self._counts)
+        for number in sorted(self._running):
+            self._outbox.emit(Done(self.request, reasons[number], self._counts[number], rest[number], number))
+        self._running.clear()
 
     def _prefilled(self, done: int, total: int) -> None:
         self._outbox.phase("prefill", "", done, total)
 
-    def _tell(self, token: Token) -> None:
-        self._count += 1
-        if self._count == 1:
+    def _tell(self, number: int, token: Token, together: int) -> None:
+        """together: of so many tokens of one pass, which share its time."""
+        if not any(self._counts):
             self._first_token_ms = (time.perf_counter() - self._given_at) * 1e3
+        self._counts[number] += 1
         if token.context_moved:
-            self._outbox.emit(ContextMoved(self.request, token.context_moved))
+            self._outbox.emit(ContextMoved(self.request, token.context_moved, number))
         self._outbox.phase("decoding")
-        used = self.session.optimizations
-        self._outbox.emit(TokenEvent(self.request, token, self._top_texts(token), used, self.session.precision))
-        self._times.add(token.ms, used.lookup)
-        self._untold = self._count > 1 and not self._outbox.metrics_due()
+        used, precision = self.session.optimizations, self.session.precision
+        self._outbox.emit(TokenEvent(self.request, token, self._top_texts(token), used, precision, number))
+        self._times.add(token.ms / together, used.lookup and together == 1)
+        self._untold = sum(self._counts) > 1 and not self._outbox.metrics_due()
         if not self._untold:
             self._outbox.metrics(self._figures())
+        if len(self._counts) > 1 and (reason := self._reasons()[number]) != "stopped":
+            self._running.discard(number)
+            self._outbox.emit(Done(self.request, reason, self._counts[number], "", number))
 
     def _figures(self) -> Metrics:
         return Metrics(
             request=self.request,
-            tokens=self._count,
+            tokens=sum(self._counts),
             ms_per_token=self._times.per_token,
             p95_ms=self._times.p95,
             tokens_per_second=self._times.tokens_per_second,

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from sg_core.inference.session import Session
     from sg_core.training.trainer import Trainer
 
+_BRANCHES = 16  # of a text, held ready to be gone on with; what they may take of memory is bounded too
+
 
 class _StoppedError(SgError):
     """Work was given up because someone asked for it."""
@@ -76,6 +78,7 @@ class Models:
         except _StoppedError:
             raise ModelFileError(f"loading {shown(command.model)} was stopped") from None
         session = self._new_session(model, wanted, threads)
+        session.branches.most = _BRANCHES
         for note in model.notes:
             self._outbox.emit(Notice(note))
         if damaged := model.not_finite():

@@ -8,7 +8,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from sg_core.inference.decoder import Decoder, window_start
+from sg_core.inference.branch import window_start
+from sg_core.inference.decoder import Decoder
 from sg_core.inference.sampling import Sampling
 from sg_core.inference.speculation import Lookup
 from sg_core.inference.token import Token
@@ -55,8 +56,10 @@ class _Texts:
         step = max(1, decoder.rows // self.count)
         for start in range(0, new - 1, step):
             stop = min(start + step, new - 1)
-            decoder.decode_many(ids[:, start:stop], stop, self._cache, self._logits, (0, 0))
-        decoder.decode_many(ids[:, -1:], tokens - first, self._cache, self._logits, (0, self.count))
+            some = np.ascontiguousarray(ids[:, start:stop])
+            decoder.decode_many(some, stop, self._cache, self._logits, (0, 0))
+        last = np.ascontiguousarray(ids[:, -1:])
+        decoder.decode_many(last, tokens - first, self._cache, self._logits, (0, self.count))
         return self._logits[: self.count]
 
     def drop(self, place: int) -> None:
@@ -111,7 +114,7 @@ class Continuations:
     def _written(self, prompt: Sequence[int], max_tokens: int) -> Iterator[tuple[int, Token]]:
         decoder, before = self._decoder, self._decoder.first
         self._lookup.forget(decoder.start(prompt))
-        moved = 0 if decoder.first == before else decoder.positions
+        moved = 0 if decoder.first in (0, before) else decoder.positions
         decoder.reserve(decoder.positions)
         done = max_tokens > 0 and decoder.prefill(self._progress, self._cancelled)
         self.prefill_ms = decoder.prefill_ns * 1e-6

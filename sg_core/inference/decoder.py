@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from sg_core.checks import MOST_THREADS, is_whole, whole
 from sg_core.errors import SettingError
+from sg_core.inference.branch import Branch, common, window_start
 from sg_core.kernels.team import Team, physical_cores
 from sg_core.memory import aligned
 from sg_core.network.activations import Activations
@@ -37,20 +38,6 @@ def default_threads(parameter_bytes: int) -> int:
 def _chunk(parameters: int) -> int:
     """More positions at once read the weights less often; a large model takes fewer, so that a stop does not wait."""
     return int(min(_MOST_CHUNK, max(_LEAST_CHUNK, _CHUNK_WORK / parameters)))
-
-
-def window_start(tokens: int, context_size: int) -> int:
-    """Where the window begins through which a text of so many tokens is seen: at a multiple of half the context."""
-    half = max(1, context_size // 2)
-    return max(0, -((context_size - tokens) // half)) * half
-
-
-def common(some: Sequence[int], others: Sequence[int]) -> int:
-    """How many ids are the same at the beginning of both."""
-    for place, (one, other) in enumerate(zip(some, others, strict=False)):
-        if one != other:
-            return place
-    return min(len(some), len(others))
 
 
 class Decoder:
@@ -202,12 +189,29 @@ class Decoder:
         new = Decoder(self.model, self.optimizations, self.precision, self.threads)
         if self._window is not None:
             new._look(self._probes, self._interventions)
-        new.ids = self.ids[:n]
-        new.first = window_start(n, self.context_size)
-        if new.first == self.first and new._version == self._version:
-            new._computed = min(self._computed, new.positions)
-            new.cache = self.cache.fork(new._computed, new._computed)
+        new.fork_of(self.leave(), n, window_start(n, self.context_size))
+        if new._version != self._version:
+            new.forget()
         return new
+
+    def leave(self) -> Branch:
+        """The text and what is computed of it, for another decoder or until this one goes on with it."""
+        return Branch(list(self.ids), self.first, self._computed, self.cache)
+
+    def go_on(self, branch: Branch) -> None:
+        """Take a branch as the text. Nobody else may use it any more."""
+        self.ids, self.first, self.cache = branch.ids, branch.first, branch.cache
+        self._activations = self._shared
+        self._forget(branch.computed, 0)
+
+    def fork_of(self, branch: Branch, n: int, first: int) -> None:
+        """Take the first n ids of a branch, seen from `first` on, as the text, sharing what is computed of them."""
+        computed = max(0, min(branch.computed, n - first)) if first == branch.first else 0
+        self.go_on(Branch(branch.ids[:n], first, computed, branch.cache.fork(computed, computed)))
+
+    def setting(self) -> object:
+        """What the values in the cache depend on, beside the ids."""
+        return self.precision, self._interventions, self._version
 
     def move_window(self) -> int:
         """Let a text that the context can't hold any more be seen from a later place: how many ids then are, else 0.

@@ -53,7 +53,7 @@ class Generation:
         decoder = self._decoder
         before = decoder.first
         self._lookup.forget(decoder.start(ids))
-        moved = 0 if decoder.first == before else decoder.positions
+        moved = 0 if decoder.first in (0, before) else decoder.positions
         ahead = Ahead(decoder, self._lookup)
         for count in range(1, max_tokens + 1):
             moved = decoder.move_window() or moved

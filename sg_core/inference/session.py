@@ -9,11 +9,13 @@ import numpy.typing as npt
 
 from sg_core.checks import whole
 from sg_core.errors import SettingError
+from sg_core.inference.branch import common
 from sg_core.inference.continuations import MOST, Continuations
 from sg_core.inference.decoder import Decoder
 from sg_core.inference.generation import Generation
 from sg_core.inference.sampling import Sampling
 from sg_core.inference.speculation import Lookup
+from sg_core.inference.tree import Branches
 from sg_core.inference.writer import Processor, Writer, check_request
 from sg_core.network.interventions import Interventions
 from sg_core.network.model import Model
@@ -21,6 +23,7 @@ from sg_core.network.optimizations import Optimizations
 from sg_core.network.probes import Probes
 from sg_core.notices import tell
 from sg_core.text.marked_text import MarkedText
+from sg_core.text.text_stream import TextStream
 from sg_core.text.tokenizer import Tokenizer
 from sg_core.types import Cancelled, Count
 
@@ -29,7 +32,8 @@ class Session:
     """Generates one text with `model`. Not to be used by two threads at once.
 
     `optimizations`, `precision`, `threads`, `sampling`, `probes` and `interventions` may be set at any time; they act
-    from the next token on. decoder: the same text as ids, a step at a time (see `Decoder.step`).
+    from the next token on. decoder: the same text as ids, a step at a time (see `Decoder.step`). branches: texts that
+    prompts have left, where `branches.most` is set.
     """
 
     def __init__(
@@ -43,6 +47,7 @@ class Session:
         self.model = model
         self.tokenizer = tokenizer
         self.decoder = Decoder(model, optimizations, precision, threads)
+        self.branches = Branches(self.decoder)
         self.lookup = Lookup()
         self._sampling = Sampling()
         self._generation: Generation | Continuations | None = None
@@ -151,6 +156,7 @@ class Session:
         """
         fork = copy(self)
         fork.decoder = self.decoder.fork(n)
+        fork.branches = Branches(fork.decoder, self.branches.most)
         fork.lookup = Lookup()
         fork._generation = None
         if fork.decoder.first != self.decoder.first:
@@ -185,7 +191,8 @@ class Session:
         check_request(max_tokens, stop)
         if sampling is not None:
             self.sampling = sampling
-        ids = self._prompt_ids(prompt, special)
+        ids = self.prompt_ids(prompt, special)
+        self._turn_to(ids)
         writer = Writer(self.model, self.tokenizer, stop, processors)
         generation = Generation(self.decoder, self.lookup, writer, self._sampling, ids, max_tokens, progress, cancelled)
         self._generation = generation
@@ -214,7 +221,8 @@ class Session:
         whole("n", n, 1, MOST)
         if sampling is not None:
             self.sampling = sampling
-        ids = self._prompt_ids(prompt, special)
+        ids = self.prompt_ids(prompt, special)
+        self._turn_to(ids)
         writers = [Writer(self.model, self.tokenizer, stop) for _ in range(n)]
         several = Continuations(
             self.decoder, self.lookup, writers, self._sampling, ids, max_tokens, progress, cancelled
@@ -222,7 +230,21 @@ class Session:
         self._generation = several
         return several
 
-    def _prompt_ids(self, prompt: str | Sequence[int] | npt.ArrayLike, special: bool) -> list[int]:
+    def _turn_to(self, ids: Sequence[int]) -> None:
+        same = common(self.ids, ids)
+        self.branches.turn_to(ids)
+        self.lookup.forget(same)
+
+    def texts(self, ids: Sequence[int]) -> tuple[str, ...]:
+        """The text that each of some ids adds, "" for special ones; joined they are the whole."""
+        if self.tokenizer is None or not ids:
+            return ("",) * len(ids)
+        decoder, stream = self.tokenizer.decoder(), TextStream()
+        texts = [stream.push(decoder.push(id)) for id in ids]
+        texts[-1] += stream.push(decoder.finish()) + stream.finish()
+        return tuple(texts)
+
+    def prompt_ids(self, prompt: str | Sequence[int] | npt.ArrayLike, special: bool = False) -> list[int]:
         """Ids of a prompt. An empty one stands for a line break, the beginning of a text. Raises SettingError."""
         if not isinstance(prompt, str):
             ids: list[int] = self.model.known_ids(prompt).tolist()

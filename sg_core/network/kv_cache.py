@@ -84,6 +84,11 @@ class KVCache:
         self.keys: FloatArray = self._own.keys.reshape(-1)
         self.values: FloatArray = self._own.values.reshape(-1)
 
+    @staticmethod
+    def bytes_of(config: GPT2Config) -> int:
+        """Memory of a full context."""
+        return 2 * 4 * config.n_layer * config.n_embd * row_stride(config.n_ctx)
+
     @property
     def writable_from(self) -> int:
         """Positions before this one are read by others too."""

@@ -151,11 +151,12 @@ class FakeSession:
         self.seen: list[tuple[Optimizations, int]] = []
         self.precisions: list[str] = []
         self.lookup = SimpleNamespace(drafted=0, accepted=0)
+        self.branches = FakeBranches()
         self.dropped: list[int] = []  # how many tokens were written when the cache was dropped
 
     def generate(
         self,
-        prompt: str,
+        prompt: list[int],
         max_tokens: int = 200,
         sampling: Sampling | None = None,
         stop: Sequence[str] = (),
@@ -169,13 +170,13 @@ class FakeSession:
 
     def _tokens(
         self,
-        prompt: str,
+        prompt: list[int],
         max_tokens: int,
         progress: Callable[[int, int], None] | None,
         cancelled: Callable[[], bool],
     ) -> Iterator[Token]:
         world, self.finish_reason = self.model.world, "stopped"
-        self.ids = list(prompt.encode()) or [0]
+        self.ids = list(prompt)
         for chunk in range(world.prefill_chunks):
             world.on_prefill(chunk)
             if cancelled():
@@ -198,6 +199,12 @@ class FakeSession:
             yield Token(count % 256, f"t{count} ", -0.5, top, 0.0 if free else 2.0, {"linear": 1.5}, moved)
         self.finish_reason = "length"
 
+    def prompt_ids(self, prompt: str) -> list[int]:
+        return list(prompt.encode()) or [0]
+
+    def texts(self, ids: Sequence[int]) -> tuple[str, ...]:
+        return tuple(map(chr, ids))
+
     def rewind(self, n: int) -> None:
         del self.ids[n:]
 
@@ -207,6 +214,10 @@ class FakeSession:
 
     def forget(self) -> None:
         self.dropped.append(len(self.seen))
+
+
+class FakeBranches(list[object]):
+    most, kept, cache_bytes = 0, 0, 4096
 
 
 class FakeTokens:

@@ -241,6 +241,10 @@ def test_one_signature_for_every_way_of_calling_the_forward_pass(model: GPT2) ->
 
     written(model.session())
     written(model.session(Optimizations.none(), threads=2))
+    list(model.session().generate_many(PROMPT, 2, 120, WARM))  # moves the context
+    fork = model.session()
+    written(fork)
+    written(fork.fork(40))
     model.logits(PROMPT)
     model.loss_and_gradients([PROMPT], [PROMPT])
     names = list(inspect.signature(forward.py_func).parameters)  # type: ignore[attr-defined]

@@ -135,7 +135,7 @@ def test_an_empty_prompt_and_no_tokens_are_defined(model: str, capsys: pytest.Ca
 
 def test_a_full_context_is_announced(model: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["complete", "x", "--max-tokens", "60", "--model", model]) == 0
-    assert "the newest 24 tokens" in capsys.readouterr().err
+    assert "the newest 25 tokens" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
