@@ -276,6 +276,8 @@ def test_settings_are_read_as_they_are_written() -> None:
     read = LoraSettings.parse("r=4, alpha=32, dropout=0.05, targets=c_attn,mlp.c_proj, rslora=true")
     assert read == LoraSettings(4, 32.0, 0.05, ("c_attn", "mlp.c_proj"), rslora=True)
     assert read.gain == 16.0
+    peft = "r=4,lora_alpha=32,lora_dropout=0.05,target_modules=c_attn,mlp.c_proj,use_rslora=true"
+    assert LoraSettings.parse(peft) == read
     ranks = chosen_ranks(read, CONFIG)
     assert ranks.tolist() == [[4, 0, 0, 4], [4, 0, 0, 4]]
     assert LoraSettings.parse("r=2").targets == ("c_attn",)
