@@ -169,10 +169,14 @@ class Calibrated:
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """The trained model, in Hugging Face layout, is in `folder`: `Load(folder)` opens it."""
+    """The trained model, in Hugging Face layout, is in `folder`: `Load(folder)` opens it.
+
+    adapter: it is an adapter, in PEFT's files, which is loaded with the model that it was trained on.
+    """
 
     step: int
     folder: str
+    adapter: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,15 +64,21 @@ class Models:
     # ------------------------------------------------------------ the loaded model
 
     def load(self, command: Load, cancelled: Cancelled) -> None:
-        """Load a model and tell it. Raises SgError when it was cancelled or can't be loaded."""
+        """Load a model, or an adapter with the model that it names, and tell it.
+
+        Raises SgError when it was cancelled or can't be loaded.
+        """
         threads = self._threads if command.threads is None else command.threads
         wanted = self._precision if command.precision is None else Precision.named(command.precision).name
         try:
             self._compile(Precision.named(wanted).kernels, cancelled)
             self._outbox.phase("loading", command.model)
-            model = self.parts.load(command.model)
-            if command.adapters:
-                self.parts.load_adapters(model, command.adapters)
+            base, adapters = self.parts.base_of(command.model) or command.model, command.adapters
+            if base != command.model:  # an adapter was named, which brings its model
+                adapters = (command.model, *adapters)
+            model = self.parts.load(base)
+            if adapters:
+                self.parts.load_adapters(model, adapters)
                 self._compile_adapters(Precision.named(wanted).kernels, cancelled)
             _go_on(cancelled)
         except _StoppedError:
@@ -89,9 +95,7 @@ class Models:
         if complaint:
             self._outbox.emit(Notice(complaint))
         self._outbox.emit(
-            Loaded(
-                command.model, model.config, session.precision, session.threads, tuple(templates), len(command.adapters)
-            )
+            Loaded(command.model, model.config, session.precision, session.threads, tuple(templates), len(adapters))
         )
 
     def ready_session(self) -> Session:

@@ -43,6 +43,7 @@ class Parts:
     new_run_folder: Callable[[str], Path]
     default_threads: Callable[[Model], int]
     measure: Measure
+    base_of: Callable[[str], str | None] = lambda name: None  # the model of an adapter; None for anything else
     load_adapters: Callable[[GPT2, Sequence[str]], None] = lambda model, given: None  # FOLDER[:SCALE] each
     warm_up_adapters: Callable[[bool, Progress, str], None] = lambda training, progress, precision: None
     templates: Callable[[GPT2], tuple[list[Template], str]] = lambda model: (
@@ -55,6 +56,7 @@ def real_parts() -> Parts:
     """The parts that compute; imports NumPy and Numba."""
     from sg_core.inference.decoder import default_threads
     from sg_core.measure.compilation import warm_up, warm_up_adapters
+    from sg_core.storage.peft_file import base_of
     from sg_core.storage.runs import new_run_folder
 
     return Parts(
@@ -64,6 +66,7 @@ def real_parts() -> Parts:
         new_run_folder=new_run_folder,
         default_threads=lambda model: default_threads(4 * model.config.parameter_count),
         measure=_measure,
+        base_of=base_of,
         load_adapters=lambda model, references: model.load_adapters(references),
         warm_up_adapters=warm_up_adapters,
         templates=_templates,

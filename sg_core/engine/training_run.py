@@ -349,7 +349,7 @@ class TrainingRun:
         except Exception as error:  # the checkpoint holds everything
             self._outbox.emit(Notice(f"the model was not exported: {readable(error)}"))
         else:
-            self._outbox.emit(Exported(step, str(folder)))
+            self._outbox.emit(Exported(step, str(folder), adapter=bool(self.trainer.config.lora)))
 
     def _calibrated(self, parameters: Parameters) -> AbstractContextManager[None]:
         """Within, the weights are calibrated; they stay as they are when the search is stopped."""

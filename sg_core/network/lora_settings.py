@@ -14,7 +14,8 @@ from sg_core.errors import SettingError
 class LoraSettings:
     """What a person asks of a new adapter: `--lora r=8,alpha=16,targets=c_attn,c_proj`.
 
-    targets: names of modules, matched as PEFT does: whole, or what follows a dot. rslora: gain alpha/sqrt(r).
+    Names of PEFT's LoraConfig (lora_alpha, target_modules, ...) mean the same. targets: names of modules, matched as
+    PEFT does: whole, or what follows a dot. rslora: gain alpha/sqrt(r).
     """
 
     r: int = 8
@@ -35,6 +36,7 @@ class LoraSettings:
         targets: list[str] | None = None
         for part in text.split(","):
             name, equals, value = (piece.strip() for piece in part.partition("="))
+            name = _PEFT_NAMES.get(name, name) if equals else name
             if not equals and targets is not None and name:
                 targets.append(name)  # the list of targets goes on
                 continue
@@ -82,4 +84,7 @@ def _list(name: str, value: Any) -> tuple[str, ...]:
 
 _PARTS: Mapping[str, Any] = {
     "r": _whole, "alpha": _number(1e-6, 1e6), "dropout": _number(0.0, 0.9), "targets": _list, "rslora": _switch
+}  # fmt: skip
+_PEFT_NAMES = {
+    "lora_alpha": "alpha", "lora_dropout": "dropout", "target_modules": "targets", "use_rslora": "rslora"
 }  # fmt: skip

@@ -10,6 +10,7 @@ import json
 import math
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from io import BufferedReader
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from sg_core.network.adapters import PROJECTIONS, Adapter, widths
 from sg_core.network.lora_settings import LoraSettings
 from sg_core.network.parameters import PREFIX
 from sg_core.storage.diagnosis import ADAPTER, check_first_bytes, names_of, other_weights
+from sg_core.storage.manifest import entries
 from sg_core.storage.safetensors_file import READABLE, StoredTensor, read_header, read_tensor, write_file
 
 WEIGHTS = "adapter_model.safetensors"
@@ -110,6 +112,18 @@ _OTHER_WAY = (
     "its fan_in_fan_out is false, which is not GPT-2's way to store a matrix; its tensors say how they lie, and are "
     "obeyed"
 )
+
+
+def base_of(name: str) -> str | None:
+    """The model that an adapter, a folder or a run's name, was made for; None for anything else."""
+    with suppress(ModelFileError):
+        return base_model(adapter_folder(name))
+    return None
+
+
+def adapter_runs() -> list[Path]:
+    """The runs that have trained an adapter, newest first: their names begin with the date."""
+    return [run for run in reversed(entries(paths.runs_dir())) if (run / EXPORT / ADAPTER).is_file()]
 
 
 def base_model(folder: Path) -> str | None:

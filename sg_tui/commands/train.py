@@ -124,6 +124,9 @@ def _train(args: argparse.Namespace, output: Output, folder: Path | None, lock: 
         output.note(f"{len(left_out)} files of the folders are no texts and left out, first {left_out[0]}")
     if args.resume is not None or request.config is None:
         output.note(f"memory: {trainer.memory_plan}")
+    if trainer.config.lora:
+        learning = trainer.validated_parameters.arena.size
+        output.note(f"an adapter of {learning:,} numbers learns; the model's own, in {trainer.config.precision}, stay")
     if args.resume is not None:
         _require_same(trainer, args, sizes, training)
         _go_on(trainer, args.steps, output)

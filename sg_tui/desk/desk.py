@@ -226,8 +226,8 @@ class Desk(EngineLink):
             case ContextMoved(kept=kept) if not self._told_of_move:
                 self._told_of_move = True
                 self.say(f"The context is full: the model now sees the newest {kept:,} tokens, and so on from here.")
-            case Exported(folder=folder):
-                self.say(f"The trained model is in {folder}; Ctrl+L opens it.")
+            case Exported(folder=folder, adapter=adapter):
+                self.say(f"The trained {'adapter' if adapter else 'model'} is in {folder}; Ctrl+L opens it.")
             case Failed(message=message, request=None, command=command) if self._loading and command != "SetPrecision":
                 self._loading, self.load_trouble = False, message
             case Failed(message=message):

@@ -20,7 +20,10 @@ SHIPPED = "tinyshakespeare"
 
 
 class ModelPicker(Dialog[str]):
-    """Answers with a model as `Load` takes it: the shipped name, a run's name, a folder, or a Hub id."""
+    """Answers with a model as `Load` takes it: the shipped name, a run's name, a folder, or a Hub id.
+
+    An adapter, a folder or the run that trained it, brings the model that it was made for.
+    """
 
     TITLE_TEXT = "model"
     HINT = "Enter choose   Esc close"
@@ -49,8 +52,10 @@ class ModelPicker(Dialog[str]):
 
         try:
             from sg_core.storage.hub import installed
+            from sg_core.storage.peft_file import adapter_runs
 
             found = [(model.name, f"{model.origin}, {model.size / 1e6:,.0f} MB") for model in installed()]
+            found += [(run.name, "adapter, with its model") for run in adapter_runs()]
         except (SgError, OSError) as problem:
             app.call_later(self._tell, safe_line(str(problem), 300))
             return

@@ -55,6 +55,7 @@ class World:
     models: list[FakeModel] = field(default_factory=list)
     trainers: list[FakeTrainer] = field(default_factory=list)
     log: list[str] = field(default_factory=list)
+    bases: dict[str, str] = field(default_factory=dict)  # adapter -> its model
     exports: list[tuple[str, str]] = field(default_factory=list)  # folder and dtype
 
     def parts(self) -> Parts:
@@ -106,6 +107,7 @@ class World:
             new_run_folder=new_run_folder,
             default_threads=lambda model: 7,
             measure=measure,
+            base_of=self.bases.get,
             load_adapters=load_adapters,
             warm_up_adapters=warm_up_adapters,
         )

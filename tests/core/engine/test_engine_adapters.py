@@ -55,6 +55,14 @@ def test_adapters_are_loaded_with_the_model_and_faded_at_the_next_token(driver: 
     assert driver.of(AdapterScaleSet) == [AdapterScaleSet(0.4)]  # of several that wait the last
 
 
+def test_an_adapter_in_place_of_a_model_brings_the_model_it_was_made_for(driver: Driver, world: World) -> None:
+    world.bases["my-lora"] = "a"
+    driver.finish(Load("my-lora"))
+    assert world.log == ["compile f32", "adapters my-lora on a", "compile adapters f32"]
+    (loaded,) = driver.of(Loaded)
+    assert (loaded.model, loaded.adapters) == ("my-lora", 1)
+
+
 def test_another_precision_compiles_what_adapters_need_in_it(driver: Driver, world: World) -> None:
     driver.finish(Load("a", adapters=("x",)))
     world.models[0].adapters = adapters()

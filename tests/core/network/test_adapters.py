@@ -137,6 +137,27 @@ def test_threads_change_no_bit_of_an_adapters_gradients() -> None:
     assert np.array_equal(found[0][1], found[1][1])
 
 
+def test_gradients_with_dropout_are_the_slope_of_the_loss_with_the_same_masks() -> None:
+    model, trained = GPT2.random(CONFIG, seed=1), adapter("r=3,alpha=6,targets=all-linear")
+    inputs, targets = batch()
+    one = BatchPass(
+        model.parameters, len(inputs), inputs.shape[1], Team(1), adapters=Adapters().with_(trained)
+    )  # fmt: skip
+
+    def loss() -> float:
+        return one.loss_and_adapter_gradients(inputs, targets, trained.like(), (0.1, 0.3), key=5)
+
+    gradients = trained.like()
+    one.loss_and_adapter_gradients(inputs, targets, gradients, (0.1, 0.3), key=5)
+    length = np.linalg.norm(gradients.arena)
+    start, way = trained.arena.copy(), gradients.arena / length
+    trained.arena[:] = start + np.float32(0.02) * way
+    above = loss()
+    trained.arena[:] = start - np.float32(0.02) * way
+    # the third derivative and float32 stay far below a hundredth of the slope
+    assert (above - loss()) / 0.04 == pytest.approx(length, rel=0.01)
+
+
 def test_continuations_of_an_adapted_model_are_what_it_generates() -> None:
     model = GPT2.random(CONFIG, seed=1)
     model.adapters = Adapters().with_(adapter(), 3.0)
@@ -255,6 +276,8 @@ def test_settings_are_read_as_they_are_written() -> None:
     read = LoraSettings.parse("r=4, alpha=32, dropout=0.05, targets=c_attn,mlp.c_proj, rslora=true")
     assert read == LoraSettings(4, 32.0, 0.05, ("c_attn", "mlp.c_proj"), rslora=True)
     assert read.gain == 16.0
+    peft = "r=4,lora_alpha=32,lora_dropout=0.05,target_modules=c_attn,mlp.c_proj,use_rslora=true"
+    assert LoraSettings.parse(peft) == read
     ranks = chosen_ranks(read, CONFIG)
     assert ranks.tolist() == [[4, 0, 0, 4], [4, 0, 0, 4]]
     assert LoraSettings.parse("r=2").targets == ("c_attn",)

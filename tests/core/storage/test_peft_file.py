@@ -17,7 +17,16 @@ from sg_core.config import GPT2Config
 from sg_core.errors import ModelFileError, SettingError
 from sg_core.network.adapters import new_adapter
 from sg_core.network.lora_settings import LoraSettings
-from sg_core.storage.peft_file import adapter_folder, base_model, parse_reference, read_adapter, write_adapter
+from sg_core.paths import runs_dir
+from sg_core.storage.peft_file import (
+    adapter_folder,
+    adapter_runs,
+    base_model,
+    base_of,
+    parse_reference,
+    read_adapter,
+    write_adapter,
+)
 from sg_core.storage.safetensors_file import write_file
 
 CONFIG = GPT2Config(vocab_size=61, n_ctx=32, n_layer=2, n_head=3, n_embd=48)
@@ -166,6 +175,24 @@ def test_no_bytes_do_more_than_be_refused(
     (folder / "adapter_config.json").write_bytes(told)
     (folder / "adapter_model.safetensors").write_bytes(numbers)
     refusal(folder)
+
+
+def test_the_model_of_an_adapter_is_told_and_nothing_else_has_one(folder: Path, tmp_path: Path) -> None:
+    assert base_of(str(folder)) is None
+    tell(folder, base_model_name_or_path="some/model")
+    assert base_of(str(folder)) == "some/model"
+    assert base_of("tinyshakespeare") is None
+    (folder / "adapter_config.json").write_text("[", "utf-8")
+    assert base_of(str(folder)) is None
+
+
+def test_runs_with_an_adapter_are_found_newest_first(folder: Path, home: Path) -> None:
+    for name in ("2026-01-02-b", "2026-01-01-a", "2026-01-03-none"):
+        (runs_dir() / name).mkdir(parents=True)
+    for name in ("2026-01-01-a", "2026-01-02-b"):
+        shutil.copytree(folder, runs_dir() / name / "adapter")
+    assert [run.name for run in adapter_runs()] == ["2026-01-02-b", "2026-01-01-a"]
+    assert adapter_folder("2026-01-01-a") == runs_dir() / "2026-01-01-a" / "adapter"
 
 
 # ---------------------------------------------------------------- writing
