@@ -42,7 +42,7 @@ class Generation:
         self._weights_version = weights_version
         self._version = weights_version()
         self._times = TokenTimes()
-        self._drafted, self._accepted = session.lookup.drafted, session.lookup.accepted  # before
+        self._drafted, self._accepted = session.drafted, session.accepted  # before
         self._counts = [0] * command.n  # tokens of each continuation
         self._running = set(range(command.n))
         self._first_token_ms = 0.0
@@ -115,7 +115,7 @@ class Generation:
         self._outbox.phase("decoding")
         used, precision = self.session.optimizations, self.session.precision
         self._outbox.emit(TokenEvent(self.request, token, self._top_texts(token), used, precision, number))
-        self._times.add(token.ms / together, used.lookup and together == 1)
+        self._times.add(token.ms / together, used.bursts and together == 1)
         self._untold = sum(self._counts) > 1 and not self._outbox.metrics_due()
         if not self._untold:
             self._outbox.metrics(self._figures())
@@ -134,8 +134,8 @@ class Generation:
             prefill_ms=self.session.prefill_ms,
             context_used=self.session.context_used,
             context_size=self.session.context_size,
-            drafted=self.session.lookup.drafted - self._drafted,
-            accepted=self.session.lookup.accepted - self._accepted,
+            drafted=self.session.drafted - self._drafted,
+            accepted=self.session.accepted - self._accepted,
         )
 
     def _top_texts(self, token: Token) -> tuple[str, ...]:

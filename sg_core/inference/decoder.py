@@ -76,6 +76,9 @@ class Decoder:
         self._starts = np.zeros(len(STAGES), np.int64)
         self._probes, self._interventions = Probes(), Interventions()
         self._window: Window | None = None
+        self._draft_pass: Pass | None = None  # of the weights that write ahead, once one was asked for
+        self._draft_window: Window | None = None
+        self._draft_logits = aligned(0, 0)
         if threads is None:
             threads = default_threads(4 * model.config.parameter_count)
         self._team = Team(whole("threads", threads, 1, MOST_THREADS))
@@ -87,6 +90,7 @@ class Decoder:
         weights = self.model.weights(precision)
         self._version = self.model.version
         self._pass = Pass(self.model.parameters, weights, self._team, self.model.adapters)
+        self._draft_pass = None
 
     @property
     def threads(self) -> int:
@@ -97,6 +101,7 @@ class Decoder:
     def threads(self, count: int) -> None:
         self._team = Team(whole("threads", count, 1, MOST_THREADS))
         self._pass = Pass(self.model.parameters, self._pass.weights, self._team, self.model.adapters)
+        self._draft_pass = None
 
     @property
     def precision(self) -> str:
@@ -132,7 +137,9 @@ class Decoder:
             self._forget(0, 0)
 
     def _look(self, probes: Probes, interventions: Interventions) -> None:
-        self._window = Window(self.model.config, probes, interventions) if probes or interventions else None
+        config = self.model.config
+        self._window = Window(config, probes, interventions) if probes or interventions else None
+        self._draft_window = Window(config, Probes(), interventions) if interventions else None
         self._probes, self._interventions = probes, interventions
 
     @property
@@ -329,12 +336,38 @@ class Decoder:
         self._starts[:] = on.starts(new)
         rows = 1 + len(draft) if on.unembedding else stop
         if self._logits.shape[0] < rows or self._logits.shape[0] > max(rows, _MOST_ROWS):
-            most = (_MOST_ROWS if on.lookup else 1) if on.unembedding else self.cache.positions
+            most = (_MOST_ROWS if on.bursts else 1) if on.unembedding else self.cache.positions
             self._logits = aligned(max(most, rows), self.model.config.vocab_size)
         base = 0 if self._activations.kept else new
         self._compute([self.ids[-1], *draft], stop, (stop - base - rows, stop - base), 1 + len(draft))
         self._hold(new + 1)
         return self._logits[rows - 1 - len(draft) : rows]
+
+    @property
+    def drafter(self) -> str:
+        """The precision whose weights write ahead, "" where no cheaper ones can be had."""
+        return self.model.drafter(self.precision)
+
+    def guess(self, draft: Sequence[int]) -> FloatArray:
+        """Logits (V,) after the text and a draft that may follow it, by the cheaper weights; valid until the next call.
+
+        What they put into the cache, at the last id of both, is replaced by the pass that computes the draft.
+        """
+        if self._draft_pass is None:
+            weights = self.model.draft_weights(self.precision)
+            self._draft_pass = Pass(self.model.parameters, weights, self._team, self.model.adapters)
+            self._draft_logits = aligned(1, self.model.config.vocab_size)
+        position = self.positions - 1 + len(draft)
+        self._starts.fill(position)
+        window = None
+        if self._draft_window is not None:
+            window = self._draft_window.open(1, position, position + 1, 1, self.cache.positions)
+        self._draft_pass.run(
+            np.array([[draft[-1] if draft else self.ids[-1]]], np.int32), position + 1, self._starts, self._shared,
+            self._draft_logits, (0, 1), cache=self.cache, use_table=self.optimizations.gelu_table, window=window,
+        )  # fmt: skip
+        logits: FloatArray = self._draft_logits[0]
+        return logits
 
     def accept(self) -> None:
         """The last id was the first of the draft: its position has been computed."""

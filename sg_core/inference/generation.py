@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 
 from sg_core.inference.decoder import Decoder
+from sg_core.inference.drafting import Drafting
 from sg_core.inference.sampling import Sampling
 from sg_core.inference.speculation import Ahead, Lookup
 from sg_core.inference.token import Token
@@ -24,6 +25,7 @@ class Generation:
         self,
         decoder: Decoder,
         lookup: Lookup,
+        drafting: Drafting,
         writer: Writer,
         sampling: Sampling,
         ids: list[int],
@@ -34,7 +36,7 @@ class Generation:
         self.sampling = sampling
         self.finish_reason = "stopped"
         self.prefill_ms = 0.0
-        self._decoder, self._lookup, self._writer = decoder, lookup, writer
+        self._decoder, self._lookup, self._drafting, self._writer = decoder, lookup, drafting, writer
         self._progress, self._cancelled = progress, cancelled
         self._tokens = self._written(ids, max_tokens)
 
@@ -54,14 +56,20 @@ class Generation:
         before = decoder.first
         self._lookup.forget(decoder.start(ids))
         moved = 0 if decoder.first in (0, before) else decoder.positions
-        ahead = Ahead(decoder, self._lookup)
+        ahead = Ahead(decoder, self._lookup, self._drafting)
+
+        def guess(draft: list[int]) -> int:
+            logits = decoder.guess(draft)
+            place = len(decoder.ids) + len(draft)
+            return self._writer.guess(logits, self.sampling, [*decoder.seen, *draft], place)
+
         for count in range(1, max_tokens + 1):
             moved = decoder.move_window() or moved
             left = min(decoder.context_size - decoder.positions, max_tokens - count)
             if not self._prefill(decoder.positions + left, tell=count == 1 or moved > 0):
                 return
             began = time.perf_counter_ns()
-            logits = ahead.logits(left)
+            logits = ahead.logits(left, guess, self._writer.ends)
             computed = time.perf_counter_ns() + decoder.advance_ns
             choice = self._writer.choose(logits, self.sampling, decoder.seen, len(decoder.ids), count == max_tokens)
             seen = decoder.activations(ahead.row)
@@ -70,7 +78,7 @@ class Generation:
             now = time.perf_counter_ns() + decoder.advance_ns
             if choice.finished:
                 self.finish_reason = choice.finished
-            yield choice.token(decoder.times, computed - began, now - computed, moved, seen)
+            yield choice.token(decoder.times, computed - began, now - computed, moved, seen, ahead.drafting_ns)
             if choice.finished:
                 return
             moved = 0

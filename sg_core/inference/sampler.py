@@ -27,7 +27,7 @@ class Room:
 
 
 def key(seed: int, place: int) -> int:
-    """What decides a draw: 64 bits that depend on the seed and the place in the text (SplitMix64, Steele et al. 2014)."""
+    """What decides a draw: 64 bits of the seed and the place in the text (SplitMix64, Steele et al. 2014)."""
     mask = (1 << 64) - 1
     z = (seed * 0xD1342543DE82EF95 + (place + 1) * 0x9E3779B97F4A7C15) & mask
     z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & mask

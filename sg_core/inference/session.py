@@ -12,6 +12,7 @@ from sg_core.errors import SettingError
 from sg_core.inference.branch import common
 from sg_core.inference.continuations import MOST, Continuations
 from sg_core.inference.decoder import Decoder
+from sg_core.inference.drafting import Drafting
 from sg_core.inference.generation import Generation
 from sg_core.inference.sampling import Sampling
 from sg_core.inference.speculation import Lookup
@@ -49,6 +50,7 @@ class Session:
         self.decoder = Decoder(model, optimizations, precision, threads)
         self.branches = Branches(self.decoder)
         self.lookup = Lookup()
+        self.drafting = Drafting()
         self._sampling = Sampling()
         self._generation: Generation | Continuations | None = None
 
@@ -143,6 +145,21 @@ class Session:
         """Memory of the activations between operations; more while a switch that is off needs earlier rows."""
         return self.decoder.activation_bytes
 
+    @property
+    def drafted(self) -> int:
+        """Tokens that were written ahead, by lookup or by reduced weights."""
+        return self.lookup.drafted + self.drafting.drafted
+
+    @property
+    def accepted(self) -> int:
+        """Those of `drafted` that the text kept."""
+        return self.lookup.accepted + self.drafting.accepted
+
+    @property
+    def rounds(self) -> int:
+        """Passes in which drafts were tried: each gave the drafts it kept and one token more."""
+        return self.lookup.rounds + self.drafting.rounds
+
     def rewind(self, n: int) -> None:
         """Keep the first n tokens of the text; their cache stays valid. Raises SettingError when there are fewer."""
         self.decoder.rewind(n)
@@ -194,8 +211,9 @@ class Session:
         ids = self.prompt_ids(prompt, special)
         self._turn_to(ids)
         writer = Writer(self.model, self.tokenizer, stop, processors)
-        generation = Generation(self.decoder, self.lookup, writer, self._sampling, ids, max_tokens, progress, cancelled)
-        self._generation = generation
+        self._generation = generation = Generation(
+            self.decoder, self.lookup, self.drafting, writer, self._sampling, ids, max_tokens, progress, cancelled
+        )
         return generation
 
     def generate_many(

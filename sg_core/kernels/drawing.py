@@ -208,7 +208,8 @@ def draw(
     colder = np.float32(-1.0 / temperature)
     for id in range(size):
         weights[id] = exp(values[id] * colder)
-    start, last = ZERO, np.int64(size)
+    start: Any = ZERO
+    last: Any = size
     while values[start] > _ZERO:
         start += ONE
     least = logits[start] - _DEEPEST * np.float32(temperature)

@@ -89,7 +89,7 @@ class Timing:
     @property
     def ms_per_token(self) -> float:
         """The median; with lookup the mean."""
-        return self.mean if self.optimizations.lookup else statistics.median(self.ms)
+        return self.mean if self.optimizations.bursts else statistics.median(self.ms)
 
     @property
     def mean(self) -> float:

@@ -16,6 +16,7 @@ from sg_core.network.adapters import Adapters
 from sg_core.network.batch_pass import BatchPass
 from sg_core.network.interventions import Interventions
 from sg_core.network.parameters import Parameters
+from sg_core.network.precisions import Precision
 from sg_core.network.probes import Probes
 from sg_core.network.weights import Weights, quantized
 from sg_core.network.window import Window
@@ -42,6 +43,7 @@ class Model:
         self._digest: int | None = None
         self._team: Team | None = None
         self._reduced: tuple[int, Weights] | None = None
+        self._drafting: tuple[int, Weights] | None = None
         self._only = only
         self._adapters = Adapters()
         self._adapter_changes = 0  # of `version`
@@ -95,6 +97,19 @@ class Model:
         """Numbers of an adapter are others now: what was computed with it does not count any more."""
         self.version += 1
         self._adapter_changes += 1
+
+    def drafter(self, precision: str) -> str:
+        """The precision whose weights write ahead for those of another; "" where no cheaper ones can be had."""
+        return Precision.named(precision).drafter if self._only is None else ""
+
+    def draft_weights(self, precision: str) -> Weights:
+        """The weights that write ahead for those of a precision, which has a `drafter`; made as in `weights`."""
+        name = self.drafter(precision)
+        version, kept = self.current_version(), self._drafting
+        if kept is None or kept[0] != version or kept[1].precision != name:
+            self._drafting = None
+            kept = self._drafting = (version, quantized(self.parameters, name))
+        return kept[1]
 
     def not_finite(self) -> list[str]:
         """Names of tensors that hold NaN or infinite numbers (with another precision than f32: held, when loaded)."""

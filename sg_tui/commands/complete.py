@@ -160,7 +160,7 @@ def _tell_end(as_json: bool, output: Output, session: Session, times: list[float
     """The summary: a last JSON line, or a line on stderr."""
     lookup = session.optimizations.lookup
     typical = (statistics.fmean if lookup else statistics.median)(times) if times else 0.0
-    drafted, accepted = session.lookup.drafted, session.lookup.accepted
+    drafted, accepted = session.drafted, session.accepted
     if as_json:
         output.json(
             {

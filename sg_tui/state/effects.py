@@ -26,7 +26,7 @@ class Effects:
 
     def add(self, optimizations: Optimizations, position: int, ms: float) -> None:
         """A token took `ms` when `position` tokens stood in the context."""
-        times = self._times.setdefault(optimizations.without("lookup"), {})
+        times = self._times.setdefault(optimizations.alike, {})
         times.pop(position, None)  # so that the newest stand last
         times[position] = ms
 
@@ -36,7 +36,7 @@ class Effects:
 
     def between(self, one: Optimizations, other: Optimizations) -> tuple[float, float] | None:
         """(ms per token, ms per token) of two settings at matching positions; None if not measured."""
-        here, there = (self._times.get(setting.without("lookup")) for setting in (one, other))
+        here, there = (self._times.get(setting.alike) for setting in (one, other))
         if not here or not there:
             return None
         positions = sorted(there)

@@ -165,7 +165,7 @@ class GenerationState:
             self._setting, self._settled = setting, False
         self.ms.append(event.token.ms)
         self.op_ms.append(event.token.op_ms)
-        if self._settled and not event.optimizations.lookup:
+        if self._settled and not event.optimizations.bursts:
             effects = self._effects.setdefault(event.precision, Effects())
             effects.add(event.optimizations, self._position, event.token.ms)
         self._settled = True
