@@ -92,15 +92,16 @@ class Metrics:
 
     request: int
     tokens: int  # of several continuations, those of all
-    ms_per_token: float  # of the last 50: the median; with lookup, whose tokens come in bursts, the mean
+    ms_per_token: float  # of the last 50: the median; with lookup or draft, whose tokens come in bursts, the mean
     p95_ms: float  # of the last 50
     tokens_per_second: float
     first_token_ms: float  # from the command to the first token
     prefill_ms: float
     context_used: int
     context_size: int
-    drafted: int = 0  # tokens that lookup tried in this generation
-    accepted: int = 0  # and those of them that the text kept
+    drafted: int = 0  # tokens that were written ahead in this generation
+    accepted: int = 0  # those of them that the text kept
+    rounds: int = 0  # and the passes that tried them
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,6 +43,7 @@ class Generation:
         self._version = weights_version()
         self._times = TokenTimes()
         self._drafted, self._accepted = session.drafted, session.accepted  # before
+        self._rounds = session.rounds
         self._counts = [0] * command.n  # tokens of each continuation
         self._running = set(range(command.n))
         self._first_token_ms = 0.0
@@ -136,6 +137,7 @@ class Generation:
             context_size=self.session.context_size,
             drafted=self.session.drafted - self._drafted,
             accepted=self.session.accepted - self._accepted,
+            rounds=self.session.rounds - self._rounds,
         )
 
     def _top_texts(self, token: Token) -> tuple[str, ...]:

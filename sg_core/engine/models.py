@@ -85,6 +85,8 @@ class Models:
             raise ModelFileError(f"loading {shown(command.model)} was stopped") from None
         session = self._new_session(model, wanted, threads)
         session.branches.most = _BRANCHES
+        if self._optimizations.draft:
+            self._ready_to_draft(session)
         for note in model.notes:
             self._outbox.emit(Notice(note))
         if damaged := model.not_finite():
@@ -116,9 +118,18 @@ class Models:
 
     def set_optimizations(self, optimizations: Optimizations) -> None:
         """From the next token on, of these and all later models."""
+        asked = optimizations.draft and not self._optimizations.draft
         self._optimizations = optimizations
         for session in self._sessions():
+            if asked:
+                self._ready_to_draft(session)
             session.optimizations = optimizations
+
+    def _ready_to_draft(self, session: Session) -> None:
+        """Compile what writing ahead needs, and tell what it takes."""
+        if drafter := session.decoder.drafter:
+            self._compile(Precision.named(drafter).kernels, lambda: False)
+        self._outbox.emit(Notice(session.draft_note))
 
     def set_threads(self, threads: int | None) -> None:
         """From the next token or training step on, of these and all later models. Raises SettingError."""

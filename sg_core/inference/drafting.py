@@ -13,9 +13,10 @@ from collections.abc import Callable
 LENGTHS = (1, 3, 7)  # of a draft: with the next token they fill the tiles of 2, 4 or 8 rows
 _FIRST = 3  # tried before anything is known
 _GAIN = 1.02  # drafts that promise less than this times the pace without them are not worth their doubt
-_TRY, _SELDOM = 64, 1024  # rounds between two tries where drafts don't pay: at first, and at last
+_TRY, _SELDOM = 64, 512  # rounds between two tries where drafts don't pay: at first, and at last
 _PLAIN = 64  # rounds after which a pass without drafts is measured again
 _LEARNING = 0.1  # weight of what is newest
+_FALLING = 0.4  # and of a cost that is lower than it was: the machine may have got quieter
 
 
 class Drafting:
@@ -58,7 +59,7 @@ class Drafting:
     def pass_ns(self, rows: int) -> float:
         """What a pass of so many rows takes; where none was seen, a little more than the largest that was."""
         fewer = max(known for known, cost in self._passes.items() if known == 1 or (known <= rows and cost.known))
-        return self._passes[fewer].ns * (1.0 + 0.04 * (rows - fewer))
+        return max(1.0, self._passes[fewer].ns) * (1.0 + 0.04 * (rows - fewer))
 
     def write(self, length: int, guess: Callable[[list[int]], int], ends: Callable[[int], bool]) -> list[int]:
         """A draft: guess(draft so far) gives the next id; none follows one that ends the text."""
@@ -102,4 +103,4 @@ class _Cost:
         if self._seen <= 2:
             self.ns = float(ns)
         else:
-            self.ns += _LEARNING * (min(float(ns), 2.0 * self.ns) - self.ns)
+            self.ns += (_FALLING if ns < self.ns else _LEARNING) * (min(float(ns), 2.0 * self.ns) - self.ns)

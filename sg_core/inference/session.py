@@ -22,6 +22,7 @@ from sg_core.network.interventions import Interventions
 from sg_core.network.model import Model
 from sg_core.network.optimizations import Optimizations
 from sg_core.network.probes import Probes
+from sg_core.network.weights import bytes_read
 from sg_core.notices import tell
 from sg_core.text.marked_text import MarkedText
 from sg_core.text.text_stream import TextStream
@@ -144,6 +145,15 @@ class Session:
     def activation_bytes(self) -> int:
         """Memory of the activations between operations; more while a switch that is off needs earlier rows."""
         return self.decoder.activation_bytes
+
+    @property
+    def draft_note(self) -> str:
+        """What writing ahead takes here, or why it can't be done, in one line."""
+        drafter = self.decoder.drafter
+        if not drafter:
+            return f"draft does nothing here: there are no cheaper weights than {self.precision} of this model"
+        size = bytes_read(self.model.config, drafter) / 1e6
+        return f"draft: {drafter} weights, {size:,.0f} MB more, write ahead"
 
     @property
     def drafted(self) -> int:

@@ -2,7 +2,7 @@
 
 A row is one greedy run from a prompt of one token. Its figure, `ms_per_token`, is the median of the times of the
 run's own tokens, choosing the token included; compiling and a few warm-up tokens come before and are not counted.
-With lookup tokens come in bursts, most of them free: the figure is then the mean.
+With lookup or draft tokens come in bursts, most of them free: the figure is then the mean.
 With a switch off a token costs more the longer the text is, so the median is the cost near the middle of the run,
 and `minimum` and `maximum` are mostly its two ends; `mean` is the time of the whole run by its tokens.
 """
@@ -88,7 +88,7 @@ class Timing:
 
     @property
     def ms_per_token(self) -> float:
-        """The median; with lookup the mean."""
+        """The median; where tokens come in bursts the mean."""
         return self.mean if self.optimizations.bursts else statistics.median(self.ms)
 
     @property

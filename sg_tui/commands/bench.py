@@ -33,13 +33,13 @@ if TYPE_CHECKING:
 
 HELP = "measure ms/token on this machine"
 DESCRIPTION = """\
-Measure greedy decoding from a prompt of one token: by default one row with every optimization on but lookup. The
+Measure greedy decoding from a prompt of one token: by default one row with every usual optimization on. The
 figure of a row is the median of its tokens' times, choosing the token included, compiling and warming up not; with
-lookup, whose tokens come in bursts, it is the mean. With an optimization off a token costs more the longer the text is:
-the median is then the cost near the middle of the run, the minimum and maximum mostly its two ends. Beside each row
-stands the bound: the weights a token must read, at the best rate this machine reads memory with as many threads,
-measured in the same run. The peak memory is that of a row's run. With --quality no time is measured, but what each
-precision costs in perplexity on a validation text.
+lookup or draft, whose tokens come in bursts, it is the mean. With an optimization off a token costs more the longer the
+text is: the median is then the cost near the middle of the run, the minimum and maximum mostly its two ends. Beside
+each row stands the bound: the weights a token must read, at the best rate this machine reads memory with as many
+threads, measured in the same run. The peak memory is that of a row's run. With --quality no time is measured, but what
+each precision costs in perplexity on a validation text.
 """
 _SIZES = {
     "gpt2": GPT2Config.gpt2,
@@ -228,7 +228,7 @@ class _Bench:
 
 
 def as_json(row: Measurement) -> dict[str, Any]:
-    """A row as --json prints it. mean: the run's time by its tokens; ms_per_token: the median, with lookup the mean."""
+    """A row as --json prints it. mean: the run's time by its tokens; ms_per_token: the median, in bursts the mean."""
     timing = row.timing
     return {
         "model": row.model,

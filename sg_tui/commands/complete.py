@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from sg_core.errors import DataError, SettingError
 from sg_core.inference.sampling import Sampling
 from sg_core.network.optimizations import USUAL, Optimizations
+from sg_core.network.precisions import PRECISIONS
 from sg_tui.commands.adapters import add_adapter
 from sg_tui.commands.options import (
     add_json,
@@ -35,7 +36,7 @@ the prompt is read from stdin, exactly as it is, its last line break too. An emp
 tokens of the model in it, such as <|endoftext|>, are read as such unless --plain is given. On a terminal, control
 characters are shown as symbols; into a pipe or a file the text goes unchanged, as UTF-8. Figures go to stderr. The
 same seed gives the same text, with any number of threads and any optimizations; another precision may change it.
-ms/token is the median, with lookup, whose tokens come in bursts, the mean.
+ms/token is the median, with lookup or draft, whose tokens come in bursts, the mean.
 """
 
 
@@ -143,7 +144,8 @@ def _session(args: argparse.Namespace, optimizations: Optimizations, output: Out
     from sg_core.measure.compilation import warm_up
 
     output.progress(f"loading {args.model}")
-    model = GPT2.from_pretrained(args.model, args.precision)
+    # what writes ahead is made of the float32 weights
+    model = GPT2.from_pretrained(args.model, PRECISIONS[0] if optimizations.draft else args.precision)
     model.require_tokenizer()
     model.load_adapters(args.adapter)
     for note in model.notes:
@@ -153,13 +155,17 @@ def _session(args: argparse.Namespace, optimizations: Optimizations, output: Out
         output.note(f"{args.model}: {len(damaged)} tensors hold NaN or infinite numbers, first {names}")
     session = model.session(optimizations, args.precision, args.threads)
     warm_up(progress=output.compiling, precision=session.precision, adapters=bool(model.adapters))
+    if optimizations.draft:
+        output.note(session.draft_note)
+        drafter = session.decoder.drafter or session.precision
+        warm_up(progress=output.compiling, precision=drafter, adapters=bool(model.adapters))
     return session
 
 
 def _tell_end(as_json: bool, output: Output, session: Session, times: list[float], first_token_ms: float) -> None:
     """The summary: a last JSON line, or a line on stderr."""
-    lookup = session.optimizations.lookup
-    typical = (statistics.fmean if lookup else statistics.median)(times) if times else 0.0
+    bursts = session.optimizations.bursts
+    typical = (statistics.fmean if bursts else statistics.median)(times) if times else 0.0
     drafted, accepted = session.drafted, session.accepted
     if as_json:
         output.json(
@@ -169,11 +175,13 @@ def _tell_end(as_json: bool, output: Output, session: Session, times: list[float
                 "ms_per_token": typical,
                 "first_token_ms": first_token_ms,
                 "prefill_ms": session.prefill_ms,
-                **({"drafted": drafted, "accepted": accepted} if lookup else {}),
+                **({"drafted": drafted, "accepted": accepted, "rounds": session.rounds} if bursts else {}),
             }
         )
     elif times:
-        pace = f"{typical:.3g} ms/token, {1000 / typical:,.0f} tokens/s ({'mean' if lookup else 'median'})"
-        drafts = f", {accepted:,} of {drafted:,} drafts kept" if lookup else ""
+        pace = f"{typical:.3g} ms/token, {1000 / typical:,.0f} tokens/s ({'mean' if bursts else 'median'})"
+        drafts = f", {accepted:,} of {drafted:,} drafts kept" if bursts else ""
+        if session.rounds:
+            drafts += f", {1 + accepted / session.rounds:.1f} tokens a round"
         start = f"first token after {first_token_ms:,.0f} ms, prompt {session.prefill_ms:,.1f} ms"
         output.note(f"{len(times)} tokens, {pace}{drafts}, {start}, ended by {session.finish_reason}")

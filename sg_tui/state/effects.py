@@ -17,8 +17,8 @@ class Effects:
 
     The cost of a switch that is off grows with the length of the text; so a token is only compared with one
     written at about the same position, with that one switch the other way and all others the same. Tokens of one
-    precision alone belong here, and none that lookup may have computed along with another: what one of those
-    took says nothing. So lookup tells no settings apart.
+    precision alone belong here, and none that may have been computed along with another: what one of those took
+    says nothing. So lookup and draft tell no settings apart.
     """
 
     def __init__(self) -> None:

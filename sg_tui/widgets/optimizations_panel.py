@@ -129,11 +129,14 @@ def effect_text(on_ms: float, off_ms: float) -> str:
 
 
 def drafts_text(metrics: Metrics | None, room: int) -> str:
-    """How many drafted tokens the text has kept: "43 of 75 drafts kept", in fewer words where there is no room."""
+    """How many drafted tokens the text has kept, and tokens a round: "43 of 75 kept, 3.9 a round", as there is room."""
     if metrics is None or not metrics.drafted:
         return "no draft yet"
     figures = f"{metrics.accepted:,} of {metrics.drafted:,}"
-    return next((words for words in (f"{figures} drafts kept", f"{figures} kept") if len(words) <= room), figures)
+    longer = [f"{figures} drafts kept", f"{figures} kept"]
+    if metrics.rounds:
+        longer.insert(0, f"{figures} kept, {1 + metrics.accepted / metrics.rounds:.1f} a round")
+    return next((words for words in longer if len(words) <= room), figures)
 
 
 def switches_text(optimizations: Optimizations) -> str:

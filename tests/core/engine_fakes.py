@@ -152,7 +152,8 @@ class FakeSession:
         self.context_size = model.config.n_ctx
         self.seen: list[tuple[Optimizations, int]] = []
         self.precisions: list[str] = []
-        self.lookup = SimpleNamespace(drafted=0, accepted=0)
+        self.drafted = self.accepted = self.rounds = 0
+        self.drafter, self.draft_note = "int8", "draft: int8 weights"
         self.branches = FakeBranches()
         self.dropped: list[int] = []  # how many tokens were written when the cache was dropped
 
@@ -193,8 +194,9 @@ class FakeSession:
             self.precisions.append(self.precision)
             free = self.optimizations.lookup and count % 2 == 1
             if free:
-                self.lookup.drafted += 2
-                self.lookup.accepted += 1
+                self.drafted += 2
+                self.accepted += 1
+                self.rounds += 1
             self.ids.append(count % 256)
             top = ((count % 256, -0.5), (99, -2.0))
             moved = 32 if count == world.moved_at else 0

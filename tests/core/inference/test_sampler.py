@@ -123,6 +123,7 @@ def test_the_narrowest_filters_keep_the_first_likeliest(
 def test_ties_are_cut_at_the_highest_id_and_min_p_keeps_them() -> None:
     logits = np.full(500, 2.0, np.float32)
     logits[::2] = 1.0
+
     def reached(s: Sampling) -> set[int]:
         return {drawn(logits, s, key) for key in range(4000)}
 
