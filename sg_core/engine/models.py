@@ -127,7 +127,7 @@ class Models:
 
     def _ready_to_draft(self, session: Session) -> None:
         """Compile what writing ahead needs, and tell what it takes."""
-        if drafter := session.decoder.drafter:
+        if drafter := session.drafter:
             self._compile(Precision.named(drafter).kernels, lambda: False)
         self._outbox.emit(Notice(session.draft_note))
 

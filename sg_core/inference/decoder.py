@@ -11,6 +11,7 @@ import numpy.typing as npt
 from sg_core.checks import MOST_THREADS, is_whole, whole
 from sg_core.errors import SettingError
 from sg_core.inference.branch import Branch, common, window_start
+from sg_core.inference.draft_pass import DraftPass
 from sg_core.kernels.team import Team, physical_cores
 from sg_core.memory import aligned
 from sg_core.network.activations import Activations
@@ -33,11 +34,6 @@ _SMALL_MODEL = 48 << 20
 def default_threads(parameter_bytes: int) -> int:
     """Physical cores, or one for a model so small that handing work over costs more than it saves."""
     return 1 if parameter_bytes < _SMALL_MODEL else physical_cores()
-
-
-def _chunk(parameters: int) -> int:
-    """More positions at once read the weights less often; a large model takes fewer, so that a stop does not wait."""
-    return int(min(_MOST_CHUNK, max(_LEAST_CHUNK, _CHUNK_WORK / parameters)))
 
 
 class Decoder:
@@ -69,16 +65,16 @@ class Decoder:
         self._kept = 0  # positions whose activations are kept
         self._ready = 0  # > 0: logits of the last position stand ready, from a pass of so many rows
         self.cache = KVCache(model.config, 0)
-        self._chunk = min(self.context_size, _chunk(model.config.parameter_count))
+        # more positions at once read the weights less often; a large model takes fewer, so that a stop does not wait
+        most = min(self.context_size, _MOST_CHUNK)
+        self._chunk = int(min(most, max(_LEAST_CHUNK, _CHUNK_WORK / model.config.parameter_count)))
         self._shared = Activations(model.config, _LEAST_CHUNK, kept=False)
         self._activations = self._shared
         self._logits = aligned(1, model.config.vocab_size)
         self._starts = np.zeros(len(STAGES), np.int64)
         self._probes, self._interventions = Probes(), Interventions()
         self._window: Window | None = None
-        self._draft_pass: Pass | None = None  # of the weights that write ahead, once one was asked for
-        self._draft_window: Window | None = None
-        self._draft_logits = aligned(0, 0)
+        self._guesses: DraftPass | None = None  # of the weights that write ahead, once one was asked for
         if threads is None:
             threads = default_threads(4 * model.config.parameter_count)
         self._team = Team(whole("threads", threads, 1, MOST_THREADS))
@@ -90,7 +86,7 @@ class Decoder:
         weights = self.model.weights(precision)
         self._version = self.model.version
         self._pass = Pass(self.model.parameters, weights, self._team, self.model.adapters)
-        self._draft_pass = None
+        self._guesses = None
 
     @property
     def threads(self) -> int:
@@ -101,7 +97,7 @@ class Decoder:
     def threads(self, count: int) -> None:
         self._team = Team(whole("threads", count, 1, MOST_THREADS))
         self._pass = Pass(self.model.parameters, self._pass.weights, self._team, self.model.adapters)
-        self._draft_pass = None
+        self._guesses = None
 
     @property
     def precision(self) -> str:
@@ -137,9 +133,8 @@ class Decoder:
             self._forget(0, 0)
 
     def _look(self, probes: Probes, interventions: Interventions) -> None:
-        config = self.model.config
-        self._window = Window(config, probes, interventions) if probes or interventions else None
-        self._draft_window = Window(config, Probes(), interventions) if interventions else None
+        self._window = Window(self.model.config, probes, interventions) if probes or interventions else None
+        self._guesses = None
         self._probes, self._interventions = probes, interventions
 
     @property
@@ -343,31 +338,15 @@ class Decoder:
         self._hold(new + 1)
         return self._logits[rows - 1 - len(draft) : rows]
 
-    @property
-    def drafter(self) -> str:
-        """The precision whose weights write ahead, "" where no cheaper ones can be had."""
-        return self.model.drafter(self.precision)
-
     def guess(self, draft: Sequence[int]) -> FloatArray:
         """Logits (V,) after the text and a draft that may follow it, by the cheaper weights; valid until the next call.
 
         What they put into the cache, at the last id of both, is replaced by the pass that computes the draft.
         """
-        if self._draft_pass is None:
-            weights = self.model.draft_weights(self.precision)
-            self._draft_pass = Pass(self.model.parameters, weights, self._team, self.model.adapters)
-            self._draft_logits = aligned(1, self.model.config.vocab_size)
-        position = self.positions - 1 + len(draft)
-        self._starts.fill(position)
-        window = None
-        if self._draft_window is not None:
-            window = self._draft_window.open(1, position, position + 1, 1, self.cache.positions)
-        self._draft_pass.run(
-            np.array([[draft[-1] if draft else self.ids[-1]]], np.int32), position + 1, self._starts, self._shared,
-            self._draft_logits, (0, 1), cache=self.cache, use_table=self.optimizations.gelu_table, window=window,
-        )  # fmt: skip
-        logits: FloatArray = self._draft_logits[0]
-        return logits
+        if self._guesses is None:
+            self._guesses = DraftPass(self.model, self.precision, self._team, self._interventions)
+        position, id = self.positions - 1 + len(draft), draft[-1] if draft else self.ids[-1]
+        return self._guesses.logits(id, position, self._shared, self.cache, self.optimizations.gelu_table)
 
     def accept(self) -> None:
         """The last id was the first of the draft: its position has been computed."""

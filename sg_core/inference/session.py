@@ -147,10 +147,14 @@ class Session:
         return self.decoder.activation_bytes
 
     @property
+    def drafter(self) -> str:
+        """The precision whose weights write ahead, "" where no cheaper ones can be had."""
+        return self.model.drafter(self.precision)
+
+    @property
     def draft_note(self) -> str:
         """What writing ahead takes here, or why it can't be done, in one line."""
-        drafter = self.decoder.drafter
-        if not drafter:
+        if not (drafter := self.drafter):
             return f"draft does nothing here: there are no cheaper weights than {self.precision} of this model"
         size = bytes_read(self.model.config, drafter) / 1e6
         return f"draft: {drafter} weights, {size:,.0f} MB more, write ahead"

@@ -124,7 +124,8 @@ class Ahead:
         decoder, lookup, drafting = self._decoder, self._lookup, self._drafting
         most = min(left, MOST if Precision.named(decoder.precision).bits > 8 else _MOST_REDUCED)
         found = lookup.draft(decoder.ids, most) if decoder.optimizations.lookup else []
-        length = drafting.length(most) if decoder.optimizations.draft and decoder.drafter else 0
+        cheaper = decoder.optimizations.draft and decoder.model.drafter(decoder.precision)
+        length = drafting.length(most) if cheaper else 0
         pace_of_found = lookup.hoped(len(found)) / drafting.pass_ns(1 + len(found)) if found and length else 0.0
         if length and drafting.pace(length) > pace_of_found:
             self._author = drafting

@@ -157,7 +157,7 @@ def _session(args: argparse.Namespace, optimizations: Optimizations, output: Out
     warm_up(progress=output.compiling, precision=session.precision, adapters=bool(model.adapters))
     if optimizations.draft:
         output.note(session.draft_note)
-        drafter = session.decoder.drafter or session.precision
+        drafter = session.drafter or session.precision
         warm_up(progress=output.compiling, precision=drafter, adapters=bool(model.adapters))
     return session
 
