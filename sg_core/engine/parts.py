@@ -54,7 +54,7 @@ class Parts:
 
 def real_parts() -> Parts:
     """The parts that compute; imports NumPy and Numba."""
-    from sg_core.inference.decoder import default_threads
+    from sg_core.inference.threads import default_threads
     from sg_core.measure.compilation import warm_up, warm_up_adapters
     from sg_core.storage.peft_file import base_of
     from sg_core.storage.runs import new_run_folder

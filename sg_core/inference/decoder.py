@@ -12,7 +12,8 @@ from sg_core.checks import MOST_THREADS, is_whole, whole
 from sg_core.errors import SettingError
 from sg_core.inference.branch import Branch, common, window_start
 from sg_core.inference.draft_pass import DraftPass
-from sg_core.kernels.team import Team, physical_cores
+from sg_core.inference.threads import default_threads
+from sg_core.kernels.team import Team
 from sg_core.memory import aligned
 from sg_core.network.activations import Activations
 from sg_core.network.forward import Pass
@@ -27,13 +28,6 @@ from sg_core.types import Cancelled, Count, FloatArray
 _LEAST_CHUNK, _MOST_CHUNK = 64, 512  # positions of a prompt computed in one call: a stop is seen between two calls
 _CHUNK_WORK = 65e9  # multiplications of such a call: a fraction of a second
 _MOST_ROWS = 8  # of logits that are kept for the next pass; more are given back
-# weights of fewer bytes are read from the cache so fast that a second thread costs more than it gives
-_SMALL_MODEL = 48 << 20
-
-
-def default_threads(parameter_bytes: int) -> int:
-    """Physical cores, or one for a model so small that handing work over costs more than it saves."""
-    return 1 if parameter_bytes < _SMALL_MODEL else physical_cores()
 
 
 class Decoder:

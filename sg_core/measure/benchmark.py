@@ -206,7 +206,7 @@ class Benchmark:
         cancelled: Cancelled | None = None,
     ) -> Measurement | None:
         """As `time_tokens`, with the bound and the peak memory."""
-        from sg_core.inference.decoder import default_threads
+        from sg_core.inference.threads import default_threads
         from sg_core.network.weights import bytes_read
 
         readers = threads or default_threads(4 * self.model.config.parameter_count)
