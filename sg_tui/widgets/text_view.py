@@ -26,7 +26,7 @@ BITS = (1.0, 3.0, 6.0)  # surprise from which a token is tinted more
 HINT = (
     "Type the beginning of a text below and press Enter: the model goes on with it.",
     "",
-    "While it writes, press Alt+1 … Alt+8 to switch its optimizations off and on, and see what each of them is "
+    "While it writes, press Alt+1 … Alt+9 to switch its optimizations off and on, and see what each of them is "
     "worth. The text stays the same. Alt+P stores the weights in fewer bits, F8 is slow motion.",
     "",
     "F5 makes it a play: you speak, the model answers.",

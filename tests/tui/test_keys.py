@@ -73,7 +73,7 @@ def test_help_tells_every_key_with_words() -> None:
         if not action.id.startswith("flip("):
             assert action.key_text in told
     assert all(words for _, rows in help_sections() for _, words in rows)
-    assert "Alt+1 … Alt+8" in told
+    assert "Alt+1 … Alt+9" in told
 
 
 def test_nothing_is_bound_outside_the_table() -> None:

@@ -72,7 +72,7 @@ def test_an_effect_in_words(on: float, off: float, text: str) -> None:
 
 
 def test_switches_in_one_line() -> None:
-    assert switches_text(ON.without("gelu")) == "1+2+3-4+5+6+7+8-"
+    assert switches_text(ON.without("gelu")) == "1+2+3-4+5+6+7+8-9-"
 
 
 def token(ms: float, request: int = 1, optimizations: Optimizations = ON, precision: str = "f32") -> TokenEvent:
