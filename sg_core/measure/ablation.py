@@ -116,6 +116,8 @@ class _Losses:
         T = inputs.shape[1]
         if self._batch is None or self._batch.shape[1] != T:
             self._batch = None  # before the next one takes memory
-            self._batch = BatchPass(self._model.parameters, 1, T, self._team, self._weights, gradients=False)
+            self._batch = BatchPass(
+                self._model.parameters, 1, T, self._team, self._weights, adapters=self._model.adapters, gradients=False
+            )
         window = Window(self._model.config, Probes(), changes).open(1, 0, T, 0, T) if changes else None
         return float(self._batch.losses(inputs, targets, window).sum())
