@@ -18,8 +18,6 @@ from sg_core.memory import aligned
 from sg_core.network.kv_cache import KVCache
 from sg_core.types import Cancelled, Count, FloatArray
 
-MOST = 64  # continuations at once
-
 
 class _Line:
     """One of the continuations: its text so far, the prompt included."""

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from copy import copy
+from dataclasses import replace
 
 import numpy.typing as npt
 
 from sg_core.checks import whole
 from sg_core.errors import SettingError
 from sg_core.inference.branch import common
-from sg_core.inference.continuations import MOST, Continuations
+from sg_core.inference.continuations import Continuations
 from sg_core.inference.decoder import Decoder
 from sg_core.inference.drafting import Drafting
 from sg_core.inference.generation import Generation
-from sg_core.inference.sampling import Sampling
+from sg_core.inference.sampling import MOST_AT_ONCE, Sampling
 from sg_core.inference.speculation import Lookup
 from sg_core.inference.tree import Branches
 from sg_core.inference.writer import Processor, Writer, check_request
@@ -250,11 +251,12 @@ class Session:
         SettingError.
         """
         check_request(max_tokens, stop)
-        whole("n", n, 1, MOST)
+        whole("n", n, 1, MOST_AT_ONCE)
         if sampling is not None:
             self.sampling = sampling
         ids = self.prompt_ids(prompt, special)
         self._turn_to(ids)
+        replace(self._sampling, seed=self._sampling.seed + n - 1)  # raises SettingError where there is no such seed
         writers = [Writer(self.model, self.tokenizer, stop) for _ in range(n)]
         several = Continuations(
             self.decoder, self.lookup, writers, self._sampling, ids, max_tokens, progress, cancelled

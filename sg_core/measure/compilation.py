@@ -88,6 +88,14 @@ def warm_up_scores(progress: Progress | None = None, precision: str = PRECISIONS
     _compile([forward, ("scores", lambda: _warm_scores(storage.kernels, adapters))], progress)
 
 
+def warm_up_losses(progress: Progress | None = None, precision: str = PRECISIONS[0]) -> None:
+    """As `warm_up`, the kernels that tell the losses of a text, with what is inside changed or not."""
+    kernels = Precision.named(precision).kernels
+    name, step = _forward_step(precision)
+    steps = [(name, step), (f"{name} with a window", lambda: _warm_window(kernels))]
+    _compile([*steps, ("loss", lambda: _warm_losses(kernels))], progress)
+
+
 def _forward_step(precision: str) -> _Step:
     storage = Precision.named(precision)
     name = "forward pass for stored weights" if storage.reduced else "forward pass"
@@ -145,6 +153,10 @@ def _warm_forward(precision: str) -> None:
 
 def _warm_scores(precision: str, adapters: bool) -> None:
     (_adapted() if adapters else _tiny()).score([0, 1], precision=precision)
+
+
+def _warm_losses(precision: str) -> None:
+    _tiny().losses([0, 1], [0, 1], precision=precision)
 
 
 def _warm_window(precision: str) -> None:

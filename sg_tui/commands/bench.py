@@ -39,7 +39,7 @@ lookup or draft, whose tokens come in bursts, it is the mean. With an optimizati
 text is: the median is then the cost near the middle of the run, the minimum and maximum mostly its two ends. Beside
 each row stands the bound: the weights a token must read, at the best rate this machine reads memory with as many
 threads, measured in the same run. The peak memory is that of a row's run. With --quality no time is measured, but what
-each precision costs in perplexity on a validation text.
+each precision costs in perplexity on a validation text; with --ablate-each what each head and MLP is worth on a text.
 """
 _SIZES = {
     "gpt2": GPT2Config.gpt2,
@@ -80,6 +80,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--quality", action="store_true",
         help="perplexity, and KL divergence from f32, in each precision; --tokens limits the text",
     )  # fmt: skip
+    rows.add_argument(
+        "--ablate-each", metavar="FILE",
+        help="no times, but what the text of FILE (- for stdin) loses when each head and each MLP is muted alone, the "
+        "largest change of the mean loss first; --tokens limits the text",
+    )  # fmt: skip
     parser.add_argument(
         "--data", default="tinyshakespeare", metavar="DATA",
         help="the text of --quality, its last tenth: tinyshakespeare (default), python-docs, or a text file",
@@ -98,6 +103,12 @@ def run(args: argparse.Namespace, output: Output) -> int:
 
         return run_quality(args, _model(args, output, PRECISIONS[0]), precisions, output)
     precisions = precisions or [PRECISIONS[0]]
+    if args.ablate_each is not None:
+        from sg_tui.commands.ablation import run_ablations
+
+        if len(precisions) > 1:
+            raise SettingError("--ablate-each measures one precision; give one by --precision")
+        return run_ablations(args, _model(args, output, precisions[0]), precisions[0], output)
     benchmark = Benchmark(_model(args, output, precisions[0]))
     config = benchmark.model.config
     for precision in precisions:

@@ -9,10 +9,11 @@ import time
 from typing import TYPE_CHECKING
 
 from sg_core.errors import DataError, SettingError
-from sg_core.inference.sampling import Sampling
+from sg_core.inference.sampling import MOST_AT_ONCE, Sampling
 from sg_core.network.optimizations import USUAL, Optimizations
 from sg_core.network.precisions import PRECISIONS
 from sg_tui.commands.adapters import add_adapter
+from sg_tui.commands.complete_many import as_json, complete_many
 from sg_tui.commands.options import (
     add_json,
     add_model,
@@ -36,7 +37,8 @@ the prompt is read from stdin, exactly as it is, its last line break too. An emp
 tokens of the model in it, such as <|endoftext|>, are read as such unless --plain is given. On a terminal, control
 characters are shown as symbols; into a pipe or a file the text goes unchanged, as UTF-8. Figures go to stderr. The
 same seed gives the same text, with any number of threads and any optimizations; another precision may change it.
-ms/token is the median, with lookup or draft, whose tokens come in bursts, the mean.
+ms/token is the median, with lookup or draft, whose tokens come in bursts, the mean. Several continuations are written
+at once and printed one after another, each with a line break behind it; with --json every line has its number.
 """
 
 
@@ -56,6 +58,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--without", default="", metavar="NAMES",
         help=f"optimizations to switch off, separated by commas: {', '.join(USUAL)}",
     )  # fmt: skip
+    parser.add_argument(
+        "--n", type=whole(1, MOST_AT_ONCE), default=1, metavar="N",
+        help="continuations at once, number i with the seed raised by i (default: %(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--ablate", default="", metavar="NAMES",
+        help="heads (LAYER.HEAD, such as 5.1) and MLPs (LAYER.mlp) to mute, separated by commas",
+    )  # fmt: skip
     add_json(parser)
 
 
@@ -68,6 +78,8 @@ def run(args: argparse.Namespace, output: Output) -> int:
         raise SettingError("--stop is empty; give the text to end before")
     prompt = _prompt(args.prompt)
     session = _session(args, optimizations, output)
+    if args.n > 1:
+        return complete_many(args, session, prompt, sampling, output, began)
     tokens = session.generate(
         prompt,
         args.max_tokens,
@@ -86,15 +98,7 @@ def run(args: argparse.Namespace, output: Output) -> int:
         if token.context_moved:
             moves.append(token.context_moved)
         if args.json:
-            output.json(
-                {
-                    "id": token.id,
-                    "text": token.text,
-                    "logprob": token.logprob,
-                    "ms": token.ms,
-                    "op_ms": token.op_ms,
-                }
-            )
+            output.json(as_json(token))
         elif token.text:
             output.text(token.text)
     output.end_line()
@@ -151,14 +155,19 @@ def _session(args: argparse.Namespace, optimizations: Optimizations, output: Out
     for note in model.notes:
         output.note(f"{args.model}: {note}")
     if damaged := model.not_finite():
-        names = ", ".join(damaged[:5])
-        output.note(f"{args.model}: {len(damaged)} tensors hold NaN or infinite numbers, first {names}")
+        tensors = ", ".join(damaged[:5])
+        output.note(f"{args.model}: {len(damaged)} tensors hold NaN or infinite numbers, first {tensors}")
     session = model.session(optimizations, args.precision, args.threads)
-    warm_up(progress=output.compiling, precision=session.precision, adapters=bool(model.adapters))
+    ablated = names(args.ablate)
+    if ablated:
+        from sg_core.measure.ablation import muted
+
+        session.interventions = muted(model, ablated)
+    kernels = {"window": bool(ablated), "adapters": bool(model.adapters)}
+    warm_up(progress=output.compiling, precision=session.precision, **kernels)
     if optimizations.draft:
         output.note(session.draft_note)
-        drafter = session.drafter or session.precision
-        warm_up(progress=output.compiling, precision=drafter, adapters=bool(model.adapters))
+        warm_up(progress=output.compiling, precision=session.drafter or session.precision, **kernels)
     return session
 
 

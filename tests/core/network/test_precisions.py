@@ -85,6 +85,8 @@ def test_too_few_or_too_many_continuations_are_refused(model: GPT2) -> None:
     for n in (0, 65):
         with pytest.raises(SettingError, match="from 1 to 64"):
             model.session().generate_many(PROMPT, n)
+    with pytest.raises(SettingError, match="seed"):
+        model.session().generate_many(PROMPT, 2, sampling=Sampling(seed=(1 << 63) - 1))
 
 
 def test_a_precision_is_switched_between_two_tokens_and_follows_the_weights(model: GPT2) -> None:
