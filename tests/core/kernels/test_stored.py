@@ -22,7 +22,7 @@ def back(words: Any, stored: int, scales: Any, dy: np.ndarray, threads: int) -> 
     room, panel = np.empty(BLOCKED_ROOM, np.float32), np.empty(STORED_ROOM, np.float32)
     for thread in range(threads):
         stored_backward_input(
-            dx, dy, words, np.int64(BEFORE), stored, scales, np.int64(SHARE), M, room, panel, thread, threads
+            dx, dy, words, BEFORE, stored, scales, SHARE, M, room, panel, thread, threads
         )  # fmt: skip
     return dx
 
