@@ -46,6 +46,7 @@ class _Texts:
         where what was computed before has become invalid. most: tokens that may follow."""
         decoder, tokens = self._decoder, len(lines[0].ids)
         first = window_start(tokens, decoder.context_size)
+        decoder.follow(decoder.model.version)
         new = 1
         if first != self.first or decoder.edits != self._edits:
             self.first, self._edits, new = first, decoder.edits, tokens - first

@@ -155,7 +155,7 @@ class Decoder:
 
     def start(self, ids: Sequence[int]) -> int:
         """Take `ids` as the text so far, keeping the cache of the part that is the same. Returns its length."""
-        self._follow(self.model.current_version())
+        self.follow(self.model.current_version())
         same = common(self.ids, ids)
         self.ids = list(ids)
         self._seen_from(window_start(len(self.ids), self.context_size))
@@ -234,8 +234,8 @@ class Decoder:
         if computed < self.cache.writable_from:  # what others read stays as it is
             self.cache = self.cache.fork(computed, computed)
 
-    def _follow(self, version: int) -> None:
-        """Forget what was computed with weights that have changed since."""
+    def follow(self, version: int) -> None:
+        """Forget what was computed with weights, or adapters, that have changed since: with another version."""
         if version != self._version:
             self._load(self.precision)
             self._forget(0, 0)
@@ -261,7 +261,7 @@ class Decoder:
         if not 1 <= length <= self.context_size:
             raise SettingError(f"the text would have {length} tokens; the context takes from 1 to {self.context_size}")
         self.ids += new
-        self._follow(self.model.current_version())
+        self.follow(self.model.current_version())
         self._computed = min(self._computed, self.positions - 1)
         self.reserve(self.positions)
         self.prefill(None, None)
@@ -273,7 +273,7 @@ class Decoder:
 
         Returns False when it was cancelled; what was computed until then counts.
         """
-        self._follow(self.model.version)
+        self.follow(self.model.version)
         self._choose_activations()
         self.advance_ns = self.prefill_ns = 0
         kept = self._activations.kept

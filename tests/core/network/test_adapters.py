@@ -198,6 +198,19 @@ def test_fading_while_a_text_is_written_goes_on_as_if_it_had_always_been_so() ->
     assert [token.id for token in fresh] == written[6:]
 
 
+def test_fading_reaches_continuations_that_are_being_written() -> None:
+    model = GPT2.random(CONFIG, seed=1)
+    model.adapters = Adapters().with_(adapter(), 3.0)
+    written: list[int] = []
+    for number, token in model.session().generate_many([7, 3, 11], 2, 8, Sampling(temperature=0.0)):
+        if number == 0:
+            written.append(token.id)
+        elif len(written) == 3:
+            model.adapters = model.adapters.faded(0.4)
+    fresh = model.session().generate([7, 3, 11, *written[:3]], 5, Sampling(temperature=0.0))
+    assert [token.id for token in fresh] == written[3:]
+
+
 def test_reduced_weights_are_not_stored_anew_when_an_adapter_fades() -> None:
     model = GPT2.random(CONFIG, seed=1)
     stored = model.weights("int8")
