@@ -16,7 +16,7 @@ from sg_tui.keys.dialogs import DIALOGS
 from sg_tui.keys.everywhere import EVERYWHERE, MODES, Mode
 from sg_tui.keys.measuring import MEASURING
 from sg_tui.keys.training import TRAINING
-from sg_tui.keys.walking import WALKING
+from sg_tui.keys.walking import SEVERAL, WALKING
 from sg_tui.keys.writing import BESIDE, WRITING
 
 __all__ = [
@@ -24,7 +24,7 @@ __all__ = [
     "footer", "help_sections", "key_text", "markdown",
 ]  # fmt: skip
 
-ACTIONS: tuple[Action, ...] = (*EVERYWHERE, *WALKING, *WRITING, *BESIDE, *TRAINING, *MEASURING, *DIALOGS)
+ACTIONS: tuple[Action, ...] = (*EVERYWHERE, *WALKING, *SEVERAL, *WRITING, *BESIDE, *TRAINING, *MEASURING, *DIALOGS)
 
 
 def actions(*scopes: Scope) -> list[Action]:

@@ -14,12 +14,13 @@ from sg_core.engine.events import Event, Loaded
 from sg_tui.desk import Desk, Returned
 from sg_tui.keys import Scope, bindings
 from sg_tui.screens.write_settings import SettingsActions
-from sg_tui.screens.write_walk import WalkActions
+from sg_tui.screens.write_several import SeveralActions
 from sg_tui.state.writing import Writing
 from sg_tui.terminal.textsafe import safe_line
 from sg_tui.widgets.alternatives_box import AlternativesBox
 from sg_tui.widgets.cast_bar import CastBar
 from sg_tui.widgets.compact_panel import CompactPanel
+from sg_tui.widgets.continuations_view import ContinuationsView
 from sg_tui.widgets.optimizations_panel import OptimizationsPanel
 from sg_tui.widgets.prompt import LONGEST_PASTE, Prompt
 from sg_tui.widgets.side_panel import SidePanel
@@ -36,7 +37,7 @@ ENDS = {
 }
 
 
-class WriteScreen(WalkActions, SettingsActions):
+class WriteScreen(SeveralActions, SettingsActions):
     """Shows `desk.writing`, and lets the person steer it."""
 
     MODE = "write"
@@ -57,6 +58,7 @@ class WriteScreen(WalkActions, SettingsActions):
                 yield CastBar(self.desk.writing.cast, id="cast")
                 yield Prompt(id="prompt")
             yield SidePanel(id="side")
+        yield ContinuationsView(id="several")
         yield AlternativesBox(id="alternatives")
 
     def on_mount(self) -> None:
@@ -76,6 +78,8 @@ class WriteScreen(WalkActions, SettingsActions):
             return ("prompt", *everywhere)
         if isinstance(self.focused, TextView):
             return ("document", *everywhere)
+        if isinstance(self.focused, ContinuationsView):
+            return ("several", *everywhere)
         if isinstance(self.focused, TemplateChoice):
             return ("choice", *everywhere)
         return everywhere
@@ -103,6 +107,7 @@ class WriteScreen(WalkActions, SettingsActions):
         state, manuscript = self.desk.generation, self.desk.writing.manuscript
         view.show(manuscript, state.running)
         self.show_alternatives()
+        self.show_several()
         drawn = (
             state.version,
             manuscript.version,

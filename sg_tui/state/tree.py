@@ -73,10 +73,12 @@ class Node:
         return replace(self, _pieces=None if self._pieces is None else list(self._pieces))
 
 
-def new_node(place: Place, author: Origin, pieces: Iterable[Piece], typed: str = "", seed: int = 0) -> Node:
+def new_node(
+    place: Place, author: Origin, pieces: Iterable[Piece], typed: str = "", seed: int = 0, model: str = ""
+) -> Node:
     """A node with an id that no other session gives either."""
     id = uuid.uuid4().int >> 65
-    return Node(id, *place, author, typed, seed, made=time.time(), _pieces=list(pieces))
+    return Node(id, *place, author, typed, seed, model, made=time.time(), _pieces=list(pieces))
 
 
 def kept_node(

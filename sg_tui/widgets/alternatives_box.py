@@ -82,8 +82,9 @@ class AlternativesBox(Panel):
         self.chosen = next((number for number, one in enumerate(found) if one.here), 0)
 
     def step(self, by: int) -> None:
-        """Mark the one above or below."""
-        self.chosen = max(0, min(len(self.shown) - 1, self.chosen + by))
+        """Mark the one above or below; after the last comes the first."""
+        if self.shown:
+            self.chosen = (self.chosen + by) % len(self.shown)
 
     def show(self, token: Offset | None, screen: Size) -> None:
         """Stand beside the token; None: it can't be seen, and so the box neither."""
