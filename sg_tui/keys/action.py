@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 Scope = Literal[
-    "app", "write", "small", "prompt", "document", "several", "switches", "sampling",
+    "app", "write", "small", "prompt", "document", "several", "tree", "branches", "switches", "sampling",
     "form", "choice", "train", "chart", "bench", "dialog", "help", "texts",
 ]  # fmt: skip
 
@@ -17,6 +17,8 @@ SCOPES: dict[Scope, str] = {
     "prompt": "In the prompt",
     "document": "Walking through the text (Esc from the prompt, or a click)",
     "several": "Where four continuations are shown",
+    "tree": "In the tree of a text",
+    "branches": "Beside the tree",
     "switches": "In the optimizations (Tab goes there)",
     "sampling": "In the sampling settings",
     "form": "Before a training",

@@ -18,6 +18,14 @@ WRITING = (
     Action("undo", ("ctrl+z",), "undo", "Take back the last part", "write", footer=5),
     Action("redo", ("ctrl+y",), "redo", "Put the part taken back in place again", "write"),
     Action("several", ("ctrl+g",), "four ways", "Four continuations of the text at once", "write", footer=6),
+    Action(
+        "tree",
+        ("alt+t",),
+        "tree",
+        "All branches of the text: what was written again, taken or edited",
+        "write",
+        footer=6,
+    ),
     Action("chat_or_complete", ("f5",), "chat", "Chat as in a play, or complete one text", "write", footer=3),
     Action(
         "panel",

@@ -14,7 +14,7 @@ from sg_core.engine.events import Event, Loaded
 from sg_tui.desk import Desk, Returned
 from sg_tui.keys import Scope, bindings
 from sg_tui.screens.write_settings import SettingsActions
-from sg_tui.screens.write_several import SeveralActions
+from sg_tui.screens.write_tree import TreeActions
 from sg_tui.state.writing import Writing
 from sg_tui.terminal.textsafe import safe_line
 from sg_tui.widgets.alternatives_box import AlternativesBox
@@ -37,7 +37,7 @@ ENDS = {
 }
 
 
-class WriteScreen(SeveralActions, SettingsActions):
+class WriteScreen(TreeActions, SettingsActions):
     """Shows `desk.writing`, and lets the person steer it."""
 
     MODE = "write"

@@ -110,7 +110,8 @@ class Manuscript:
         node, _ = self._way[step]
         return Place(node.id, min(index, len(self.pieces)) - self._starts[step])
 
-    def _node_at(self, index: int) -> Node:
+    def node_at(self, index: int) -> Node:
+        """The node of the piece at `index`."""
         return self._way[bisect_right(self._starts, index) - 1][0]
 
     def models(self) -> list[str]:
@@ -187,7 +188,7 @@ class Manuscript:
                 return False
         self._remember()
         self.head = place
-        model = self._node_at(index).model
+        model = self.node_at(index).model
         self._stand(new_node(place, "taken", [Piece(token.text, "taken", token, old.top_texts)], model=model))
         self._remade()
         return True

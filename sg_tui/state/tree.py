@@ -47,6 +47,12 @@ class Node:
     kept: int = 0  # so many of its pieces were handed to the library
     _pieces: list[Piece] | None = None
     _words: str | None = None
+    _length: int = 0
+
+    @property
+    def length(self) -> int:
+        """How many pieces it has."""
+        return self._length if self._pieces is None else len(self._pieces)
 
     @property
     def pieces(self) -> list[Piece]:
@@ -81,11 +87,9 @@ def new_node(
     return Node(id, *place, author, typed, seed, model, made=time.time(), _pieces=list(pieces))
 
 
-def kept_node(
-    id: int, parent: int, at: int, author: Origin, words: str, load: Callable[[], list[Piece]] | None = None
-) -> Node:
+def kept_node(id: int, place: Place, author: Origin, words: str, length: int, load: Callable[[], list[Piece]]) -> Node:
     """A node as the library knows it: its pieces are read when they are wanted."""
-    return Node(id, parent, at, author, load=load, _words=words)
+    return Node(id, *place, author, load=load, _words=words, _length=length)
 
 
 class Tree:
@@ -141,15 +145,14 @@ class Tree:
 
     def end(self, node: Node) -> Place:
         """Behind all of a node."""
-        return Place(node.id, len(node.pieces))
+        return Place(node.id, node.length)
 
     def leaf(self, node: Node) -> Place:
         """Where the text that holds all of this node ends, along what was made last."""
         seen: set[int] = set()
         while node.id not in seen:
             seen.add(node.id)
-            length = len(node.pieces)
-            on = [one for one in self.standing(node.id) if one.at >= length]
+            on = [one for one in self.standing(node.id) if one.at >= node.length]
             if not on:
                 break
             node = on[-1]
@@ -158,7 +161,7 @@ class Tree:
     def branches(self, place: Place) -> list[Place]:
         """What stands at a fork, each as the place where its text ends; first what the node itself goes on with."""
         node = self.nodes.get(place.node)
-        ways = [self.leaf(node)] if node is not None and place.length < len(node.pieces) else []
+        ways = [self.leaf(node)] if node is not None and place.length < node.length else []
         return ways + [self.leaf(one) for one in self.standing(place.node) if one.at == place.length]
 
     def remove(self, node: Node, removed: bool = True) -> None:

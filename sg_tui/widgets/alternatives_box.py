@@ -69,16 +69,19 @@ class AlternativesBox(Panel):
         self.display = False
         self.shown: list[Choice] = []
         self.chosen = 0
+        self._index: int | None = None  # of the token they stand beside
         self._drawn: tuple[object, ...] = ()
 
     @property
     def choice(self) -> Choice | None:
         """The marked one."""
-        return self.shown[self.chosen] if self.display and self.chosen < len(self.shown) else None
+        return self.shown[self.chosen] if self.chosen < len(self.shown) else None
 
-    def offer(self, found: list[Choice]) -> None:
-        """Other choices, with the token itself marked."""
-        self.shown = found
+    def offer(self, index: int | None, found: list[Choice]) -> None:
+        """The choices at a place, with the token itself marked when they are others than before."""
+        if (index, found) == (self._index, self.shown):
+            return
+        self._index, self.shown = index, found
         self.chosen = next((number for number, one in enumerate(found) if one.here), 0)
 
     def step(self, by: int) -> None:

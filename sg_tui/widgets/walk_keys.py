@@ -92,5 +92,11 @@ class WalkKeys(_Widget):
     async def action_several(self) -> None:
         await self.screen.run_action("several")
 
+    async def action_tree(self) -> None:
+        await self.screen.run_action("tree")
+
+    async def action_mark(self) -> None:
+        await self.screen.run_action("mark")
+
     async def action_to_prompt(self) -> None:
         await self.screen.run_action("stop")

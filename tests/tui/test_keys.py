@@ -19,6 +19,8 @@ OWNERS: dict[Scope, str] = {
     "prompt": "sg_tui.widgets.prompt:Prompt",
     "document": "sg_tui.widgets.text_view:TextView",
     "several": "sg_tui.widgets.continuations_view:ContinuationsView",
+    "tree": "sg_tui.widgets.tree_view:TreeView",
+    "branches": "sg_tui.screens.tree:TreeScreen",
     "switches": "sg_tui.widgets.optimizations_panel:OptimizationsPanel",
     "sampling": "sg_tui.widgets.sampling_panel:SamplingPanel",
     "form": "sg_tui.screens.train:TrainScreen",
