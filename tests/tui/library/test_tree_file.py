@@ -16,16 +16,17 @@ from sg_core.inference.token import Token
 from sg_tui.library.tree_file import dump_tree, load_tree
 from sg_tui.library.tree_table import dump_pieces, load_pieces
 from sg_tui.state.manuscript import Manuscript
-from sg_tui.state.piece import Piece
+from sg_tui.state.piece import Author, Piece
 from sg_tui.state.tree import START, Place, Tree, new_node
 
 TEXTS = st.text(st.characters(), max_size=6)  # lone surrogates too
+AUTHORS: tuple[Author, ...] = ("person", "model", "cue", "taken", "edit")
 LOGPROBS = st.floats(-60, 0)
 
 
 @st.composite
 def pieces(draw: st.DrawFn) -> Piece:
-    text, author = draw(TEXTS), draw(st.sampled_from(["person", "model", "cue", "taken", "edit"]))
+    text, author = draw(TEXTS), draw(st.sampled_from(AUTHORS))
     if author not in ("model", "taken"):
         return Piece(text, author)
     top = draw(st.lists(st.tuples(st.integers(0, 50_256), LOGPROBS), max_size=3))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from scripted_engine import ScriptedEngine
 from stories import SMALL, STANDARD, WIDE, screen_lines, screen_text, see, wait_until
+from textual.pilot import Pilot
 from write_stories import opened, send
 
 from sg_tui.screens.tree import TreeScreen
@@ -19,13 +21,14 @@ from sg_tui.widgets.tree_view import TreeView
 REPLIES = ("one two", "first", "second")
 
 
-async def forked(pilot, screen: WriteScreen) -> Manuscript:  # type: ignore[no-untyped-def]  # pilot: of any app
+async def forked(pilot: Pilot[Any], screen: WriteScreen) -> Manuscript:
     """Three ways on from "a ", the last of which is shown."""
     manuscript = screen.desk.writing.manuscript
     await send(pilot, "a ")
-    for text in ("first", "second"):
+    for count in (2, 3):
         await pilot.press("ctrl+r")
-        await wait_until(pilot, lambda text=text: manuscript.text == f"a {text}")
+        await wait_until(pilot, lambda count=count: len(manuscript.branches(1)) == count)  # type: ignore[misc]
+        await wait_until(pilot, lambda: not screen.desk.generation.running)
     return manuscript
 
 
