@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 Scope = Literal[
-    "app", "write", "small", "prompt", "document", "several", "tree", "branches", "switches", "sampling",
+    "app", "write", "small", "prompt", "editor", "document", "several", "tree", "branches", "switches", "sampling",
     "form", "choice", "train", "chart", "bench", "dialog", "help", "texts",
 ]  # fmt: skip
 
@@ -15,6 +15,7 @@ SCOPES: dict[Scope, str] = {
     "write": "Write",
     "small": "On a small screen",
     "prompt": "In the prompt",
+    "editor": "Changing the text",
     "document": "Walking through the text (Esc from the prompt, or a click)",
     "several": "Where four continuations are shown",
     "tree": "In the tree of a text",

@@ -40,6 +40,7 @@ WALKING = (
     _walk("choose(1)", ("down",), "", "Another token the model thought of, less likely"),
     _walk("take", ("enter",), "take it", "Take it: the text forks there. With the token itself: back to the prompt", 1),
     _walk("several", ("space",), "four ways", "Four continuations at once in its place", 2),
+    _walk("edit_text", ("e",), "change", "Change the text from here on", 2),
     _walk("tree", ("t",), "tree", "All branches of the text", 2),
     _walk("mark", ("b",), "", "A bookmark on what was written here, or no longer"),
     _walk("branch(-1)", ("left_square_bracket",), "", "What else was written at this place: the branch before"),

@@ -19,6 +19,12 @@ WRITING = (
     Action("redo", ("ctrl+y",), "redo", "Put the part taken back in place again", "write"),
     Action("several", ("ctrl+g",), "four ways", "Four continuations of the text at once", "write", footer=6),
     Action(
+        "edit_text", ("alt+e",), "change", "Change the text anywhere; the old one stays a branch", "write", footer=6
+    ),
+    Action("send", ("enter",), "go on", "The model goes on from the cursor", "editor", footer=1, palette=False),
+    Action("newline", ("ctrl+j", "shift+enter"), "new line", "A new line", "editor", footer=1, palette=False),
+    Action("done", ("escape",), "done", "Done: the changed text is a branch", "editor", footer=1, palette=False),
+    Action(
         "tree",
         ("alt+t",),
         "tree",

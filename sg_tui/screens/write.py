@@ -13,8 +13,8 @@ from textual.widget import Widget
 from sg_core.engine.events import Event, Loaded
 from sg_tui.desk import Desk, Returned
 from sg_tui.keys import Scope, bindings
+from sg_tui.screens.write_edit import EditActions
 from sg_tui.screens.write_settings import SettingsActions
-from sg_tui.screens.write_tree import TreeActions
 from sg_tui.state.writing import Writing
 from sg_tui.terminal.textsafe import safe_line
 from sg_tui.widgets.alternatives_box import AlternativesBox
@@ -25,6 +25,7 @@ from sg_tui.widgets.optimizations_panel import OptimizationsPanel
 from sg_tui.widgets.prompt import LONGEST_PASTE, Prompt
 from sg_tui.widgets.side_panel import SidePanel
 from sg_tui.widgets.template_choice import TemplateChoice
+from sg_tui.widgets.text_editor import TextEditor
 from sg_tui.widgets.text_view import TextView
 
 FIGURES_SECONDS = 0.15  # between two drawings of figures that change with every token
@@ -37,7 +38,7 @@ ENDS = {
 }
 
 
-class WriteScreen(TreeActions, SettingsActions):
+class WriteScreen(EditActions, SettingsActions):
     """Shows `desk.writing`, and lets the person steer it."""
 
     MODE = "write"
@@ -57,6 +58,7 @@ class WriteScreen(TreeActions, SettingsActions):
                 yield CompactPanel(id="compact")
                 yield CastBar(self.desk.writing.cast, id="cast")
                 yield Prompt(id="prompt")
+                yield TextEditor(id="editor")
             yield SidePanel(id="side")
         yield ContinuationsView(id="several")
         yield AlternativesBox(id="alternatives")
@@ -74,6 +76,8 @@ class WriteScreen(TreeActions, SettingsActions):
         everywhere: tuple[Scope, ...] = ("write", "app")
         if self.has_class("-narrow"):
             everywhere = ("write", "small", "app")
+        if isinstance(self.focused, TextEditor):
+            return ("editor", *everywhere)
         if isinstance(self.focused, Prompt):
             return ("prompt", *everywhere)
         if isinstance(self.focused, TextView):
@@ -222,6 +226,7 @@ class WriteScreen(TreeActions, SettingsActions):
         self.draw_all()
 
     def take_up(self, writing: Writing) -> None:
+        self.leave_editor()
         super().take_up(writing)
         self._show_mode()
         self.query_one(Prompt).focus()
@@ -255,7 +260,7 @@ class WriteScreen(TreeActions, SettingsActions):
 
     # ------------------------------------------------------------ between prompt and text
 
-    @on(Prompt.Changed)
+    @on(Prompt.Changed, "#prompt")
     def _remember_prompt(self, event: Prompt.Changed) -> None:
         self.desk.prompt = event.text_area.text
 

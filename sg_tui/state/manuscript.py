@@ -200,6 +200,15 @@ class Manuscript:
             self.head = place
             self._remade()
 
+    def begin_step(self) -> None:
+        """What `set_head` does from now on, however often, is taken back as one."""
+        self._remember()
+
+    def set_head(self, place: Place) -> None:
+        """Let the text be the one that ends at `place`; no step of its own."""
+        self.head = place
+        self._remade()
+
     def undo(self) -> bool:
         """Go back to before the last step, whatever it was; False when nothing is left."""
         if not self._past and self._way:

@@ -164,6 +164,15 @@ class Tree:
         ways = [self.leaf(node)] if node is not None and place.length < node.length else []
         return ways + [self.leaf(one) for one in self.standing(place.node) if one.at == place.length]
 
+    def rewrite(self, node: Node, place: Place, pieces: Iterable[Piece]) -> None:
+        """Let a node on which nothing stands yet be another one: what is still being edited."""
+        self._standing[node.parent].remove(node)
+        node.parent, node.at = place
+        node.pieces[:] = pieces
+        node.kept, node.removed = 0, False
+        self._standing.setdefault(node.parent, []).append(node)
+        self.touch(node)
+
     def remove(self, node: Node, removed: bool = True) -> None:
         """Put a node and what stands on it out of sight, or back into it."""
         node.removed = removed

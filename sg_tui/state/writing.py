@@ -48,4 +48,4 @@ class Writing:
     def _part(self, piece: Piece, model: str) -> Part:
         if piece.token is not None:
             return piece.text, (piece.token.id,) if model and model == self.manuscript.model else False
-        return piece.text, piece.author == "cue" or not self.chat
+        return piece.text, piece.author == "cue" or (piece.author in ("person", "edit") and not self.chat)

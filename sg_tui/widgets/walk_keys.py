@@ -95,6 +95,9 @@ class WalkKeys(_Widget):
     async def action_tree(self) -> None:
         await self.screen.run_action("tree")
 
+    async def action_edit_text(self) -> None:
+        await self.screen.run_action("edit_text")
+
     async def action_mark(self) -> None:
         await self.screen.run_action("mark")
 

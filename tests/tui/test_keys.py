@@ -21,6 +21,7 @@ OWNERS: dict[Scope, str] = {
     "several": "sg_tui.widgets.continuations_view:ContinuationsView",
     "tree": "sg_tui.widgets.tree_view:TreeView",
     "branches": "sg_tui.screens.tree:TreeScreen",
+    "editor": "sg_tui.widgets.text_editor:TextEditor",
     "switches": "sg_tui.widgets.optimizations_panel:OptimizationsPanel",
     "sampling": "sg_tui.widgets.sampling_panel:SamplingPanel",
     "form": "sg_tui.screens.train:TrainScreen",
