@@ -45,12 +45,14 @@ from sg_tui.library.preferences import Preferences
 from sg_tui.library.store import Store
 from sg_tui.library.text_keeper import TextKeeper
 from sg_tui.state.bench_state import BenchState
+from sg_tui.state.continuations import Continuations
 from sg_tui.state.generation_state import GenerationState
-from sg_tui.state.manuscript import Manuscript
+from sg_tui.state.manuscript import Manuscript, Piece
 from sg_tui.state.training_state import TrainingState
 from sg_tui.state.writing import Writing
 
 MOST_THREADS = 256
+SEEDS = 1 << 63
 UNSTOPPABLE = ("importing", "compiling", "loading", "converting", "downloading")  # nothing is to be saved then
 SLOW_MOTION = 12.0  # tokens a second
 FADE_STEP = 10  # percent of the adapters, a press
@@ -106,6 +108,7 @@ class Desk(EngineLink):
         self._requests = 0
         self._loading = False
         self._told_of_move = False
+        self.several: Continuations | None = None  # what the newest generation writes, if not the text itself
 
     # ------------------------------------------------------------ the engine
 
@@ -135,9 +138,30 @@ class Desk(EngineLink):
     def generate(self) -> None:
         """Let the model go on with the text being written."""
         state = self.generation
+        self.writing.manuscript.model = self._writes
         command = self.writing.command(self.next_request(), state.max_tokens, state.sampling)
+        self.several = None
         state.asked(command)
         self.submit(command)
+
+    def generate_several(self, index: int, count: int, tokens: int, later: int = 0) -> Continuations:
+        """Let the model go on from before the piece at `index` in several ways at once; the text stays as it is.
+
+        later: how many seeds after the set one theirs begin.
+        """
+        state, manuscript = self.generation, self.writing.manuscript
+        manuscript.model = self._writes
+        sampling = replace(state.sampling, seed=(state.sampling.seed + later) % SEEDS)
+        command = self.writing.command(self.next_request(), tokens, sampling, index, count)
+        self.several = Continuations(manuscript, index, count, sampling.seed, self._writes)
+        state.asked(command)
+        self.submit(command)
+        return self.several
+
+    @property
+    def _writes(self) -> str:
+        """The model whose tokens come."""
+        return self.generation.loaded.model if self.generation.loaded else self.model
 
     def stop(self) -> None:
         """Stop the running generation or benchmark within one token; one that has not begun, at once."""
@@ -211,6 +235,11 @@ class Desk(EngineLink):
         for state in (self.generation, self.training, self.bench):
             state.take(event)
         match event:
+            case TokenEvent() if event.request == request and self.several is not None:
+                self.several.write(event.number, Piece.written(event.token, event.top_texts))
+            case Done() if request and event.request == request and self.several is not None:
+                self.several.end(event.number, event.reason, event.rest)
+                self.keep_text()
             case TokenEvent() if event.request == request:
                 self.writing.manuscript.write(event.token, event.top_texts)
             case Done() | Failed() if request and event.request == request:

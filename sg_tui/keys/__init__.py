@@ -12,11 +12,12 @@ from textual.binding import Binding
 
 from sg_core.network.optimizations import TABLE
 from sg_tui.keys.action import SCOPES, TYPED, Action, Scope, key_text
+from sg_tui.keys.branches import BRANCHES
 from sg_tui.keys.dialogs import DIALOGS
 from sg_tui.keys.everywhere import EVERYWHERE, MODES, Mode
 from sg_tui.keys.measuring import MEASURING
 from sg_tui.keys.training import TRAINING
-from sg_tui.keys.walking import WALKING
+from sg_tui.keys.walking import SEVERAL, WALKING
 from sg_tui.keys.writing import BESIDE, WRITING
 
 __all__ = [
@@ -24,7 +25,17 @@ __all__ = [
     "footer", "help_sections", "key_text", "markdown",
 ]  # fmt: skip
 
-ACTIONS: tuple[Action, ...] = (*EVERYWHERE, *WALKING, *WRITING, *BESIDE, *TRAINING, *MEASURING, *DIALOGS)
+ACTIONS: tuple[Action, ...] = (
+    *EVERYWHERE,
+    *WALKING,
+    *SEVERAL,
+    *WRITING,
+    *BESIDE,
+    *BRANCHES,
+    *TRAINING,
+    *MEASURING,
+    *DIALOGS,
+)
 
 
 def actions(*scopes: Scope) -> list[Action]:

@@ -17,6 +17,21 @@ WRITING = (
     Action("retry", ("ctrl+r",), "retry", "Write the last part again with another seed", "write", footer=4),
     Action("undo", ("ctrl+z",), "undo", "Take back the last part", "write", footer=5),
     Action("redo", ("ctrl+y",), "redo", "Put the part taken back in place again", "write"),
+    Action("several", ("ctrl+g",), "four ways", "Four continuations of the text at once", "write", footer=6),
+    Action(
+        "edit_text", ("alt+e",), "change", "Change the text anywhere; the old one stays a branch", "write", footer=6
+    ),
+    Action("send", ("enter",), "go on", "The model goes on from the cursor", "editor", footer=1, palette=False),
+    Action("newline", ("ctrl+j", "shift+enter"), "new line", "A new line", "editor", footer=1, palette=False),
+    Action("done", ("escape",), "done", "Done: the changed text is a branch", "editor", footer=1, palette=False),
+    Action(
+        "tree",
+        ("alt+t",),
+        "tree",
+        "All branches of the text: what was written again, taken or edited",
+        "write",
+        footer=6,
+    ),
     Action("chat_or_complete", ("f5",), "chat", "Chat as in a play, or complete one text", "write", footer=3),
     Action(
         "panel",

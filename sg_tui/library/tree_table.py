@@ -18,7 +18,8 @@ CREATE TABLE IF NOT EXISTS trees (text TEXT PRIMARY KEY, node INTEGER NOT NULL, 
 CREATE TABLE IF NOT EXISTS nodes (
     text TEXT NOT NULL, id INTEGER NOT NULL, parent INTEGER NOT NULL, at INTEGER NOT NULL, author TEXT NOT NULL,
     typed TEXT NOT NULL, seed INTEGER NOT NULL, model TEXT NOT NULL, made REAL NOT NULL, marked INTEGER NOT NULL,
-    folded INTEGER NOT NULL, removed INTEGER NOT NULL, words TEXT NOT NULL, PRIMARY KEY (text, id));
+    folded INTEGER NOT NULL, removed INTEGER NOT NULL, length INTEGER NOT NULL, words TEXT NOT NULL,
+    PRIMARY KEY (text, id));
 CREATE TABLE IF NOT EXISTS chunks (
     text TEXT NOT NULL, node INTEGER NOT NULL, start INTEGER NOT NULL, pieces BLOB NOT NULL,
     PRIMARY KEY (text, node, start));
@@ -35,13 +36,13 @@ ADOPT = (
     "INSERT OR REPLACE INTO chunks SELECT * FROM aside.chunks WHERE text IN ({newer})",
     "INSERT OR IGNORE INTO nodes SELECT * FROM aside.nodes",
 )
-_NODE = f"INSERT OR REPLACE INTO nodes VALUES ({', '.join('?' * 13)})"
+_NODE = f"INSERT OR REPLACE INTO nodes VALUES ({', '.join('?' * 14)})"
 _FORGET = "DELETE FROM chunks WHERE text = ? AND node = ? AND start >= ?"
 _CHUNK = "INSERT INTO chunks VALUES (?, ?, ?, ?)"
 _TREE = "INSERT OR REPLACE INTO trees VALUES (?, ?, ?)"
 _CHUNKS = "SELECT node, start, pieces FROM chunks WHERE text = ? ORDER BY start"
 _NODES = """
-SELECT id, parent, at, author, typed, seed, model, made, marked, folded, removed, words
+SELECT id, parent, at, author, typed, seed, model, made, marked, folded, removed, length, words
 FROM nodes WHERE text = ? ORDER BY made, rowid
 """
 
@@ -78,7 +79,7 @@ def save(library: Library, text: str, news: Iterable[Growth], head: Place) -> No
     for one in news:
         node = one.node
         row = (text, node.id, node.parent, node.at, node.author, dumped(node.typed), node.seed, dumped(node.model))
-        flags = (node.made, node.marked, node.folded, node.removed, dumped(node.words))
+        flags = (node.made, node.marked, node.folded, node.removed, node.length, dumped(node.words))
         library.query(_NODE, (*row, *flags))
         if one.pieces:
             library.query(_FORGET, (text, node.id, one.start))
@@ -102,9 +103,10 @@ def load(library: Library, text: str) -> tuple[Tree, Place] | None:
 
 
 def _node(row: tuple[Any, ...], chunks: list[tuple[int, bytes]]) -> Node:
-    id, parent, at, author, typed, seed, model, made, marked, folded, removed, words = row
-    origin = _origin(author)
-    node = kept_node(int(id), int(parent), int(at), origin, str(words), partial(_pieces, chunks, str(words), origin))
+    id, parent, at, author, typed, seed, model, made, marked, folded, removed, length, words = row
+    origin = read_origin(author)
+    load = partial(_pieces, chunks, str(words), origin)
+    node = kept_node(int(id), Place(int(parent), int(at)), origin, str(words), int(length), load)
     node.typed, node.seed, node.model, node.made = str(typed), int(seed), str(model), float(made)
     node.marked, node.folded, node.removed = bool(marked), bool(folded), bool(removed)
     return node
@@ -167,10 +169,11 @@ def read(text: object, id: Any, logprob: Any, top: Any, author: Author = "model"
 
 def read_author(name: object) -> Author:
     """One of the authors, whatever stands in a file."""
-    return "cue" if name == "cue" else _origin(name)
+    return "cue" if name == "cue" else read_origin(name)
 
 
-def _origin(name: object) -> Origin:
+def read_origin(name: object) -> Origin:
+    """Whose a node is, whatever stands in a file."""
     match name:
         case "model" | "taken" | "edit":
             return name

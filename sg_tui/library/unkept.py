@@ -43,6 +43,7 @@ class _Text:
             if known is None:
                 self._tree.add(one.node)
             else:
+                self._tree.rewrite(known, one.node.place, known.pieces)
                 known.marked, known.folded, known.removed = one.node.marked, one.node.folded, one.node.removed
                 known.pieces[one.start :] = one.pieces
 

@@ -20,9 +20,9 @@ class SaveDialog(Dialog[Path]):
     TITLE_TEXT = "save the text"
     HINT = "Enter save   Esc close"
 
-    def __init__(self, text: str, title: str) -> None:
+    def __init__(self, text: str, title: str, suffix: str = ".txt") -> None:
         super().__init__()
-        self._text, self._file = text, file_name(title)
+        self._text, self._file = text, file_name(title, suffix)
         self._warned: Path | None = None
 
     def body(self) -> Iterable[Widget]:
@@ -49,7 +49,7 @@ class SaveDialog(Dialog[Path]):
         self.dismiss(path.absolute())
 
 
-def file_name(title: str) -> str:
+def file_name(title: str, suffix: str = ".txt") -> str:
     """A file's name from the first words of a text."""
     words = re.findall(r"\w+", title.casefold())[:5]
-    return "-".join(words)[:40] + ".txt" if words else "text.txt"
+    return ("-".join(words)[:40] or "text") + suffix

@@ -13,17 +13,19 @@ from textual.widget import Widget
 from sg_core.engine.events import Event, Loaded
 from sg_tui.desk import Desk, Returned
 from sg_tui.keys import Scope, bindings
+from sg_tui.screens.write_edit import EditActions
 from sg_tui.screens.write_settings import SettingsActions
-from sg_tui.screens.write_walk import WalkActions
 from sg_tui.state.writing import Writing
 from sg_tui.terminal.textsafe import safe_line
 from sg_tui.widgets.alternatives_box import AlternativesBox
 from sg_tui.widgets.cast_bar import CastBar
 from sg_tui.widgets.compact_panel import CompactPanel
+from sg_tui.widgets.continuations_view import ContinuationsView
 from sg_tui.widgets.optimizations_panel import OptimizationsPanel
 from sg_tui.widgets.prompt import LONGEST_PASTE, Prompt
 from sg_tui.widgets.side_panel import SidePanel
 from sg_tui.widgets.template_choice import TemplateChoice
+from sg_tui.widgets.text_editor import TextEditor
 from sg_tui.widgets.text_view import TextView
 
 FIGURES_SECONDS = 0.15  # between two drawings of figures that change with every token
@@ -36,7 +38,7 @@ ENDS = {
 }
 
 
-class WriteScreen(WalkActions, SettingsActions):
+class WriteScreen(EditActions, SettingsActions):
     """Shows `desk.writing`, and lets the person steer it."""
 
     MODE = "write"
@@ -56,7 +58,9 @@ class WriteScreen(WalkActions, SettingsActions):
                 yield CompactPanel(id="compact")
                 yield CastBar(self.desk.writing.cast, id="cast")
                 yield Prompt(id="prompt")
+                yield TextEditor(id="editor")
             yield SidePanel(id="side")
+        yield ContinuationsView(id="several")
         yield AlternativesBox(id="alternatives")
 
     def on_mount(self) -> None:
@@ -72,10 +76,14 @@ class WriteScreen(WalkActions, SettingsActions):
         everywhere: tuple[Scope, ...] = ("write", "app")
         if self.has_class("-narrow"):
             everywhere = ("write", "small", "app")
+        if isinstance(self.focused, TextEditor):
+            return ("editor", *everywhere)
         if isinstance(self.focused, Prompt):
             return ("prompt", *everywhere)
         if isinstance(self.focused, TextView):
             return ("document", *everywhere)
+        if isinstance(self.focused, ContinuationsView):
+            return ("several", *everywhere)
         if isinstance(self.focused, TemplateChoice):
             return ("choice", *everywhere)
         return everywhere
@@ -103,6 +111,7 @@ class WriteScreen(WalkActions, SettingsActions):
         state, manuscript = self.desk.generation, self.desk.writing.manuscript
         view.show(manuscript, state.running)
         self.show_alternatives()
+        self.show_several()
         drawn = (
             state.version,
             manuscript.version,
@@ -217,6 +226,7 @@ class WriteScreen(WalkActions, SettingsActions):
         self.draw_all()
 
     def take_up(self, writing: Writing) -> None:
+        self.leave_editor()
         super().take_up(writing)
         self._show_mode()
         self.query_one(Prompt).focus()
@@ -250,7 +260,7 @@ class WriteScreen(WalkActions, SettingsActions):
 
     # ------------------------------------------------------------ between prompt and text
 
-    @on(Prompt.Changed)
+    @on(Prompt.Changed, "#prompt")
     def _remember_prompt(self, event: Prompt.Changed) -> None:
         self.desk.prompt = event.text_area.text
 

@@ -81,8 +81,7 @@ class WalkActions(TextActions):
             begun = [node for node in manuscript.tree.standing(place.node) if node.at == place.length]
             written = {first.id for node in begun if node.pieces and (first := node.pieces[0].token)}
         found = choices(piece, frozenset(written))
-        if found != box.shown:
-            box.offer(found)
+        box.offer(view.cursor, found)
 
     def show_alternatives(self) -> None:
         """The box stands beside the chosen token, wherever that is now."""
@@ -90,10 +89,12 @@ class WalkActions(TextActions):
         box.show(view.cursor_offset if self.walking and not self.has_class("-too-small") else None, self.size)
 
     def action_choose(self, by: int) -> None:
+        self.offer_alternatives()  # the news that the cursor has moved may still be on its way
         self.query_one(AlternativesBox).step(by)
         self.show_alternatives()
 
     def action_take(self) -> None:
+        self.offer_alternatives()
         view, choice = self.query_one(TextView), self.query_one(AlternativesBox).choice
         if choice is None or choice.here or choice.number is None or view.cursor is None:
             self.edit()

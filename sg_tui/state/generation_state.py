@@ -52,6 +52,8 @@ class GenerationState:
         self.version = 0
         self._clock = clock
         self._position = 0  # tokens in the context
+        self._left = 1  # continuations of the newest generation that have not ended
+        self._several = False  # its tokens are computed together: they tell nothing of a token's price
         self._effects: dict[str, Effects] = {}  # by precision
         self._refused_precision = ""  # the one asked for last, if it did not fit
         self._setting: tuple[str, Optimizations] | None = None  # precision and switches of the newest token
@@ -87,6 +89,7 @@ class GenerationState:
         """`command` is about to be submitted."""
         self.request, self.running, self.reason = command.request, True, ""
         self.moves, self._settled = 0, False
+        self._left, self._several = command.n, command.n > 1
         self.version += 1
 
     def abandon(self) -> None:
@@ -143,7 +146,8 @@ class GenerationState:
                 self._position, self._settled = event.kept, False
                 self.moves += 1
             case Done(request=self.request):
-                self.running, self.reason = False, event.reason
+                self._left -= 1
+                self.running, self.reason = self._left > 0, event.reason
             case Failed(request=self.request):
                 self.running, self.reason = False, "failed"
             case _:
@@ -165,7 +169,7 @@ class GenerationState:
             self._setting, self._settled = setting, False
         self.ms.append(event.token.ms)
         self.op_ms.append(event.token.op_ms)
-        if self._settled and not event.optimizations.bursts:
+        if self._settled and not event.optimizations.bursts and not self._several:
             effects = self._effects.setdefault(event.precision, Effects())
             effects.add(event.optimizations, self._position, event.token.ms)
         self._settled = True

@@ -33,6 +33,7 @@ class Manuscript:
         self.head = head
         self.pieces: list[Piece] = []
         self.version = 0
+        self.model = ""  # that writes now
         self._past: list[Place] = []
         self._future: list[Place] = []
         self._way: list[tuple[Node, int]] = []
@@ -109,6 +110,14 @@ class Manuscript:
         node, _ = self._way[step]
         return Place(node.id, min(index, len(self.pieces)) - self._starts[step])
 
+    def node_at(self, index: int) -> Node:
+        """The node of the piece at `index`."""
+        return self._way[bisect_right(self._starts, index) - 1][0]
+
+    def models(self) -> list[str]:
+        """The model that wrote each piece, "" where none did."""
+        return [node.model for node, length in self._way for _ in range(length)]
+
     def branches(self, index: int) -> list[Place]:
         """What stands at the place of the piece at `index`, as the places where those texts end; 1 if nothing else."""
         return self.tree.branches(self.place(index))
@@ -142,7 +151,7 @@ class Manuscript:
     def add(self, piece: Piece) -> None:
         """Append a piece of the model's."""
         if self._growing is None or self.head != Place(self._growing.id, len(self._growing.pieces)):
-            self._growing = new_node(self.head, "model", (), seed=self._seed)
+            self._growing = new_node(self.head, "model", (), seed=self._seed, model=self.model)
             self.tree.add(self._growing)
             self._way.append((self._growing, 0))
             self._starts.append(len(self.pieces))
@@ -179,7 +188,8 @@ class Manuscript:
                 return False
         self._remember()
         self.head = place
-        self._stand(new_node(place, "taken", [Piece(token.text, "taken", token, old.top_texts)]))
+        model = self.node_at(index).model
+        self._stand(new_node(place, "taken", [Piece(token.text, "taken", token, old.top_texts)], model=model))
         self._remade()
         return True
 
@@ -189,6 +199,15 @@ class Manuscript:
             self._remember()
             self.head = place
             self._remade()
+
+    def begin_step(self) -> None:
+        """What `set_head` does from now on, however often, is taken back as one."""
+        self._remember()
+
+    def set_head(self, place: Place) -> None:
+        """Let the text be the one that ends at `place`; no step of its own."""
+        self.head = place
+        self._remade()
 
     def undo(self) -> bool:
         """Go back to before the last step, whatever it was; False when nothing is left."""

@@ -47,6 +47,12 @@ class Node:
     kept: int = 0  # so many of its pieces were handed to the library
     _pieces: list[Piece] | None = None
     _words: str | None = None
+    _length: int = 0
+
+    @property
+    def length(self) -> int:
+        """How many pieces it has."""
+        return self._length if self._pieces is None else len(self._pieces)
 
     @property
     def pieces(self) -> list[Piece]:
@@ -73,17 +79,17 @@ class Node:
         return replace(self, _pieces=None if self._pieces is None else list(self._pieces))
 
 
-def new_node(place: Place, author: Origin, pieces: Iterable[Piece], typed: str = "", seed: int = 0) -> Node:
+def new_node(
+    place: Place, author: Origin, pieces: Iterable[Piece], typed: str = "", seed: int = 0, model: str = ""
+) -> Node:
     """A node with an id that no other session gives either."""
     id = uuid.uuid4().int >> 65
-    return Node(id, *place, author, typed, seed, made=time.time(), _pieces=list(pieces))
+    return Node(id, *place, author, typed, seed, model, made=time.time(), _pieces=list(pieces))
 
 
-def kept_node(
-    id: int, parent: int, at: int, author: Origin, words: str, load: Callable[[], list[Piece]] | None = None
-) -> Node:
+def kept_node(id: int, place: Place, author: Origin, words: str, length: int, load: Callable[[], list[Piece]]) -> Node:
     """A node as the library knows it: its pieces are read when they are wanted."""
-    return Node(id, parent, at, author, load=load, _words=words)
+    return Node(id, *place, author, load=load, _words=words, _length=length)
 
 
 class Tree:
@@ -139,15 +145,14 @@ class Tree:
 
     def end(self, node: Node) -> Place:
         """Behind all of a node."""
-        return Place(node.id, len(node.pieces))
+        return Place(node.id, node.length)
 
     def leaf(self, node: Node) -> Place:
         """Where the text that holds all of this node ends, along what was made last."""
         seen: set[int] = set()
         while node.id not in seen:
             seen.add(node.id)
-            length = len(node.pieces)
-            on = [one for one in self.standing(node.id) if one.at >= length]
+            on = [one for one in self.standing(node.id) if one.at >= node.length]
             if not on:
                 break
             node = on[-1]
@@ -156,8 +161,17 @@ class Tree:
     def branches(self, place: Place) -> list[Place]:
         """What stands at a fork, each as the place where its text ends; first what the node itself goes on with."""
         node = self.nodes.get(place.node)
-        ways = [self.leaf(node)] if node is not None and place.length < len(node.pieces) else []
+        ways = [self.leaf(node)] if node is not None and place.length < node.length else []
         return ways + [self.leaf(one) for one in self.standing(place.node) if one.at == place.length]
+
+    def rewrite(self, node: Node, place: Place, pieces: Iterable[Piece]) -> None:
+        """Let a node on which nothing stands yet be another one: what is still being edited."""
+        self._standing[node.parent].remove(node)
+        node.parent, node.at = place
+        node.pieces[:] = pieces
+        node.kept, node.removed = 0, False
+        self._standing.setdefault(node.parent, []).append(node)
+        self.touch(node)
 
     def remove(self, node: Node, removed: bool = True) -> None:
         """Put a node and what stands on it out of sight, or back into it."""

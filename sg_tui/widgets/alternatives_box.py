@@ -69,21 +69,25 @@ class AlternativesBox(Panel):
         self.display = False
         self.shown: list[Choice] = []
         self.chosen = 0
+        self._index: int | None = None  # of the token they stand beside
         self._drawn: tuple[object, ...] = ()
 
     @property
     def choice(self) -> Choice | None:
         """The marked one."""
-        return self.shown[self.chosen] if self.display and self.chosen < len(self.shown) else None
+        return self.shown[self.chosen] if self.chosen < len(self.shown) else None
 
-    def offer(self, found: list[Choice]) -> None:
-        """Other choices, with the token itself marked."""
-        self.shown = found
+    def offer(self, index: int | None, found: list[Choice]) -> None:
+        """The choices at a place, with the token itself marked when they are others than before."""
+        if (index, found) == (self._index, self.shown):
+            return
+        self._index, self.shown = index, found
         self.chosen = next((number for number, one in enumerate(found) if one.here), 0)
 
     def step(self, by: int) -> None:
-        """Mark the one above or below."""
-        self.chosen = max(0, min(len(self.shown) - 1, self.chosen + by))
+        """Mark the one above or below; after the last comes the first."""
+        if self.shown:
+            self.chosen = (self.chosen + by) % len(self.shown)
 
     def show(self, token: Offset | None, screen: Size) -> None:
         """Stand beside the token; None: it can't be seen, and so the box neither."""

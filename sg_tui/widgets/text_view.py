@@ -12,6 +12,7 @@ from rich.style import Style
 from textual import events
 from textual.geometry import Offset, Size
 from textual.message import Message
+from textual.scroll_view import ScrollView
 from textual.selection import Selection
 from textual.strip import Strip
 from textual.widget import Widget
@@ -33,7 +34,7 @@ HINT = (
 )
 
 
-class TextView(WalkKeys, can_focus=True):
+class TextView(WalkKeys, ScrollView, can_focus=True):
     """Shows a Manuscript. Follows the tail unless the person has scrolled away from it."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {
@@ -204,6 +205,12 @@ class TextView(WalkKeys, can_focus=True):
 
     def action_cursor_right(self) -> None:
         self.step_cursor(1)
+
+    def show_cursor(self) -> None:
+        """Bring the token under the cursor near the top."""
+        if self.cursor is not None and self.cursor < len(self._starts):
+            row, _ = self._wrapped.place(self._starts[self.cursor])
+            self.scroll_to(y=row - 1, animate=False)
 
     def action_cursor_row(self, by: int) -> None:
         """Move the cursor to the token above or below it."""

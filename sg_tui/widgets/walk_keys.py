@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from textual import events
-from textual.scroll_view import ScrollView
 from textual.timer import Timer
+from textual.widget import Widget
 
 BURST_SECONDS = 0.04  # characters that come closer to each other than fingers do are a text, not keys
+
+
+if TYPE_CHECKING:
+    _Widget = Widget
+else:
+    _Widget = object  # Textual takes styles and bindings from one line of ancestors alone
 
 
 def _nobody(event: events.Key | events.Paste) -> None:
     """Nobody types."""
 
 
-class WalkKeys(ScrollView):
+class WalkKeys(_Widget):
     """A view in which characters are keys. `elsewhere` takes back what turns out to be a text, at once.
 
     Each key is decided on at the moment it arrives, before the next one is sent anywhere: so a text that is typed or
@@ -23,11 +30,9 @@ class WalkKeys(ScrollView):
     when another one comes, both are a text.
     """
 
-    def __init__(self, id: str | None = None) -> None:
-        super().__init__(id=id)
-        self.elsewhere: Callable[[events.Key | events.Paste], None] = _nobody
-        self._held: events.Key | None = None
-        self._held_until: Timer | None = None
+    elsewhere: Callable[[events.Key | events.Paste], None] = staticmethod(_nobody)
+    _held: events.Key | None = None
+    _held_until: Timer | None = None
 
     def _forward_event(self, event: events.Event) -> None:
         # Textual's own door for input: anything later would see keys that had been sent here in the meantime
@@ -83,6 +88,18 @@ class WalkKeys(ScrollView):
 
     async def action_branch(self, by: int) -> None:
         await self.screen.run_action(f"branch({by})")
+
+    async def action_several(self) -> None:
+        await self.screen.run_action("several")
+
+    async def action_tree(self) -> None:
+        await self.screen.run_action("tree")
+
+    async def action_edit_text(self) -> None:
+        await self.screen.run_action("edit_text")
+
+    async def action_mark(self) -> None:
+        await self.screen.run_action("mark")
 
     async def action_to_prompt(self) -> None:
         await self.screen.run_action("stop")

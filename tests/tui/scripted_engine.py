@@ -110,6 +110,7 @@ class ScriptedEngine:
         self._canned: dict[type, deque[list[Event]]] = {}
         self._jobs: dict[Job, Iterator[None]] = {}
         self._writing: tuple[int, int] | None = None  # request, tokens written
+        self._numbers = 1  # continuations of what is written
         self._training: tuple[int, str | None] | None = None  # step, folder
 
     # ------------------------------------------------------------ the surface of Engine
@@ -173,8 +174,8 @@ class ScriptedEngine:
                 self._jobs["loading"] = self._load(command)
             case Generate():
                 self._stop_writing()
-                self._writing = (command.request, 0)
-                self._jobs["writing"] = self._write(command)
+                self._writing, self._numbers = (command.request, 0), 1
+                self._jobs["writing"] = self._write(command) if command.n == 1 else self._write_several(command)
             case Bench():
                 self._writing = (command.request, 0)
                 self._jobs["writing"] = self._bench(command)
@@ -221,7 +222,7 @@ class ScriptedEngine:
         if self._writing is not None:
             request, tokens = self._writing
             self._writing = None
-            self.emit(Done(request, "stopped", tokens), Phase("idle"))
+            self.emit(*(Done(request, "stopped", tokens, number=one) for one in range(self._numbers)), Phase("idle"))
 
     def _canned_events(self, events: list[Event]) -> Iterator[None]:
         for event in events:
@@ -239,6 +240,20 @@ class ScriptedEngine:
         self.model, self.precision = command.model, command.precision or self.precision
         facts = (command.model, self.config, self.precision, command.threads or 2)
         self.emit(Loaded(*facts, adapters=len(command.adapters)), Phase("idle"))
+
+    def _write_several(self, command: Generate) -> Iterator[None]:
+        """Number i is the reply of the seed raised by i."""
+        self._writing, self._numbers = (command.request, 0), command.n
+        self.emit(Phase("decoding"))
+        replies = [self.replies[(command.sampling.seed + one) % len(self.replies)] for one in range(command.n)]
+        words = [re.findall(r" ?\w+|\W", reply)[: command.max_tokens] for reply in replies]
+        for place in range(max(map(len, words))):
+            for number, pieces in enumerate(words):
+                if place < len(pieces):
+                    self.emit(replace(self._token(command.request, pieces[place], 20 + place), number=number))
+            yield
+        self._writing = None
+        self.emit(*(Done(command.request, "length", len(one), number=n) for n, one in enumerate(words)), Phase("idle"))
 
     def _write(self, command: Generate) -> Iterator[None]:
         reply = self.replies[command.sampling.seed % len(self.replies)]
