@@ -46,6 +46,7 @@ class Choice:
     ) -> Token:
         """The token with its times, all in ns: of each operation, of computing the logits, and of choosing."""
         op_ms = {name: ns * 1e-6 for name, ns in zip(OPERATIONS, times.tolist(), strict=True)}
+        op_ms["other"] = max(0, computing - int(times.sum())) * 1e-6  # between the kernels: Python
         op_ms["sampling"] = sampling * 1e-6
         ms = (computing + sampling) * 1e-6
         return Token(self.id, self.text, self.logprob, self.top, ms, op_ms, moved, activations or {})

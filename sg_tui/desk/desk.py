@@ -16,7 +16,6 @@ from sg_core.engine.commands import (
     Load,
     SetAdapterScale,
     SetOptimizations,
-    SetPace,
     SetPrecision,
     SetSampling,
     SetThreads,
@@ -38,7 +37,8 @@ from sg_core.engine.events import (
 from sg_core.errors import SettingError
 from sg_core.network.optimizations import Optimizations
 from sg_core.processors import allowed_threads
-from sg_tui.desk.engine_link import EngineLike, EngineLink, Severity
+from sg_tui.desk.engine_link import EngineLike, Severity
+from sg_tui.desk.glass import Glass
 from sg_tui.library import preferences
 from sg_tui.library.librarian import Librarian
 from sg_tui.library.preferences import Preferences
@@ -52,7 +52,6 @@ from sg_tui.state.writing import Writing
 
 MOST_THREADS = 256
 UNSTOPPABLE = ("importing", "compiling", "loading", "converting", "downloading")  # nothing is to be saved then
-SLOW_MOTION = 12.0  # tokens a second
 FADE_STEP = 10  # percent of the adapters, a press
 PATIENT, HASTY = 0.5, 0.05  # seconds the engine has to end
 LIBRARY_PATIENCE = 3.0  # seconds the library has to take the last words, in another file if need be
@@ -68,7 +67,7 @@ class Returned(NamedTuple):
     prompt: str
 
 
-class Desk(EngineLink):
+class Desk(Glass):
     """`submit` reaches the engine; what it tells is taken into the states by `drain`, and the screens show them.
 
     tell: shows one line to the person, any text, with its severity.
@@ -99,6 +98,7 @@ class Desk(EngineLink):
         self.generation.threads = None if threads is None else allowed_threads(threads)
         self.generation.sampling = self.preferences.sampling
         self.generation.max_tokens = self.preferences.max_tokens
+        self.toured = self.preferences.toured
         self.training = TrainingState()
         self.bench = BenchState()
         self.writing = Writing(chat=self.preferences.mode == "chat", cast=self.preferences.cast)
@@ -115,6 +115,8 @@ class Desk(EngineLink):
             self.say(self._trouble, "warning")
         self.librarian.ask(self._bring_back)
         self.load(self.model, self._adapters)
+        if self.preferences.pace:
+            self.set_pace(self.preferences.pace)
         self.connect(engine)
 
     @property
@@ -216,6 +218,7 @@ class Desk(EngineLink):
             case Done() | Failed() if request and event.request == request:
                 self.writing.manuscript.complete(event.rest if isinstance(event, Done) else "")
                 self.keep_text()
+        self.look_closer(event)
         self._note(event)
 
     def _note(self, event: Event) -> None:
@@ -267,11 +270,6 @@ class Desk(EngineLink):
         state.fade(amount)
         self.submit(SetAdapterScale(amount / 100))
 
-    def set_slow_motion(self, slow: bool) -> None:
-        """Tokens at a pace that can be read, or as fast as they come; a running generation follows at its next one."""
-        self.generation.set_slow_motion(slow)
-        self.submit(SetPace(SLOW_MOTION if slow else 0.0))
-
     def set_sampling(self, name: str, value: float) -> None:
         """Change one setting; a running generation follows at its next token."""
         state = self.generation
@@ -279,7 +277,7 @@ class Desk(EngineLink):
             if name == "max_tokens":
                 state.max_tokens = max(1, min(1_000_000, int(value)))
             elif name == "threads":
-                state.threads = allowed_threads(min(int(value), MOST_THREADS)) or None
+                state.set_threads(allowed_threads(min(int(value), MOST_THREADS)) or None)
                 self.submit(SetThreads(state.threads))
             else:
                 state.sampling = replace(state.sampling, **{name: value})  # type: ignore[arg-type]  # validated there
@@ -302,6 +300,8 @@ class Desk(EngineLink):
             cast=self.writing.cast,
             sampling=state.sampling,
             precision=self.precision,
+            pace=state.pace,
+            toured=self.toured,
         )
         if kept != self._kept_preferences:
             self._kept_preferences = kept

@@ -37,10 +37,10 @@ WRITING = (
         priority=True,
     ),
     Action(
-        "slow_motion",
+        "pace",
         ("f8",),
-        "slow",
-        "Slow motion: 12 tokens a second, to flip switches while they come; or full speed",
+        "pace",
+        "Text at a reading pace, 12 tokens a second, or at full speed; the figures stay the engine's",
         "write",
         footer=6,
         priority=True,

@@ -21,6 +21,7 @@ from sg_tui.widgets.alternatives_box import AlternativesBox
 from sg_tui.widgets.cast_bar import CastBar
 from sg_tui.widgets.compact_panel import CompactPanel
 from sg_tui.widgets.optimizations_panel import OptimizationsPanel
+from sg_tui.widgets.panel import Panel
 from sg_tui.widgets.prompt import LONGEST_PASTE, Prompt
 from sg_tui.widgets.side_panel import SidePanel
 from sg_tui.widgets.template_choice import TemplateChoice
@@ -64,6 +65,9 @@ class WriteScreen(WalkActions, SettingsActions):
         self._offer_templates()
         self._show_mode()
 
+    def on_descendant_focus(self) -> None:
+        self.draw()
+
     def on_resize(self, event: events.Resize) -> None:
         super().on_resize(event)
         self.set_class(event.size.width < SLIM, "-slim")
@@ -103,6 +107,7 @@ class WriteScreen(WalkActions, SettingsActions):
         state, manuscript = self.desk.generation, self.desk.writing.manuscript
         view.show(manuscript, state.running)
         self.show_alternatives()
+        self.set_class(self.walking, "-walking")
         drawn = (
             state.version,
             manuscript.version,
@@ -119,6 +124,11 @@ class WriteScreen(WalkActions, SettingsActions):
         self.query_one(CompactPanel).show(state)
         self.query_one(SidePanel).show(state, view.cursor_piece)
         self._show_frames(view)
+
+    @on(Panel.Resized)
+    def _draw_again(self) -> None:
+        self._drawn = ()
+        self.draw()
 
     def _show_frames(self, view: TextView) -> None:
         """What stands in the frames of the text and of the prompt."""

@@ -38,5 +38,6 @@ class SettingsActions(ModeScreen):
         if view.heat:
             self.desk.say("The stronger the tint, the more a token surprised the model.")
 
-    def action_slow_motion(self) -> None:
-        self.desk.set_slow_motion(not self.desk.generation.slow_motion)
+    def action_pace(self) -> None:
+        self.desk.toggle_pace()
+        self.draw_all()
