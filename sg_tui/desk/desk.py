@@ -47,6 +47,7 @@ from sg_tui.library.text_keeper import TextKeeper
 from sg_tui.state.bench_state import BenchState
 from sg_tui.state.generation_state import GenerationState
 from sg_tui.state.manuscript import Manuscript
+from sg_tui.state.tint import Tint
 from sg_tui.state.training_state import TrainingState
 from sg_tui.state.writing import Writing
 
@@ -99,11 +100,11 @@ class Desk(Glass):
         self.generation.sampling = self.preferences.sampling
         self.generation.max_tokens = self.preferences.max_tokens
         self.toured = self.preferences.toured
+        self.tint = Tint()
         self.training = TrainingState()
         self.bench = BenchState()
         self.writing = Writing(chat=self.preferences.mode == "chat", cast=self.preferences.cast)
         self.load_trouble = ""  # why the model that was asked for is not there, until someone has told it
-        self._requests = 0
         self._loading = False
         self._told_of_move = False
 
@@ -128,11 +129,6 @@ class Desk(Glass):
         """Load a model, with adapters on top; the old one stays until it is there."""
         self._loading = True
         self.submit(Load(model, self.precision, self.generation.threads, adapters))
-
-    def next_request(self) -> int:
-        """A number for a generation or a benchmark, never used before."""
-        self._requests += 1
-        return self._requests
 
     def generate(self) -> None:
         """Let the model go on with the text being written."""
@@ -210,7 +206,7 @@ class Desk(Glass):
 
     def _take(self, event: Event) -> None:
         request = self.generation.request
-        for state in (self.generation, self.training, self.bench):
+        for state in (self.generation, self.training, self.bench, self.tint):
             state.take(event)
         match event:
             case TokenEvent() if event.request == request:

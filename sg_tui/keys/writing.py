@@ -28,10 +28,10 @@ WRITING = (
         priority=True,
     ),
     Action(
-        "heat",
+        "tint",
         ("f7",),
-        "surprise",
-        "Tint every token by how much it surprised the model",
+        "tint",
+        "Tint every token by surprise, rank, entropy or who wrote it; or not",
         "write",
         footer=7,
         priority=True,

@@ -14,6 +14,7 @@ from sg_core.engine.events import Event, Loaded
 from sg_tui.desk import Desk, Returned
 from sg_tui.keys import Scope, bindings
 from sg_tui.screens.write_settings import SettingsActions
+from sg_tui.screens.write_tint import TintActions
 from sg_tui.screens.write_walk import WalkActions
 from sg_tui.state.writing import Writing
 from sg_tui.terminal.textsafe import safe_line
@@ -37,7 +38,7 @@ ENDS = {
 }
 
 
-class WriteScreen(WalkActions, SettingsActions):
+class WriteScreen(WalkActions, TintActions, SettingsActions):
     """Shows `desk.writing`, and lets the person steer it."""
 
     MODE = "write"
@@ -106,6 +107,7 @@ class WriteScreen(WalkActions, SettingsActions):
             self._take_back(self.desk.came_back)
         state, manuscript = self.desk.generation, self.desk.writing.manuscript
         view.show(manuscript, state.running)
+        self.show_tint()
         self.show_alternatives()
         self.set_class(self.walking, "-walking")
         drawn = (
@@ -115,6 +117,7 @@ class WriteScreen(WalkActions, SettingsActions):
             view.cursor,
             view.unseen,
             self.walking,
+            self.desk.tint.version,
             self.size,
         )
         now = time.monotonic()
@@ -135,7 +138,7 @@ class WriteScreen(WalkActions, SettingsActions):
         state, writing = self.desk.generation, self.desk.writing
         title = safe_line(writing.manuscript.title, 40) or "a new text"
         view.border_title = Content(f"{'walk' if self.walking else 'edit'} · {title}")
-        view.border_subtitle = f"↓ {view.unseen} more · End" if view.unseen else ""
+        view.border_subtitle = f"↓ {view.unseen} more · End" if view.unseen else self.tint_legend(view)
         prompt = self.query_one(Prompt)
         prompt.border_subtitle = "Esc stops" if state.running else ENDS.get(state.reason, "")
 
