@@ -42,3 +42,12 @@ def bar(share: float, width: int) -> str:
 def nats(value: float, decimals: int = 3) -> str:
     """A loss, with as many decimals whatever it is, so that it does not jump about while it changes."""
     return f"{value:.{decimals}f}" if abs(value) < 1000 else number(value)
+
+
+def milliseconds(value: float) -> str:
+    """A time in ms with two or three meaningful figures."""
+    if value >= 99.95:
+        return f"{value:,.0f}"
+    if value >= 9.995:
+        return f"{value:.1f}"
+    return f"{value:.2f}" if value >= 0.0995 else f"{value:.3f}"

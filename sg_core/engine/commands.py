@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from sg_core.inference.sampling import Sampling
+from sg_core.measure.setting import Setting
 from sg_core.network.optimizations import Optimizations
 from sg_core.training.settings import TrainingConfig
 
@@ -65,7 +66,8 @@ class SetThreads:
 class SetPace:
     """At most so many tokens a second from now on, so that a reader can follow; 0: as fast as they come.
 
-    The engine rests between them, and the times it tells are those of its work alone.
+    The engine then computes a few at a time and rests, so that all but the first of them find its caches warm; the
+    times it tells are those of its work alone.
     """
 
     tokens_per_second: float
@@ -91,6 +93,15 @@ class SetAdapterScale:
     """
 
     amount: float
+
+
+@dataclass(frozen=True, slots=True)
+class MeasureReads:
+    """Measure how fast the machine reads the loaded model's weights; answered by a ReadRate.
+
+    Takes moments, and is given up without an answer as soon as another command comes. While a generation or a training
+    runs it is passed over.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +161,33 @@ class Bench:
     every_combination: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Race:
+    """Let two settings write the same text, a token of each in turn; each pair comes as a Raced.
+
+    Refused while a training runs. Ends with exactly one Done or Failed.
+    """
+
+    request: int
+    left: Setting
+    right: Setting
+    prompt: str = "\n"
+    tokens: int = 120
+    sampling: Sampling = field(default_factory=Sampling)
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """Tell what the loaded model thinks of every token of `text`, by a Scored.
+
+    Done when nothing is written or trained; given up without an answer as soon as another command comes; of several
+    that wait only the last is answered. In a MarkedText special tokens are read as in a prompt.
+    """
+
+    request: int
+    text: str
+
+
 Command = (
     Load
     | Generate
@@ -159,10 +197,13 @@ Command = (
     | SetPace
     | SetPrecision
     | SetAdapterScale
+    | MeasureReads
     | Train
     | PauseTraining
     | ResumeTraining
     | StopTraining
     | SaveTraining
     | Bench
+    | Race
+    | Score
 )

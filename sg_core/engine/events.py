@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from sg_core.config import GPT2Config
 from sg_core.inference.token import Token
 from sg_core.measure.benchmark import Timing
+from sg_core.measure.race import Lap
 from sg_core.network.optimizations import Optimizations
 from sg_core.text.templates import PLAY, Template
 from sg_core.training.results import Evaluation, StepResult
@@ -76,7 +77,11 @@ class AdapterScaleSet:
 
 @dataclass(frozen=True, slots=True)
 class TokenEvent:
-    """One token of a running generation, as the model wrote it: its text is raw, and may be empty."""
+    """One token of a running generation, as the model wrote it: its text is raw, and may be empty.
+
+    wall_ms: from the token before to this one; 0 where the engine had rested or done other work before it, so that its
+    caches were cold. interruptions: how often the system took a processor away meanwhile, where it tells.
+    """
 
     request: int
     token: Token
@@ -84,6 +89,8 @@ class TokenEvent:
     optimizations: Optimizations  # those it was computed with
     precision: str
     number: int = 0  # of the continuation it belongs to
+    wall_ms: float = 0.0
+    interruptions: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,16 +99,36 @@ class Metrics:
 
     request: int
     tokens: int  # of several continuations, those of all
-    ms_per_token: float  # of the last 50: the median; with lookup or draft, whose tokens come in bursts, the mean
-    p95_ms: float  # of the last 50
+    ms_per_token: float  # of the last 64: the median; with lookup or draft, whose tokens come in bursts, the mean
+    p95_ms: float  # of the last 64
     tokens_per_second: float
-    first_token_ms: float  # from the command to the first token
+    first_token_ms: float  # from the command, or from when the engine could begin, to the first token
     prefill_ms: float
     context_used: int
     context_size: int
     drafted: int = 0  # tokens that were written ahead in this generation
     accepted: int = 0  # those of them that the text kept
     rounds: int = 0  # and the passes that tried them
+    waited_ms: float = 0.0  # for kernels to be compiled or a model to be loaded, before all that
+
+
+@dataclass(frozen=True, slots=True)
+class ReadRate:
+    """What the machine could do at best: a token reads `bytes_per_token` of weights, at most at `bytes_per_second`.
+
+    The rate is the best seen of reading as many bytes again and again, with so many threads, from the caches if they
+    hold them: no token can take less than `bound_ms`.
+    """
+
+    precision: str
+    threads: int
+    bytes_per_token: int
+    bytes_per_second: float
+
+    @property
+    def bound_ms(self) -> float:
+        """The least time of a token."""
+        return self.bytes_per_token / self.bytes_per_second * 1e3
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +225,33 @@ class Measured:
 
 
 @dataclass(frozen=True, slots=True)
+class Raced:
+    """One token of each side of a race."""
+
+    request: int
+    lap: Lap
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """What the loaded model thinks of each of T tokens of a text: `starts` are the characters where they begin.
+
+    logprobs, entropies: nats, NaN for the first token, which nothing stands before; ranks: 1 for the likeliest, 0 for
+    the first. perplexity: per token, NaN without any. window, overlap: tokens that a pass sees, and shares with the
+    one before.
+    """
+
+    request: int
+    starts: tuple[int, ...]
+    logprobs: tuple[float, ...]
+    ranks: tuple[int, ...]
+    entropies: tuple[float, ...]
+    perplexity: float
+    window: int
+    overlap: int
+
+
+@dataclass(frozen=True, slots=True)
 class Notice:
     """Something worth one line that is not a failure."""
 
@@ -221,6 +275,7 @@ Event = (
     | AdapterScaleSet
     | TokenEvent
     | Metrics
+    | ReadRate
     | ContextMoved
     | Done
     | TrainingStarted
@@ -232,6 +287,8 @@ Event = (
     | Exported
     | TrainingEnded
     | Measured
+    | Raced
+    | Scored
     | Notice
     | Failed
 )

@@ -11,6 +11,7 @@ from sg_core.engine.events import ContextMoved, Done, Metrics, Prompted, TokenEv
 from sg_core.engine.inbox import Order
 from sg_core.engine.outbox import Outbox
 from sg_core.measure.token_times import TokenTimes
+from sg_core.processors import taken_away
 from sg_core.types import Cancelled
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ class Generation:
 
     cancelled: asked before every token and within a long prompt; True ends it.
     weights_version: a number that changes with the weights; what was computed with older ones is computed again.
+    waited_ms: how long the command had waited for other work before `order.at`.
     """
 
     def __init__(
@@ -33,10 +35,14 @@ class Generation:
         outbox: Outbox,
         cancelled: Cancelled,
         weights_version: Callable[[], int] = int,
+        waited_ms: float = 0.0,
     ) -> None:
         self.request = command.request
         self.session = session
-        self._given_at = order.at
+        self.rested = True  # something else was done before the next token: its caches are cold
+        self._given_at, self._waited_ms = order.at, waited_ms
+        self._told_at = 0.0
+        self._interruptions = 0
         self._outbox = outbox
         self._cancelled = cancelled
         self._weights_version = weights_version
@@ -108,15 +114,20 @@ class Generation:
 
     def _tell(self, number: int, token: Token, together: int) -> None:
         """together: of so many tokens of one pass, which share its time."""
+        now, interruptions = time.perf_counter(), taken_away()
         if not any(self._counts):
-            self._first_token_ms = (time.perf_counter() - self._given_at) * 1e3
+            self._first_token_ms = (now - self._given_at) * 1e3
+        wall_ms = 0.0 if self.rested or together > 1 else (now - self._told_at) * 1e3
+        lost = interruptions - self._interruptions if wall_ms else 0
+        self.rested, self._told_at, self._interruptions = False, now, interruptions
         self._counts[number] += 1
         if token.context_moved:
             self._outbox.emit(ContextMoved(self.request, token.context_moved, number))
         self._outbox.phase("decoding")
-        used, precision = self.session.optimizations, self.session.precision
-        self._outbox.emit(TokenEvent(self.request, token, self._top_texts(token), used, precision, number))
-        self._times.add(token.ms / together, used.bursts and together == 1)
+        used, precision, texts = self.session.optimizations, self.session.precision, self._top_texts(token)
+        self._outbox.emit(TokenEvent(self.request, token, texts, used, precision, number, wall_ms, lost))
+        if wall_ms or together > 1 or sum(self._counts) == 1:  # others found cold caches
+            self._times.add(token.ms / together, used.bursts and together == 1)
         self._untold = sum(self._counts) > 1 and not self._outbox.metrics_due()
         if not self._untold:
             self._outbox.metrics(self._figures())
@@ -138,6 +149,7 @@ class Generation:
             drafted=self.session.drafted - self._drafted,
             accepted=self.session.accepted - self._accepted,
             rounds=self.session.rounds - self._rounds,
+            waited_ms=self._waited_ms,
         )
 
     def _top_texts(self, token: Token) -> tuple[str, ...]:

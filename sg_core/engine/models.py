@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sg_core.checks import MOST_THREADS, whole
-from sg_core.engine.commands import Bench, Load, Train
-from sg_core.engine.events import AdapterScaleSet, Done, Loaded, Notice, PrecisionSet
+from sg_core.engine.commands import Bench, Load, MeasureReads, Race, Score, Train
+from sg_core.engine.events import AdapterScaleSet, Done, Loaded, Notice, PrecisionSet, ReadRate, Scored
 from sg_core.engine.outbox import Outbox
 from sg_core.engine.parts import Parts
 from sg_core.errors import ModelFileError, SettingError, SgError, TrainingError
@@ -238,6 +238,41 @@ class Models:
             tokens += row.timing.tokens
         self._outbox.emit(Done(command.request, "stopped" if cancelled() else "length", tokens))
 
+    def race(self, command: Race, cancelled: Cancelled) -> None:
+        """Let two settings race on the loaded model, and tell the end. Raises SgError."""
+        session, count = self.ready_session(), 0
+        for side in (command.left, command.right):
+            self._compile(Precision.named(side.precision).kernels, cancelled)
+            self._tell_conversion(side.precision)
+        for lap in self.parts.race(command, session, cancelled):
+            count += 1
+            self._outbox.phase("racing", "", count, command.tokens)
+            self._outbox.emit(lap)
+        self._outbox.emit(Done(command.request, "stopped" if cancelled() else "length", count))
+
+    def spare(self, command: Score | MeasureReads, cancelled: Cancelled) -> None:
+        """What is done while nothing else is wanted; without an answer when that ends or there is no model."""
+        if self.session is None:
+            return
+        told: Scored | ReadRate | None
+        if isinstance(command, Score):
+            told = self._scored(command, cancelled)
+        else:
+            told = self.parts.read_rate(self.session, cancelled)
+        if told is not None:
+            self._outbox.emit(told)
+
+    def _scored(self, command: Score, cancelled: Cancelled) -> Scored | None:
+        session = self.ready_session()
+        kernels = f"scores {Precision.named(session.precision).kernels}"
+        progress = _nothing if kernels in self._compiled else self._compiling(cancelled)
+        try:
+            scored = self.parts.score(command, session, progress, cancelled)
+        except _StoppedError:
+            return None
+        self._compiled.add(kernels)
+        return scored
+
     # ------------------------------------------------------------ kernels
 
     def _compile(self, kernels: str, cancelled: Cancelled) -> None:
@@ -262,11 +297,17 @@ class Models:
             self._compiled.add(wanted)
 
     def _compiling(self, cancelled: Cancelled) -> Progress:
+        """Tells what is compiled, and ends that when cancelled."""
+
         def progress(what: str, done: int, total: int) -> None:
             self._outbox.phase("compiling", what, done, total)
             _go_on(cancelled)
 
         return progress
+
+
+def _nothing(what: str, done: int, total: int) -> None:
+    """No progress is told of what is there already."""
 
 
 def _go_on(cancelled: Cancelled) -> None:

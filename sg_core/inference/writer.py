@@ -52,6 +52,7 @@ class Choice:
         op_ms = {name: ns * 1e-6 for name, ns in zip(OPERATIONS, times.tolist(), strict=True)}
         if drafting is not None:
             op_ms["draft"] = drafting * 1e-6
+        op_ms["other"] = max(0, computing - int(times.sum()) - (drafting or 0)) * 1e-6  # between the kernels: Python
         op_ms["sampling"] = sampling * 1e-6
         ms = (computing + sampling) * 1e-6
         return Token(self.id, self.text, self.logprob, self.top, ms, op_ms, moved, activations or {})

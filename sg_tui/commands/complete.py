@@ -163,11 +163,12 @@ def _session(args: argparse.Namespace, optimizations: Optimizations, output: Out
         from sg_core.measure.ablation import muted
 
         session.interventions = muted(model, ablated)
-    kernels = {"window": bool(ablated), "adapters": bool(model.adapters)}
-    warm_up(progress=output.compiling, precision=session.precision, **kernels)
+    precisions = [session.precision]
     if optimizations.draft:
         output.note(session.draft_note)
-        warm_up(progress=output.compiling, precision=session.drafter or session.precision, **kernels)
+        precisions += [session.drafter] if session.drafter else []
+    for precision in precisions:
+        warm_up(progress=output.compiling, precision=precision, window=bool(ablated), adapters=bool(model.adapters))
     return session
 
 

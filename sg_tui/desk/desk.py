@@ -16,7 +16,6 @@ from sg_core.engine.commands import (
     Load,
     SetAdapterScale,
     SetOptimizations,
-    SetPace,
     SetPrecision,
     SetSampling,
     SetThreads,
@@ -38,7 +37,8 @@ from sg_core.engine.events import (
 from sg_core.errors import SettingError
 from sg_core.network.optimizations import Optimizations
 from sg_core.processors import allowed_threads
-from sg_tui.desk.engine_link import EngineLike, EngineLink, Severity
+from sg_tui.desk.engine_link import EngineLike, Severity
+from sg_tui.desk.glass import Glass
 from sg_tui.library import preferences
 from sg_tui.library.librarian import Librarian
 from sg_tui.library.preferences import Preferences
@@ -48,13 +48,13 @@ from sg_tui.state.bench_state import BenchState
 from sg_tui.state.continuations import Continuations
 from sg_tui.state.generation_state import GenerationState
 from sg_tui.state.manuscript import Manuscript, Piece
+from sg_tui.state.tint import Tint
 from sg_tui.state.training_state import TrainingState
 from sg_tui.state.writing import Writing
 
 MOST_THREADS = 256
 SEEDS = 1 << 63
 UNSTOPPABLE = ("importing", "compiling", "loading", "converting", "downloading")  # nothing is to be saved then
-SLOW_MOTION = 12.0  # tokens a second
 FADE_STEP = 10  # percent of the adapters, a press
 PATIENT, HASTY = 0.5, 0.05  # seconds the engine has to end
 LIBRARY_PATIENCE = 3.0  # seconds the library has to take the last words, in another file if need be
@@ -70,7 +70,7 @@ class Returned(NamedTuple):
     prompt: str
 
 
-class Desk(EngineLink):
+class Desk(Glass):
     """`submit` reaches the engine; what it tells is taken into the states by `drain`, and the screens show them.
 
     tell: shows one line to the person, any text, with its severity.
@@ -101,11 +101,12 @@ class Desk(EngineLink):
         self.generation.threads = None if threads is None else allowed_threads(threads)
         self.generation.sampling = self.preferences.sampling
         self.generation.max_tokens = self.preferences.max_tokens
+        self.toured = self.preferences.toured
+        self.tint = Tint()
         self.training = TrainingState()
         self.bench = BenchState()
         self.writing = Writing(chat=self.preferences.mode == "chat", cast=self.preferences.cast)
         self.load_trouble = ""  # why the model that was asked for is not there, until someone has told it
-        self._requests = 0
         self._loading = False
         self._told_of_move = False
         self.several: Continuations | None = None  # what the newest generation writes, if not the text itself
@@ -118,6 +119,8 @@ class Desk(EngineLink):
             self.say(self._trouble, "warning")
         self.librarian.ask(self._bring_back)
         self.load(self.model, self._adapters)
+        if self.preferences.pace:
+            self.set_pace(self.preferences.pace)
         self.connect(engine)
 
     @property
@@ -129,11 +132,6 @@ class Desk(EngineLink):
         """Load a model, with adapters on top; the old one stays until it is there."""
         self._loading = True
         self.submit(Load(model, self.precision, self.generation.threads, adapters))
-
-    def next_request(self) -> int:
-        """A number for a generation or a benchmark, never used before."""
-        self._requests += 1
-        return self._requests
 
     def generate(self) -> None:
         """Let the model go on with the text being written."""
@@ -232,7 +230,7 @@ class Desk(EngineLink):
 
     def _take(self, event: Event) -> None:
         request = self.generation.request
-        for state in (self.generation, self.training, self.bench):
+        for state in (self.generation, self.training, self.bench, self.tint):
             state.take(event)
         match event:
             case TokenEvent() if event.request == request and self.several is not None:
@@ -245,6 +243,7 @@ class Desk(EngineLink):
             case Done() | Failed() if request and event.request == request:
                 self.writing.manuscript.complete(event.rest if isinstance(event, Done) else "")
                 self.keep_text()
+        self.look_closer(event)
         self._note(event)
 
     def _note(self, event: Event) -> None:
@@ -296,11 +295,6 @@ class Desk(EngineLink):
         state.fade(amount)
         self.submit(SetAdapterScale(amount / 100))
 
-    def set_slow_motion(self, slow: bool) -> None:
-        """Tokens at a pace that can be read, or as fast as they come; a running generation follows at its next one."""
-        self.generation.set_slow_motion(slow)
-        self.submit(SetPace(SLOW_MOTION if slow else 0.0))
-
     def set_sampling(self, name: str, value: float) -> None:
         """Change one setting; a running generation follows at its next token."""
         state = self.generation
@@ -308,7 +302,7 @@ class Desk(EngineLink):
             if name == "max_tokens":
                 state.max_tokens = max(1, min(1_000_000, int(value)))
             elif name == "threads":
-                state.threads = allowed_threads(min(int(value), MOST_THREADS)) or None
+                state.set_threads(allowed_threads(min(int(value), MOST_THREADS)) or None)
                 self.submit(SetThreads(state.threads))
             else:
                 state.sampling = replace(state.sampling, **{name: value})  # type: ignore[arg-type]  # validated there
@@ -331,6 +325,8 @@ class Desk(EngineLink):
             cast=self.writing.cast,
             sampling=state.sampling,
             precision=self.precision,
+            pace=state.pace,
+            toured=self.toured,
         )
         if kept != self._kept_preferences:
             self._kept_preferences = kept

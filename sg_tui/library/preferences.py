@@ -10,14 +10,14 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from sg_core.checks import whole
+from sg_core.checks import number, whole
 from sg_core.errors import SettingError
 from sg_core.inference.sampling import Sampling
 from sg_core.network.precisions import PRECISIONS
 from sg_tui.state.play import Cast, name
 from sg_tui.terminal.textsafe import safe_line
 
-FILE = "settings.toml"
+FILE, BROKEN = "settings.toml", "settings-broken.toml"
 LONGEST = 1 << 20  # bytes of a settings file that are read
 
 
@@ -25,7 +25,8 @@ LONGEST = 1 << 20  # bytes of a settings file that are read
 class Preferences:
     """mode: "complete" or "chat"; theme: "dark" or "light"; model: the one used last, offered first.
 
-    precision: how weights are stored.
+    precision: how weights are stored. pace: tokens a second that are shown, 0 for as fast as they come. toured: the
+    first minute is over.
     """
 
     mode: str = "complete"
@@ -35,6 +36,12 @@ class Preferences:
     cast: Cast = field(default_factory=Cast)
     sampling: Sampling = field(default_factory=Sampling)
     precision: str = PRECISIONS[0]
+    pace: float = 0.0
+    toured: bool = True
+
+
+READING_PACE = 12.0  # tokens a second
+FIRST = Preferences(pace=READING_PACE, toured=False)  # of someone who was never here
 
 
 def read(folder: Path) -> tuple[Preferences, str]:
@@ -46,7 +53,7 @@ def read(folder: Path) -> tuple[Preferences, str]:
     try:
         data = path.read_bytes()[:LONGEST]
     except FileNotFoundError:
-        return Preferences(), ""
+        return (Preferences() if (folder / BROKEN).exists() else FIRST), ""
     except OSError as problem:
         return Preferences(), f"settings can't be read ({problem.strerror}); the usual ones hold"
     try:
@@ -70,7 +77,7 @@ def write(folder: Path, preferences: Preferences) -> None:
 
 
 def _keep_aside(path: Path, problem: Exception) -> str:
-    kept = path.with_name("settings-broken.toml")
+    kept = path.with_name(BROKEN)
     where = f"it is kept as {kept.name}"
     try:
         os.replace(path, kept)
@@ -94,6 +101,8 @@ def _parse(data: dict[str, Any]) -> Preferences:
             name(_text(chat, "model", ""), usual.cast.model),
         ),
         precision=_choice(data, "precision", PRECISIONS, usual.precision),
+        pace=_pace(data, usual.pace),
+        toured=_flag(data, "toured", usual.toured),
         sampling=replace(Sampling(), **{key: value for key, value in sampling.items() if key in known}),
     )
 
@@ -123,6 +132,17 @@ def _whole(data: dict[str, Any], key: str, usual: int) -> int:
     return whole(key, data.get(key, usual), 1, 1_000_000)
 
 
+def _pace(data: dict[str, Any], usual: float) -> float:
+    return number("pace", data.get("pace", usual), 0.0, 1000.0)
+
+
+def _flag(data: dict[str, Any], key: str, usual: bool) -> bool:
+    value = data.get(key, usual)
+    if not isinstance(value, bool):
+        raise ValueError(f"{key} is {value!r}; it must be true or false")
+    return value
+
+
 def _toml(preferences: Preferences) -> str:
     lines = [
         "# Settings of sg-tui, written when it ends.",
@@ -131,6 +151,8 @@ def _toml(preferences: Preferences) -> str:
         f"model = {_quoted(preferences.model)}",
         f"max_tokens = {preferences.max_tokens}",
         f"precision = {_quoted(preferences.precision)}",
+        f"pace = {preferences.pace!r}",
+        f"toured = {str(preferences.toured).lower()}",
         "",
         "[chat]",
         f"person = {_quoted(preferences.cast.person)}",

@@ -15,6 +15,7 @@ from sg_tui.desk import Desk, Returned
 from sg_tui.keys import Scope, bindings
 from sg_tui.screens.write_edit import EditActions
 from sg_tui.screens.write_settings import SettingsActions
+from sg_tui.screens.write_tint import TintActions
 from sg_tui.state.writing import Writing
 from sg_tui.terminal.textsafe import safe_line
 from sg_tui.widgets.alternatives_box import AlternativesBox
@@ -22,6 +23,7 @@ from sg_tui.widgets.cast_bar import CastBar
 from sg_tui.widgets.compact_panel import CompactPanel
 from sg_tui.widgets.continuations_view import ContinuationsView
 from sg_tui.widgets.optimizations_panel import OptimizationsPanel
+from sg_tui.widgets.panel import Panel
 from sg_tui.widgets.prompt import LONGEST_PASTE, Prompt
 from sg_tui.widgets.side_panel import SidePanel
 from sg_tui.widgets.template_choice import TemplateChoice
@@ -38,7 +40,7 @@ ENDS = {
 }
 
 
-class WriteScreen(EditActions, SettingsActions):
+class WriteScreen(EditActions, TintActions, SettingsActions):
     """Shows `desk.writing`, and lets the person steer it."""
 
     MODE = "write"
@@ -67,6 +69,9 @@ class WriteScreen(EditActions, SettingsActions):
         self.query_one(Prompt).focus()
         self._offer_templates()
         self._show_mode()
+
+    def on_descendant_focus(self) -> None:
+        self.draw()
 
     def on_resize(self, event: events.Resize) -> None:
         super().on_resize(event)
@@ -110,8 +115,10 @@ class WriteScreen(EditActions, SettingsActions):
             self._take_back(self.desk.came_back)
         state, manuscript = self.desk.generation, self.desk.writing.manuscript
         view.show(manuscript, state.running)
+        self.show_tint()
         self.show_alternatives()
         self.show_several()
+        self.set_class(self.walking, "-walking")
         drawn = (
             state.version,
             manuscript.version,
@@ -119,6 +126,7 @@ class WriteScreen(EditActions, SettingsActions):
             view.cursor,
             view.unseen,
             self.walking,
+            self.desk.tint.version,
             self.size,
         )
         now = time.monotonic()
@@ -129,12 +137,17 @@ class WriteScreen(EditActions, SettingsActions):
         self.query_one(SidePanel).show(state, view.cursor_piece)
         self._show_frames(view)
 
+    @on(Panel.Resized)
+    def _draw_again(self) -> None:
+        self._drawn = ()
+        self.draw()
+
     def _show_frames(self, view: TextView) -> None:
         """What stands in the frames of the text and of the prompt."""
         state, writing = self.desk.generation, self.desk.writing
         title = safe_line(writing.manuscript.title, 40) or "a new text"
         view.border_title = Content(f"{'walk' if self.walking else 'edit'} · {title}")
-        view.border_subtitle = f"↓ {view.unseen} more · End" if view.unseen else ""
+        view.border_subtitle = f"↓ {view.unseen} more · End" if view.unseen else self.tint_legend(view)
         prompt = self.query_one(Prompt)
         prompt.border_subtitle = "Esc stops" if state.running else ENDS.get(state.reason, "")
 

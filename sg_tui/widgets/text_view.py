@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from bisect import bisect_right
 from textwrap import wrap
 from typing import ClassVar
@@ -19,11 +18,11 @@ from textual.widget import Widget
 
 from sg_tui.keys import bindings
 from sg_tui.state.manuscript import Manuscript, Piece
+from sg_tui.state.tint import Runs
 from sg_tui.terminal.textsafe import raw_index, safe
 from sg_tui.widgets.walk_keys import WalkKeys
 from sg_tui.widgets.wrapping import WrappedText, width_of
 
-BITS = (1.0, 3.0, 6.0)  # surprise from which a token is tinted more
 HINT = (
     "Type the beginning of a text below and press Enter: the model goes on with it.",
     "",
@@ -46,10 +45,7 @@ class TextView(WalkKeys, ScrollView, can_focus=True):
         "text--cursor",
         "text--caret",
         "text--hint",
-        "text--heat-0",
-        "text--heat-1",
-        "text--heat-2",
-        "text--heat-3",
+        *(f"text--tint-{level}" for level in ("plain", "0", "1", "2", "3", "person", "model", "cue", "taken", "edit")),
     }
 
     BINDINGS = bindings("document")  # type: ignore[assignment]  # a list of Binding is what Textual wants
@@ -59,7 +55,7 @@ class TextView(WalkKeys, ScrollView, can_focus=True):
 
     def __init__(self, id: str | None = None) -> None:
         super().__init__(id=id)
-        self.heat = False
+        self.tint: Runs | None = None  # of the text as it is shown, instead of the colours of the authors
         self.running = False
         self.cursor: int | None = None  # index of a piece
         self.unseen = 0  # rows below the last visible one that came since the person scrolled away
@@ -144,9 +140,9 @@ class TextView(WalkKeys, ScrollView, can_focus=True):
         self._resized()
         self.refresh()
 
-    def set_heat(self, heat: bool) -> None:
-        """Tint tokens by their surprise, or no longer."""
-        self.heat = heat
+    def set_tint(self, tint: Runs | None) -> None:
+        """Tint runs of the shown text, or no longer; levels name styles."""
+        self.tint = tint
         self._redraw()
 
     def notify_style_update(self) -> None:
@@ -321,8 +317,9 @@ class TextView(WalkKeys, ScrollView, can_focus=True):
             while number + 1 < len(self._starts) and self._starts[number + 1] <= index:
                 number += 1
             stop = min(end, self._starts[number + 1] if number + 1 < len(self._starts) else end)
+            name, stop = self._named_style(number, index, stop)
             for low, high, selected in _cuts(index, stop, chosen):
-                style = self._piece_style(number)
+                style = self._piece_style(number, name)
                 if selected:
                     style += self.screen.get_component_rich_style("screen--selection")
                 shown, column = _expand(self._wrapped.text[low:high], column)
@@ -340,10 +337,16 @@ class TextView(WalkKeys, ScrollView, can_focus=True):
         low, high = span
         return start + low, end if high < 0 else min(end, start + high)
 
-    def _piece_style(self, number: int) -> Style:
-        piece = self._pieces[number]
-        logprob = piece.token.logprob if self.heat and piece.token else math.nan
-        style = self._style(piece.author if math.isnan(logprob) else f"heat-{heat_level(logprob)}")
+    def _named_style(self, number: int, index: int, stop: int) -> tuple[str, int]:
+        """The style of the text at `index` of a piece, and where it ends, at the latest at `stop`."""
+        tint = self.tint
+        if tint is None or not tint.starts:
+            return self._pieces[number].author, stop
+        run = bisect_right(tint.starts, index) - 1
+        return f"tint-{tint.levels[run]}", min(stop, *tint.starts[run + 1 : run + 2], stop)
+
+    def _piece_style(self, number: int, name: str) -> Style:
+        style = self._style(name)
         if number == self.cursor and self.has_focus:
             style += self._style("cursor")
         return style
@@ -354,11 +357,6 @@ class TextView(WalkKeys, ScrollView, can_focus=True):
             style = self.rich_style if name == "base" else self.get_component_rich_style(f"text--{name}")
             self._styles[name] = style
         return style
-
-
-def heat_level(logprob: float) -> int:
-    """0 (expected) to 3 (a great surprise), by the bits of surprise: -log2 of the probability."""
-    return bisect_right(BITS, -logprob / math.log(2))
 
 
 def _cuts(low: int, high: int, chosen: tuple[int, int] | None) -> list[tuple[int, int, bool]]:

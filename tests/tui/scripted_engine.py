@@ -26,9 +26,12 @@ from sg_core.engine.commands import (
     Command,
     Generate,
     Load,
+    MeasureReads,
     PauseTraining,
+    Race,
     ResumeTraining,
     SaveTraining,
+    Score,
     SetAdapterScale,
     SetOptimizations,
     SetPace,
@@ -49,14 +52,18 @@ from sg_core.engine.events import (
     Metrics,
     Phase,
     PrecisionSet,
+    Raced,
+    ReadRate,
     Sample,
     Saved,
+    Scored,
     TokenEvent,
     TrainingEnded,
     TrainingStarted,
 )
 from sg_core.inference.token import Token
 from sg_core.measure.benchmark import Timing
+from sg_core.measure.race import Lap
 from sg_core.network.optimizations import USUAL, Optimizations
 from sg_core.training.results import Evaluation, StepResult
 from sg_core.training.settings import PRESETS
@@ -193,6 +200,13 @@ class ScriptedEngine:
                 self.threads = command.threads
             case SetSampling() | SetPace():
                 pass
+            case MeasureReads():
+                self.emit(ReadRate(self.precision, 2, 20_000_000, 50e9))
+            case Score():
+                self.emit(scored(command))
+            case Race():
+                self._writing = (command.request, 0)
+                self._jobs["writing"] = self._race(command)
             case PauseTraining() | ResumeTraining() | StopTraining() | SaveTraining():
                 self._steer_training(command)
 
@@ -250,7 +264,9 @@ class ScriptedEngine:
         for place in range(max(map(len, words))):
             for number, pieces in enumerate(words):
                 if place < len(pieces):
-                    self.emit(replace(self._token(command.request, pieces[place], 20 + place), number=number))
+                    self.emit(
+                        replace(self._token(command.request, pieces[place], 20 + place, warm=place > 0), number=number)
+                    )
             yield
         self._writing = None
         self.emit(*(Done(command.request, "length", len(one), number=n) for n, one in enumerate(words)), Phase("idle"))
@@ -268,7 +284,7 @@ class ScriptedEngine:
             if used > CONTEXT:
                 used = CONTEXT // 2
                 self.emit(ContextMoved(command.request, used))
-            told = self._token(command.request, piece, used)
+            told = self._token(command.request, piece, used, warm=number > 1)
             times.append(told.token.ms)
             self._writing = (command.request, number)
             self.emit(told, metrics(command.request, times, used))
@@ -277,14 +293,15 @@ class ScriptedEngine:
         self._writing = None
         self.emit(Done(command.request, reason, min(len(pieces), command.max_tokens)), Phase("idle"))
 
-    def _token(self, request: int, piece: str, position: int) -> TokenEvent:
+    def _token(self, request: int, piece: str, position: int, warm: bool) -> TokenEvent:
         op_ms = self._op_ms(position)
         token_id = sum(map(ord, piece)) % self.config.vocab_size
         logprob = -0.1 - (token_id % 7) / 4
         texts = (piece, " the", " and", ",", "\n")
         top = ((token_id, logprob), *((k, logprob - k - 1) for k in range(4)))
         token = Token(token_id, piece, logprob, top, sum(op_ms.values()), op_ms)
-        return TokenEvent(request, token, texts, self.optimizations, self.precision)
+        wall_ms = 1.1 * token.ms if warm else 0.0
+        return TokenEvent(request, token, texts, self.optimizations, self.precision, wall_ms=wall_ms)
 
     def _op_ms(self, position: int) -> dict[str, float]:
         op_ms = {name: ms * SPEED[self.precision] for name, ms in OPERATIONS.items()}
@@ -305,6 +322,21 @@ class ScriptedEngine:
             label = f"+ {name}" if name else "no optimization"
             times = (0.9 * ms, *[ms] * (command.tokens - 2), 1.2 * ms)
             self.emit(Measured(command.request, label, Timing(settings, self.precision, 2, times)))
+            yield
+        self._writing = None
+        self.emit(Done(command.request, "length", command.tokens), Phase("idle"))
+
+    def _race(self, command: Race) -> Iterator[None]:
+        self.emit(Phase("racing"))
+        kept = self.optimizations, self.precision
+        for number, piece in enumerate(re.findall(r" ?\w+|\W", self.replies[0])[: command.tokens], 1):
+            ms = []
+            for side in (command.left, command.right):
+                self.optimizations, self.precision = side.optimizations, side.precision
+                ms.append(sum(self._op_ms(number).values()))
+            self.optimizations, self.precision = kept
+            self._writing = (command.request, number)
+            self.emit(Raced(command.request, Lap((number, number), (piece, piece), (ms[0], ms[1]), 0.0)))
             yield
         self._writing = None
         self.emit(Done(command.request, "length", command.tokens), Phase("idle"))
@@ -357,6 +389,16 @@ def metrics(request: int, times: list[float], used: int) -> Metrics:
         context_used=used,
         context_size=CONTEXT,
     )
+
+
+def scored(command: Score) -> Scored:
+    """A token a word: the surprise, rank and entropy of each grow with its place."""
+    starts = [found.start() for found in re.finditer(r" ?\w+|\W", command.text)]
+    nan, later = math.nan, range(1, len(starts))
+    return Scored(
+        command.request, tuple(starts), (nan, *(-0.5 * k for k in later)), (0, *(2**k for k in later)),
+        (nan, *(0.4 * k for k in later)), 3.5, CONTEXT, CONTEXT // 2,
+    )  # fmt: skip
 
 
 def _due(step: int, every: int) -> bool:

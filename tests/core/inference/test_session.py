@@ -72,7 +72,7 @@ def test_log_probabilities_are_those_of_the_exact_forward_pass(model: GPT2) -> N
         assert best == np.argsort(-logprobs[place], kind="stable")[: len(best)].tolist()
         assert token.ms > 0
         assert list(token.op_ms)[-1] == "sampling"
-        assert sum(token.op_ms.values()) <= token.ms * 1.01
+        assert sum(token.op_ms.values()) == pytest.approx(token.ms, rel=0.01)  # the clock is read a few times more
 
 
 def test_rewind_and_a_changed_prompt_reuse_the_cache_and_change_no_token(model: GPT2) -> None:

@@ -229,7 +229,7 @@ async def test_light_colours_are_remembered_with_the_other_settings() -> None:
 
 async def test_broken_settings_and_a_damaged_library_are_told_once_and_kept(home: Path) -> None:
     for folder in ("config", "data"):
-        (home / folder).mkdir(parents=True)
+        (home / folder).mkdir(parents=True, exist_ok=True)
     (home / "config" / "settings.toml").write_text("nonsense")
     (home / "data" / "library.sqlite3").write_bytes(b"garbage" * 1000)
     async with opened(ScriptedEngine(replies=("b",))) as (pilot, _, screen):

@@ -172,16 +172,16 @@ async def test_lookup_is_switch_8_and_tells_how_many_drafts_came_true() -> None:
     async with opened(engine) as (pilot, app, _):
         await send(pilot, "a")
         await write(pilot, engine, 3)
-        assert "8 lookup       ○ off" in screen_text(app)
+        assert "8 lookup      ○ off" in screen_text(app)
         await pilot.press("alt+8")
         assert engine.submitted[-1] == SetOptimizations(ALL.with_("lookup"))
-        await see(pilot, "8 lookup       ● on   no draft yet")
+        await see(pilot, "8 lookup      ● on  no draft yet")
         engine.emit(replace(metrics(app.desk.generation.request, [1.0], 9), drafted=75, accepted=43))
-        await see(pilot, "8 lookup       ● on   43 of 75 drafts kept")
+        await see(pilot, "8 lookup      ● on  43 of 75 drafts kept")
         await pilot.press("escape")
         await see(pilot, "stopped")
         await pilot.press("escape", "8")
-        await see(pilot, "8 lookup       ○ off")
+        await see(pilot, "8 lookup      ○ off")
 
 
 async def test_all_switches_the_seven_and_leaves_lookup_alone() -> None:
@@ -211,6 +211,8 @@ async def test_the_panel_leaves_room_for_the_token_and_its_alternatives_stand_be
     engine = ScriptedEngine(replies=("one two three",))
     async with opened(engine) as (pilot, app, _):
         await send(pilot, "a ")
+        await pilot.press("escape")
         await see(pilot, "▸ “ three”")
-        for words in ("9 draft", "○ int4", "threads", "alternatives", "context "):
+        assert "“,”" in screen_text(app) or "“ and”" in screen_text(app)
+        for words in ("9 draft", "○ int4", "the rest", "alternatives", "context "):
             assert words in screen_text(app), words
