@@ -284,10 +284,13 @@ class FakeTrainer:
 
 
 class Driver:
-    """An engine on fakes, and everything it has told so far in `told`."""
+    """An engine on fakes, and everything it has told so far in `told`. patience: seconds until a wait gives up."""
 
-    def __init__(self, world: World | None = None, parts: Callable[[], Parts] | None = None) -> None:
+    def __init__(
+        self, world: World | None = None, parts: Callable[[], Parts] | None = None, patience: float = PATIENCE
+    ) -> None:
         self.world = world or World()
+        self.patience = patience
         self.engine = Engine(parts or self.world.parts)
         self.told: list[Event] = []
         self.engine.start()
@@ -302,7 +305,7 @@ class Driver:
 
     def until(self, predicate: Callable[[], object], what: str = "") -> None:
         """Drain until the predicate holds."""
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + self.patience
         while True:
             self.drain()
             if predicate():
