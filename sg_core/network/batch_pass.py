@@ -120,22 +120,29 @@ class BatchPass:
         )  # fmt: skip
         return self._losses.copy()
 
-    def scores(
-        self, ids: IntArray, targets: IntArray, first: int, top: int, marks: FloatArray, window: Any = None
-    ) -> RowScores:
-        """What rows first:B*T of ids (B, T) int32 say of targets (B*T - first,) int32, exact (no table).
+    def read(self, ids: IntArray, window: Any = None) -> None:
+        """Compute all but logits of ids (B, T) int32, exact (no table): `scores_of` tells of its rows."""
+        self._forward(ids, self._piece(), 0, window=window)
 
-        top: likeliest tokens told of each row; marks (V,) float32, or (0,): see `RowScores`.
+    def scores_of(self, first: int, stop: int, targets: IntArray, top: int, marks: FloatArray) -> RowScores:
+        """What rows first:stop of what was read say of targets (stop - first,) int32.
+
+        top: likeliest tokens told of each row; marks (V,) float32, or (0,): see `RowScores`. As many rows as `piece`
+        has leave their logits there.
         """
         logits, weights, threads = self._piece(), self._weights, self._team.threads
-        self._forward(ids, logits, 0, window=window)
-        found = RowScores.empty(self._activations.rows - first, top)
+        found = RowScores.empty(stop - first, top)
         self._team.run(
-            scores_forward, *found, self._activations.final()[first:], weights.words,
+            scores_forward, *found, self._activations.final()[first:stop], weights.words,
             weights.head, weights.stored, weights.scales, weights.share,
             aligned(threads, PANEL_SIZE), targets, marks, logits, aligned(threads, logits.shape[1]),
         )  # fmt: skip
         return found
+
+    @property
+    def piece(self) -> FloatArray:
+        """(R, V) float32, logits of the last rows that `scores_of` told of, from its first row on."""
+        return self._piece()
 
     def loss_and_gradients(
         self,
