@@ -80,6 +80,8 @@ def checkpoint_config(folder: Path) -> GPT2Config:
 def checkpoint_weights(folder: Path, config: GPT2Config) -> Iterator[tuple[str, FloatArray]]:
     """Canonical name and float32 array, in Hugging Face's shape, of every tensor. Raises as `checkpoint_config`."""
     arena = load_checkpoint(folder, arrays=(_PARAMETERS,)).arrays.get(_PARAMETERS)
-    if arena is None or arena.shape != (layout(config).size,) or arena.dtype != "<f4":
+    if arena is None:
+        raise CheckpointError(f"the checkpoint {shown(folder)} is of an adapter; its run's is used with --adapter")
+    if arena.shape != (layout(config).size,) or arena.dtype != "<f4":
         raise CheckpointError(f"the checkpoint {shown(folder)} does not hold the weights that its sizes ask for")
     yield from Parameters(config, arena).items()

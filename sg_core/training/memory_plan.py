@@ -14,7 +14,6 @@ from sg_core.network.weights import bytes_read
 from sg_core.training.settings import TrainingConfig
 
 _FLOAT = 4  # bytes
-_VALIDATION_ROWS = 32  # windows: a full pass and a smaller last one
 _LOGITS = 1 << 25  # bytes of the logits that are there at a time
 _SMALL = 1 << 25  # bytes of what grows with neither model nor batch
 
@@ -52,7 +51,8 @@ def plan_memory(config: GPT2Config, training: TrainingConfig) -> MemoryPlan:
     batch = rows * (_FLOAT * (forward_width + backward_width) + 16) + logits(rows) + _SMALL
     if training.adapter is not None and training.adapter.dropout:
         batch += rows * _FLOAT * H
-    validated = _VALIDATION_ROWS * context if training.evaluate_every else 0
+    # a full pass and a smaller last one
+    validated = 2 * training.validation_batch * context if training.evaluate_every else 0
     if training.adapter is not None:  # whose validation keeps no activations for a way back
         forward_width = 12 * C + 2 * H
     validation = validated * _FLOAT * forward_width + (2 * logits(validated) if validated else 0)

@@ -11,6 +11,7 @@ from sg_core.errors import SettingError
 from sg_core.network.lora_settings import LoraSettings
 from sg_core.setting import check_settings, choice, setting, words
 
+_VALIDATION_BATCH = 16  # windows a pass
 PARTS = ("scenes", "train-tail")  # of the training text, that can be held out
 FIELD = "text"  # of a JSON line: holds its text
 
@@ -82,6 +83,11 @@ class TrainingConfig:
     def adapter(self) -> LoraSettings | None:
         """What adapter is trained; None where all weights are."""
         return LoraSettings.parse(self.lora) if self.lora else None
+
+    @property
+    def validation_batch(self) -> int:
+        """Windows of a validation pass; few where a large model is tuned in little memory."""
+        return min(_VALIDATION_BATCH, max(4, self.batch_size)) if self.lora else _VALIDATION_BATCH
 
     @property
     def teachers(self) -> tuple[str, ...]:

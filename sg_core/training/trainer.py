@@ -36,7 +36,6 @@ from sg_core.training.teachers import load_teachers
 from sg_core.types import Cancelled
 
 _MOST_SKIPPED = 5  # steps in a row with a loss or gradient that is not finite
-_VALIDATION_BATCH = 16  # windows a pass
 _DATA = ("train_ids", "validation_ids")  # what all checkpoints of a run hold alike
 
 
@@ -179,7 +178,7 @@ class Trainer:
             parameters = self.validated_parameters
         windows = self.dataset.validation_windows(self.config.context, self.config.evaluate_tokens)
         total, read = 0.0, 0
-        while group := list(itertools.islice(windows, _VALIDATION_BATCH)):
+        while group := list(itertools.islice(windows, self.config.validation_batch)):
             if cancelled is not None and cancelled():
                 return math.nan
             for length in sorted({len(inputs) for inputs, _ in group}, reverse=True):

@@ -99,9 +99,12 @@ def test_a_resumed_run_has_the_bits_of_the_uninterrupted_one(
 def test_a_checkpoint_holds_the_adapter_and_not_the_base(base: str, tmp_path: Path) -> None:
     run = trainer(base)
     run.step()
-    names = {path.stem: path.stat().st_size for path in (run.save(tmp_path) / "arrays").iterdir()}
+    saved = run.save(tmp_path)
+    names = {path.stem: path.stat().st_size for path in (saved / "arrays").iterdir()}
     assert set(names) == {"adapter", "first_moment", "second_moment", "train_ids", "validation_ids"}
     assert names["adapter"] < 4 * NUMBERS + 200  # the header of a .npy file
+    with pytest.raises(CheckpointError, match="is of an adapter; its run's is used with --adapter"):
+        GPT2.from_pretrained(saved)
 
 
 def test_a_base_that_is_gone_or_another_one_is_told_in_a_line(tmp_path: Path) -> None:
