@@ -133,7 +133,7 @@ class WriteScreen(EditActions, SettingsActions):
         """What stands in the frames of the text and of the prompt."""
         state, writing = self.desk.generation, self.desk.writing
         title = safe_line(writing.manuscript.title, 40) or "a new text"
-        view.border_title = Content(f"{'walk' if self.walking else 'edit'} · {title}")
+        view.border_title = Content(f"{'walk' if self.walking or self.choosing else 'edit'} · {title}")
         view.border_subtitle = f"↓ {view.unseen} more · End" if view.unseen else ""
         prompt = self.query_one(Prompt)
         prompt.border_subtitle = "Esc stops" if state.running else ENDS.get(state.reason, "")
