@@ -166,6 +166,7 @@ class WriteScreen(EditActions, SettingsActions):
         self.go_on()
 
     def go_on(self) -> None:
+        self.close_several()
         self.desk.generate()
         view = self.query_one(TextView)
         if self.walking:
@@ -220,6 +221,7 @@ class WriteScreen(EditActions, SettingsActions):
         self.show_text()
 
     def show_text(self) -> None:
+        self.close_several()
         self.desk.generation.reason = ""
         self._drawn = ()
         self.desk.keep_text()
@@ -227,6 +229,7 @@ class WriteScreen(EditActions, SettingsActions):
 
     def take_up(self, writing: Writing) -> None:
         self.leave_editor()
+        self.close_several()
         super().take_up(writing)
         self._show_mode()
         self.query_one(Prompt).focus()
@@ -241,6 +244,8 @@ class WriteScreen(EditActions, SettingsActions):
         self._show_mode()
 
     def action_chat_or_complete(self) -> None:
+        self.leave_editor()
+        self.close_several()
         self.desk.writing.chat = not self.desk.writing.chat
         self._show_mode()
         self.query_one(Prompt).focus()
