@@ -14,7 +14,7 @@ def _walk(id: str, keys: tuple[str, ...], label: str, description: str, footer: 
 
 
 def _several(id: str, keys: tuple[str, ...], label: str, description: str, shown: str = "") -> Action:
-    return Action(id, keys, label, description, "several", 1, palette=False, shown=shown)
+    return Action(id, keys, label, description, "several", 1 if label else 0, palette=False, shown=shown)
 
 
 SEVERAL = (

@@ -7,6 +7,9 @@ from sg_tui.keys.action import Action, inner
 from sg_tui.keys.walking import ALL
 
 WRITING = (
+    Action("send", ("enter",), "go on", "The model goes on from the cursor", "editor", footer=1, palette=False),
+    Action("newline", ("ctrl+j", "shift+enter"), "new line", "A new line", "editor", footer=1, palette=False),
+    Action("done", ("escape",), "done", "Done: the changed text is a branch", "editor", footer=1, palette=False),
     Action("send", ("enter",), "go on", "Send the prompt; empty: go on writing", "prompt", footer=1, palette=False),
     Action("newline", ("ctrl+j", "shift+enter"), "new line", "A new line in the prompt", "prompt", palette=False),
     Action("older", ("up",), "", "An earlier prompt (in the first line)", "prompt", palette=False),
@@ -21,9 +24,6 @@ WRITING = (
     Action(
         "edit_text", ("alt+e",), "change", "Change the text anywhere; the old one stays a branch", "write", footer=6
     ),
-    Action("send", ("enter",), "go on", "The model goes on from the cursor", "editor", footer=1, palette=False),
-    Action("newline", ("ctrl+j", "shift+enter"), "new line", "A new line", "editor", footer=1, palette=False),
-    Action("done", ("escape",), "done", "Done: the changed text is a branch", "editor", footer=1, palette=False),
     Action(
         "tree",
         ("alt+t",),

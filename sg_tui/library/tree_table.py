@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -128,19 +129,24 @@ def _pieces(chunks: list[tuple[int, bytes]], words: str, author: Origin) -> list
         for start, data in chunks:
             del pieces[start:]
             pieces += load_pieces(data)
-    except (ValueError, TypeError, KeyError, IndexError, RecursionError):
+    except (ValueError, TypeError, KeyError, IndexError, RecursionError, zlib.error):
         return [Piece(words, author)] if words else []
     return pieces
 
 
 def dump_pieces(pieces: Sequence[Piece]) -> bytes:
-    """Pieces as JSON, ASCII only, so that any character survives."""
-    return json.dumps([[piece.author, *written(piece)] for piece in pieces], separators=(",", ":")).encode("ascii")
+    """Pieces as JSON, ASCII only, so that any character survives; made small, so that large trees open fast."""
+    data = json.dumps([[piece.author, *written(piece)] for piece in pieces], separators=(",", ":"))
+    return zlib.compress(data.encode("ascii"), 1)
 
 
 def load_pieces(data: bytes) -> list[Piece]:
-    """The inverse of `dump_pieces`. Raises ValueError, TypeError, KeyError or IndexError for anything else."""
-    return [read(text, id, logprob, top, read_author(author)) for author, text, id, logprob, top in json.loads(data)]
+    """The inverse of `dump_pieces`.
+
+    Raises ValueError, TypeError, KeyError, IndexError or zlib.error for anything else.
+    """
+    found = json.loads(zlib.decompress(data))
+    return [read(text, id, logprob, top, read_author(author)) for author, text, id, logprob, top in found]
 
 
 def written(piece: Piece) -> list[object]:

@@ -146,7 +146,7 @@ class WriteScreen(EditActions, TintActions, SettingsActions):
         """What stands in the frames of the text and of the prompt."""
         state, writing = self.desk.generation, self.desk.writing
         title = safe_line(writing.manuscript.title, 40) or "a new text"
-        view.border_title = Content(f"{'walk' if self.walking else 'edit'} · {title}")
+        view.border_title = Content(f"{'walk' if self.walking or self.choosing else 'edit'} · {title}")
         view.border_subtitle = f"↓ {view.unseen} more · End" if view.unseen else self.tint_legend(view)
         prompt = self.query_one(Prompt)
         prompt.border_subtitle = "Esc stops" if state.running else ENDS.get(state.reason, "")
@@ -179,6 +179,7 @@ class WriteScreen(EditActions, TintActions, SettingsActions):
         self.go_on()
 
     def go_on(self) -> None:
+        self.close_several()
         self.desk.generate()
         view = self.query_one(TextView)
         if self.walking:
@@ -233,6 +234,7 @@ class WriteScreen(EditActions, TintActions, SettingsActions):
         self.show_text()
 
     def show_text(self) -> None:
+        self.close_several()
         self.desk.generation.reason = ""
         self._drawn = ()
         self.desk.keep_text()
@@ -240,6 +242,7 @@ class WriteScreen(EditActions, TintActions, SettingsActions):
 
     def take_up(self, writing: Writing) -> None:
         self.leave_editor()
+        self.close_several()
         super().take_up(writing)
         self._show_mode()
         self.query_one(Prompt).focus()
@@ -254,6 +257,8 @@ class WriteScreen(EditActions, TintActions, SettingsActions):
         self._show_mode()
 
     def action_chat_or_complete(self) -> None:
+        self.leave_editor()
+        self.close_several()
         self.desk.writing.chat = not self.desk.writing.chat
         self._show_mode()
         self.query_one(Prompt).focus()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from textual import on
 from textual.timer import Timer
 
@@ -21,6 +23,10 @@ class EditActions(TreeActions):
         super().__init__(desk)
         self._editing: Editing | None = None
         self._looks: Timer | None = None
+
+    def when_stopped(self, then: Callable[[], None]) -> None:
+        self.leave_editor()  # whatever is done with the text, what was typed into it belongs to it
+        super().when_stopped(then)
 
     def action_edit_text(self) -> None:
         if self._editing is None:

@@ -85,6 +85,12 @@ class SeveralActions(WalkActions):
         if self._from_walk:
             self.query_one(TextView).move_cursor(ways.index)
 
+    def close_several(self) -> None:
+        """The text is another one now, or is gone on with: what was to be chosen from is a branch of it."""
+        if self._ways is not None:
+            self._from_walk = False
+            self._leave()
+
     def _leave(self) -> None:
         """The text has the whole view again."""
         self._ways = None

@@ -76,12 +76,14 @@ class WalkActions(TextActions):
         view, box, manuscript = self.query_one(TextView), self.query_one(AlternativesBox), self.desk.writing.manuscript
         piece = view.cursor_piece if view.cursor is not None else None
         written: set[int] = set()
+        branches = 1
         if piece is not None and view.cursor is not None:
             place = manuscript.place(view.cursor)
             begun = [node for node in manuscript.tree.standing(place.node) if node.at == place.length]
             written = {first.id for node in begun if node.pieces and (first := node.pieces[0].token)}
-        found = choices(piece, frozenset(written))
-        box.offer(view.cursor, found)
+            branches = max(1, len(begun) + (place.length < manuscript.tree.length(place.node)))
+        author = piece.author if piece is not None else None
+        box.offer(view.cursor, choices(piece, frozenset(written)), author, branches)
 
     def show_alternatives(self) -> None:
         """The box stands beside the chosen token, wherever that is now."""

@@ -128,6 +128,11 @@ class Tree:
         node.pieces.append(piece)
         self.changed.add(node.id)
 
+    def length(self, id: int) -> int:
+        """How many pieces a node has; 0 for the beginning."""
+        node = self.nodes.get(id)
+        return 0 if node is None else node.length
+
     def standing(self, id: int) -> list[Node]:
         """The nodes on this one that are in sight, in the order in which they were made."""
         return [node for node in self._standing.get(id, ()) if not node.removed]

@@ -9,13 +9,20 @@ from textual.content import Content
 from textual.geometry import Offset, Size
 
 from sg_tui.figures import bar
-from sg_tui.state.manuscript import Piece
+from sg_tui.state.manuscript import Author, Piece
 from sg_tui.terminal.textsafe import safe_line
 from sg_tui.widgets.panel import Panel, lines
 
 WIDTH = 38
 LEAST = 3  # rows with the frame: below that nothing is shown
 WORD = 16  # cells of a token's text
+WHO = {
+    "model": "what else",
+    "taken": "you took this",
+    "person": "you typed this",
+    "edit": "you changed this",
+    "cue": "a cue of the chat",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +76,8 @@ class AlternativesBox(Panel):
         self.display = False
         self.shown: list[Choice] = []
         self.chosen = 0
+        self.author: Author | None = None
+        self.branches = 1
         self._index: int | None = None  # of the token they stand beside
         self._drawn: tuple[object, ...] = ()
 
@@ -77,8 +86,12 @@ class AlternativesBox(Panel):
         """The marked one."""
         return self.shown[self.chosen] if self.chosen < len(self.shown) else None
 
-    def offer(self, index: int | None, found: list[Choice]) -> None:
-        """The choices at a place, with the token itself marked when they are others than before."""
+    def offer(self, index: int | None, found: list[Choice], author: Author | None, branches: int) -> None:
+        """The choices at a place, with the token itself marked when they are others than before.
+
+        author: of what stands there, None where nothing does; branches: so many ways go on from there.
+        """
+        self.branches, self.author = branches, author
         if (index, found) == (self._index, self.shown):
             return
         self._index, self.shown = index, found
@@ -91,9 +104,9 @@ class AlternativesBox(Panel):
 
     def show(self, token: Offset | None, screen: Size) -> None:
         """Stand beside the token; None: it can't be seen, and so the box neither."""
-        size = Size(min(WIDTH, screen.width), len(self.shown) + 2)
-        offset, height = (Offset(), 0) if token is None or not self.shown else placed(token, size, screen)
-        drawn = (offset, height, size, self.chosen, tuple(self.shown))
+        size = Size(min(WIDTH, screen.width), max(1, len(self.shown)) + 2)
+        offset, height = (Offset(), 0) if token is None or self.author is None else placed(token, size, screen)
+        drawn = (offset, height, size, self.chosen, tuple(self.shown), self.author, self.branches)
         if drawn == self._drawn:
             return
         self._drawn, self.display = drawn, height >= LEAST
@@ -101,13 +114,21 @@ class AlternativesBox(Panel):
             return
         self.absolute_offset = offset
         self.styles.width, self.styles.height = size.width, height
-        rows = height - 2
-        first = max(0, min(self.chosen - rows // 2, len(self.shown) - rows))
-        marked = [(number == self.chosen, self.shown[number]) for number in range(first, first + rows)]
-        self.set_content(lines([_row(*one, size.width - 4) for one in marked]))
-        moved = self.choice is not None and not self.choice.here
-        self.border_subtitle = "Enter forks here" if moved else "↑ ↓ choose"
+        self.border_title = WHO[self.author or "model"]
+        self._draw(height - 2, size.width - 4)
         self.refresh(layout=True)
+
+    def _draw(self, rows: int, width: int) -> None:
+        if self.shown:
+            first = max(0, min(self.chosen - rows // 2, len(self.shown) - rows))
+            marked = [(number == self.chosen, self.shown[number]) for number in range(first, first + rows)]
+            self.set_content(lines([_row(*one, width) for one in marked]))
+        else:
+            self.set_content(Content.styled("no model told what else", "$faint"))
+        moved = self.choice is not None and not self.choice.here
+        ways = f"[ ] {self.branches} ways · " if self.branches > 1 else ""
+        act = "Enter forks here" if moved else "↑ ↓ choose" if self.shown else "e change it"
+        self.border_subtitle = Content(ways + act)
 
 
 def _row(chosen: bool, choice: Choice, width: int) -> Content:

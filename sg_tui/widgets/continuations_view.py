@@ -38,7 +38,7 @@ class Way(Panel):
             return 0
         node = ways.nodes[self.number]
         text = WrappedText(width)
-        text.append(safe(node.words if node is not None else ""))
+        text.append(safe(node.words.lstrip("\n") if node is not None else ""))
         rows = [text.text[slice(*text.span(row))].expandtabs(4) for row in range(len(text))]
         seen = rows[min(first, max(0, len(rows) - height)) :][:height]
         self.set_content(lines([Content.styled(row, "$model") for row in seen]))
@@ -90,7 +90,7 @@ class ContinuationsView(WalkKeys, Widget, can_focus=True):
         """How many tokens can be read whole in each."""
         across = COUNT if columns >= 100 else 2
         width, height = columns // across - 4, cls.rows(rows) * across // COUNT - 2
-        return max(12, min(48, width * height // CHARACTERS // 2))
+        return max(12, min(48, 2 * width * height // CHARACTERS // 3))
 
     def show(self, ways: Continuations) -> None:
         """Show them as they are now."""

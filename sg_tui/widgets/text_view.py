@@ -29,6 +29,8 @@ HINT = (
     "While it writes, press Alt+1 … Alt+9 to switch its optimizations off and on, and see what each of them is "
     "worth. The text stays the same. Alt+P stores the weights in fewer bits, F8 is slow motion.",
     "",
+    "When it rests, Esc walks through the text: ↑ ↓ choose another token, Enter takes it, Space writes four ways on.",
+    "",
     "F5 makes it a play: you speak, the model answers.",
 )
 

@@ -60,3 +60,13 @@ async def test_another_text_ends_the_change_and_keeps_it() -> None:
         await wait_until(pilot, lambda: screen.desk.writing.manuscript is not old)
         assert old.text == "a one twox"
         assert "in the text" not in screen_text(app)
+
+
+@pytest.mark.parametrize("key", ["ctrl+r", "ctrl+g", "alt+t", "f5"])
+async def test_whatever_else_is_done_with_the_text_ends_the_change_and_keeps_it(key: str) -> None:
+    async with opened(ScriptedEngine(replies=("one two", "three"))) as (pilot, app, screen):
+        manuscript = screen.desk.writing.manuscript
+        await send(pilot, "a ")
+        await pilot.press("alt+e", "x", key)
+        await wait_until(pilot, lambda: "in the text" not in screen_text(app))
+        assert "x" in [node.words for node, _ in manuscript.tree.walk()]

@@ -98,3 +98,15 @@ async def test_continuations_survive_a_program_that_is_killed() -> None:
 
         await wait_until(pilot, kept)
         assert "first of" in found
+
+
+@pytest.mark.parametrize(("key", "text"), [("ctrl+r", "a first of all"), ("ctrl+z", ""), ("f5", "a one two three")])
+async def test_whatever_else_is_done_with_the_text_ends_the_choice(key: str, text: str) -> None:
+    async with opened(ScriptedEngine(replies=WAYS)) as (pilot, app, screen):
+        await send(pilot, "a ")
+        await pilot.press("ctrl+g")
+        await see(pilot, "second thoughts")
+        await pilot.press(key)
+        await wait_until(pilot, lambda: "1-4 take" not in screen_text(app))
+        await wait_until(pilot, lambda: screen.desk.writing.manuscript.text == text)
+        assert isinstance(screen.focused, Prompt)

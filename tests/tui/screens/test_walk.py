@@ -208,3 +208,16 @@ async def test_the_text_is_scrolled_from_the_prompt_while_it_streams() -> None:
         await wait_until(pilot, lambda: view.is_vertical_scroll_end)
         await pilot.press(*"ab", "home", "c")
         assert screen.query_one(Prompt).text == "cab"
+
+
+async def test_who_wrote_what_is_told_beside_it() -> None:
+    async with opened(ScriptedEngine(replies=("one two",))) as (pilot, _, screen):
+        await send(pilot, "a ")
+        await pilot.press("escape", "down", "enter")
+        await see(pilot, "you took this")
+        await see(pilot, "[ ] 2 ways")
+        await pilot.press("left", "left")
+        await see(pilot, "you typed this")
+        await pilot.press("escape", "alt+e", "x", "escape", "escape")
+        await see(pilot, "you changed this")
+        assert [piece.author for piece in screen.desk.writing.manuscript.pieces][-1] == "edit"
