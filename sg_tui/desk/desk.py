@@ -47,6 +47,7 @@ from sg_tui.library.text_keeper import TextKeeper
 from sg_tui.state.bench_state import BenchState
 from sg_tui.state.generation_state import GenerationState
 from sg_tui.state.manuscript import Manuscript
+from sg_tui.state.race_state import RaceState
 from sg_tui.state.tint import Tint
 from sg_tui.state.training_state import TrainingState
 from sg_tui.state.writing import Writing
@@ -103,6 +104,7 @@ class Desk(Glass):
         self.tint = Tint()
         self.training = TrainingState()
         self.bench = BenchState()
+        self.race = RaceState()
         self.writing = Writing(chat=self.preferences.mode == "chat", cast=self.preferences.cast)
         self.load_trouble = ""  # why the model that was asked for is not there, until someone has told it
         self._loading = False
@@ -206,7 +208,7 @@ class Desk(Glass):
 
     def _take(self, event: Event) -> None:
         request = self.generation.request
-        for state in (self.generation, self.training, self.bench, self.tint):
+        for state in (self.generation, self.training, self.bench, self.race, self.tint):
             state.take(event)
         match event:
             case TokenEvent() if event.request == request:
