@@ -45,6 +45,7 @@ from sg_tui.library.preferences import Preferences
 from sg_tui.library.store import Store
 from sg_tui.library.text_keeper import TextKeeper
 from sg_tui.state.bench_state import BenchState
+from sg_tui.state.first_minute import FirstMinute
 from sg_tui.state.generation_state import GenerationState
 from sg_tui.state.manuscript import Manuscript
 from sg_tui.state.race_state import RaceState
@@ -105,6 +106,7 @@ class Desk(Glass):
         self.training = TrainingState()
         self.bench = BenchState()
         self.race = RaceState()
+        self.minute = FirstMinute()
         self.writing = Writing(chat=self.preferences.mode == "chat", cast=self.preferences.cast)
         self.load_trouble = ""  # why the model that was asked for is not there, until someone has told it
         self._loading = False
