@@ -85,6 +85,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="no times, but what the text of FILE (- for stdin) loses when each head and each MLP is muted alone, the "
         "largest change of the mean loss first; --tokens limits the text",
     )  # fmt: skip
+    rows.add_argument(
+        "--race", nargs=2, metavar=("LEFT", "RIGHT"),
+        help="two settings on one prompt and seed, a token each in turn: f32, int8, f32-kv_cache, f32-all, int8+lookup",
+    )  # fmt: skip
     parser.add_argument(
         "--data", default="tinyshakespeare", metavar="DATA",
         help="the text of --quality, its last tenth: tinyshakespeare (default), python-docs, or a text file",
@@ -102,6 +106,10 @@ def run(args: argparse.Namespace, output: Output) -> int:
         from sg_tui.commands.quality import run_quality
 
         return run_quality(args, _model(args, output, PRECISIONS[0]), precisions, output)
+    if args.race:
+        from sg_tui.commands.race import run_race
+
+        return run_race(args, lambda: _model(args, output, PRECISIONS[0]), output)
     precisions = precisions or [PRECISIONS[0]]
     if args.ablate_each is not None:
         from sg_tui.commands.ablation import run_ablations

@@ -46,8 +46,10 @@ from sg_tui.library.store import Store
 from sg_tui.library.text_keeper import TextKeeper
 from sg_tui.state.bench_state import BenchState
 from sg_tui.state.continuations import Continuations
+from sg_tui.state.first_minute import FirstMinute
 from sg_tui.state.generation_state import GenerationState
 from sg_tui.state.manuscript import Manuscript, Piece
+from sg_tui.state.race_state import RaceState
 from sg_tui.state.tint import Tint
 from sg_tui.state.training_state import TrainingState
 from sg_tui.state.writing import Writing
@@ -105,6 +107,8 @@ class Desk(Glass):
         self.tint = Tint()
         self.training = TrainingState()
         self.bench = BenchState()
+        self.race = RaceState()
+        self.minute = FirstMinute()
         self.writing = Writing(chat=self.preferences.mode == "chat", cast=self.preferences.cast)
         self.load_trouble = ""  # why the model that was asked for is not there, until someone has told it
         self._loading = False
@@ -230,7 +234,7 @@ class Desk(Glass):
 
     def _take(self, event: Event) -> None:
         request = self.generation.request
-        for state in (self.generation, self.training, self.bench, self.tint):
+        for state in (self.generation, self.training, self.bench, self.race, self.tint):
             state.take(event)
         match event:
             case TokenEvent() if event.request == request and self.several is not None:

@@ -54,6 +54,7 @@ EVERYWHERE = (
     Action(
         "copy_or_stop", ("ctrl+c",), "copy", "Copy the selection, or else stop", "app", priority=True, palette=False
     ),
+    Action("export", ("f12",), "export", "The screen as SVG, its numbers as JSON and CSV, into files", "app"),
     Action("toggle_theme", ("f9",), "theme", "Dark or light colours", "app"),
     Action("quit", ("ctrl+q",), "quit", "Leave; the text is kept", "app", footer=2, priority=True),
 )

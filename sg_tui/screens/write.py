@@ -16,6 +16,7 @@ from sg_tui.keys import Scope, bindings
 from sg_tui.screens.write_edit import EditActions
 from sg_tui.screens.write_settings import SettingsActions
 from sg_tui.screens.write_tint import TintActions
+from sg_tui.screens.write_tour import TourActions
 from sg_tui.state.writing import Writing
 from sg_tui.terminal.textsafe import safe_line
 from sg_tui.widgets.alternatives_box import AlternativesBox
@@ -29,6 +30,7 @@ from sg_tui.widgets.side_panel import SidePanel
 from sg_tui.widgets.template_choice import TemplateChoice
 from sg_tui.widgets.text_editor import TextEditor
 from sg_tui.widgets.text_view import TextView
+from sg_tui.widgets.tour import Tour
 
 FIGURES_SECONDS = 0.15  # between two drawings of figures that change with every token
 SLIM = 80  # columns below which the opened panel has one column
@@ -40,7 +42,7 @@ ENDS = {
 }
 
 
-class WriteScreen(EditActions, TintActions, SettingsActions):
+class WriteScreen(EditActions, TourActions, TintActions, SettingsActions):
     """Shows `desk.writing`, and lets the person steer it."""
 
     MODE = "write"
@@ -57,6 +59,7 @@ class WriteScreen(EditActions, TintActions, SettingsActions):
         with Horizontal(id="write"):
             with Vertical(id="left"):
                 yield TextView(id="text")
+                yield Tour(id="tour")
                 yield CompactPanel(id="compact")
                 yield CastBar(self.desk.writing.cast, id="cast")
                 yield Prompt(id="prompt")
@@ -116,6 +119,7 @@ class WriteScreen(EditActions, TintActions, SettingsActions):
         state, manuscript = self.desk.generation, self.desk.writing.manuscript
         view.show(manuscript, state.running)
         self.show_tint()
+        self.show_tour()
         self.show_alternatives()
         self.show_several()
         self.set_class(self.walking, "-walking")
@@ -127,6 +131,7 @@ class WriteScreen(EditActions, TintActions, SettingsActions):
             view.unseen,
             self.walking,
             self.desk.tint.version,
+            self.desk.minute.version,
             self.size,
         )
         now = time.monotonic()

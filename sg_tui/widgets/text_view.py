@@ -27,7 +27,7 @@ HINT = (
     "Type the beginning of a text below and press Enter: the model goes on with it.",
     "",
     "While it writes, press Alt+1 … Alt+9 to switch its optimizations off and on, and see what each of them is "
-    "worth. The text stays the same. Alt+P stores the weights in fewer bits, F8 is slow motion.",
+    "worth. The text stays the same. Alt+P stores the weights in fewer bits; F8: a reading pace, or full speed.",
     "",
     "When it rests, Esc walks through the text: ↑ ↓ choose another token, Enter takes it, Space writes four ways on.",
     "",

@@ -37,8 +37,8 @@ def test_a_request_is_read_as_it_was_written_until_there_is_a_checkpoint(tmp_pat
         write_request(run, {"data": "other"})
 
 
-def test_a_request_that_can_not_be_written_leaves_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for failing in every_failure(tmp_path, monkeypatch):
+def test_a_request_that_can_not_be_written_leaves_no_folder(tmp_path: Path) -> None:
+    for failing in every_failure(tmp_path):
         with failing, suppress(CheckpointError):
             write_request(tmp_path / "run", {"data": "text"})
         assert (tmp_path / "run").exists() != failing.failed

@@ -148,3 +148,19 @@ def test_ctrl_c_keeps_what_was_measured(tmp_path: Path) -> None:
     assert b"Traceback" not in err
     rows = [json.loads(line) for line in (first + rest).splitlines()]
     assert 1 <= len(rows) < 128
+
+
+def test_a_race_prints_a_line_a_token_and_its_end(model: str, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["bench", "--model", model, "--tokens", "12", "--threads", "1", "--race", "f32", "f32-kv_cache-gelu"]
+    *laps, end = records(capsys, *command)
+    assert [lap["token"] for lap in laps] == list(range(1, 13))
+    assert all(lap["logit_difference"] == 0.0 and lap["left_text"] == lap["right_text"] for lap in laps)
+    assert (end["left"], end["right"], end["tokens"], end["pairs"]) == ("f32", "f32-kv_cache-gelu", 12, 11)
+    assert end["low"] <= end["speed_up"] <= end["high"]
+    assert (end["first_difference"], end["largest_logit_difference"]) == (None, 0.0)
+    assert main(command) == 0
+    assert "the same 12 tokens" in capsys.readouterr().out
+
+
+def test_a_race_of_a_setting_that_is_none_is_refused(model: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "nothing" in failure(capsys, 2, "bench", "--model", model, "--race", "f32", "f32-nothing")
