@@ -72,8 +72,8 @@ def _tokens(desk: Desk) -> Iterator[Record]:
     ends = [*scored.starts[1:], len(text)]
     for number, (start, end) in enumerate(zip(scored.starts, ends, strict=True)):
         logprob, entropy = _finite(scored.logprobs[number]), _finite(scored.entropies[number])
-        told = {"rank": scored.ranks[number] or None, "logprob": logprob, "entropy": entropy}
-        yield {"kind": "score", "number": number, "text": text[start:end], "start": start, **told}
+        surprise = {"rank": scored.ranks[number] or None, "logprob": logprob, "entropy": entropy}
+        yield {"kind": "score", "number": number, "text": text[start:end], "start": start, **surprise}
     yield {"kind": "scores", "n": len(ends) - 1, "perplexity": _finite(scored.perplexity)}
 
 
