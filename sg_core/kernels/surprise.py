@@ -15,7 +15,7 @@ from sg_core.kernels.team import share_start
 
 
 @kernel
-def rank_of(logits: Any, target: int) -> int:
+def rank_of(logits: Any, target: Any) -> Any:
     """The place of a token among the logits (V,), 1 for the highest; of equal ones the lowest id comes first."""
     value = logits[target]
     before = count_at_least(logits, ZERO, target, value)
