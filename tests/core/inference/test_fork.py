@@ -39,9 +39,18 @@ def written(session: Session, ids: list[int], count: int) -> Text:
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
-@pytest.mark.parametrize("off", [(), ("kv_cache",), ("linear", "unembedding"), Optimizations.names()])
-def test_a_fork_has_the_bits_of_a_fresh_session(model: GPT2, precision: str, off: tuple[str, ...]) -> None:
-    switches = Optimizations().without(*off)
+@pytest.mark.parametrize(
+    "switches",
+    [
+        Optimizations(),
+        Optimizations().without("kv_cache"),
+        Optimizations().without("linear", "unembedding"),
+        Optimizations.none(),
+        Optimizations().with_("lookup", "draft"),
+    ],
+    ids=["usual", "kv_cache", "linear", "none", "draft"],
+)
+def test_a_fork_has_the_bits_of_a_fresh_session(model: GPT2, precision: str, switches: Optimizations) -> None:
     trunk = model.session(switches, precision, threads=2)
     written(trunk, PROMPT, 130)
     ids, told = list(trunk.ids), []
