@@ -117,7 +117,7 @@ class WriteScreen(EditActions, TourActions, TintActions, SettingsActions):
         if self.desk.came_back is not None:
             self._take_back(self.desk.came_back)
         state, manuscript = self.desk.generation, self.desk.writing.manuscript
-        view.show(manuscript, state.running)
+        view.show(manuscript, state.running and self.desk.several is None)
         self.show_tint()
         self.show_tour()
         self.show_alternatives()
