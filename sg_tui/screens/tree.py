@@ -25,6 +25,7 @@ HINT = "Enter go there  x fold  b bookmark  / search  Del remove  u undo  s save
 class TreeScreen(ModalScreen[Place]):
     """Answers with the place where the chosen text ends. save and load: what `s` and `o` do."""
 
+    CSS_PATH = "../styles/branches.tcss"
     VERTICAL_BREAKPOINTS = [(0, "-short"), (32, "-tall")]  # noqa: RUF012 (declared so by Textual)
     BINDINGS = bindings("branches")  # type: ignore[assignment]  # a list of Binding is what Textual wants
 

@@ -47,7 +47,7 @@ class WriteScreen(EditActions, TourActions, TintActions, SettingsActions):
 
     MODE = "write"
     AUTO_FOCUS = "#prompt"
-    CSS_PATH = "../styles/write.tcss"
+    CSS_PATH = ["../styles/write.tcss", "../styles/branches.tcss"]  # noqa: RUF012 (declared so by Textual)
     BINDINGS = bindings("write", "small")  # type: ignore[assignment]  # a list of Binding is what Textual wants
 
     def __init__(self, desk: Desk) -> None:
