@@ -47,7 +47,7 @@ class WriteScreen(EditActions, TourActions, TintActions, SettingsActions):
 
     MODE = "write"
     AUTO_FOCUS = "#prompt"
-    CSS_PATH = "../styles/write.tcss"
+    CSS_PATH = ["../styles/write.tcss", "../styles/branches.tcss"]  # noqa: RUF012 (declared so by Textual)
     BINDINGS = bindings("write", "small")  # type: ignore[assignment]  # a list of Binding is what Textual wants
 
     def __init__(self, desk: Desk) -> None:
@@ -117,7 +117,7 @@ class WriteScreen(EditActions, TourActions, TintActions, SettingsActions):
         if self.desk.came_back is not None:
             self._take_back(self.desk.came_back)
         state, manuscript = self.desk.generation, self.desk.writing.manuscript
-        view.show(manuscript, state.running)
+        view.show(manuscript, state.running and self.desk.several is None)
         self.show_tint()
         self.show_tour()
         self.show_alternatives()

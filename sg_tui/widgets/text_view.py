@@ -196,7 +196,13 @@ class TextView(WalkKeys, ScrollView, can_focus=True):
     def step_cursor(self, by: int) -> None:
         """Move the cursor to the token before or after; it begins at the last one."""
         last = len(self._pieces)
+        self._hold()
         self.move_cursor((last if self.cursor is None else self.cursor) + by)
+
+    def _hold(self) -> None:
+        """A token is being chosen: what comes meanwhile does not move it away."""
+        if self.running and self.cursor is not None:
+            self._follow = False
 
     def action_cursor_left(self) -> None:
         self.step_cursor(-1)
@@ -215,6 +221,7 @@ class TextView(WalkKeys, ScrollView, can_focus=True):
         if self.cursor is None or self.cursor >= len(self._starts):
             self.step_cursor(-1)
             return
+        self._hold()
         row, cell = self._wrapped.place(self._starts[self.cursor])
         row = max(0, min(len(self._wrapped) - 1, row + by))
         found = bisect_right(self._starts, self._wrapped.index_at(row, cell)) - 1
@@ -243,6 +250,7 @@ class TextView(WalkKeys, ScrollView, can_focus=True):
         offset = event.get_content_offset(self)
         if offset is not None and not self.screen.get_selected_text():
             self.move_cursor(self.piece_at(offset.y + self.scroll_offset.y, offset.x))
+            self._hold()
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
         super().watch_scroll_y(old_value, new_value)

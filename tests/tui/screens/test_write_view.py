@@ -82,9 +82,9 @@ async def test_a_resize_keeps_the_text_and_every_line_in_bounds() -> None:
         await write(pilot, engine, 30)
         for size in (STANDARD, SMALL, (200, 50), WIDE):
             await pilot.resize_terminal(*size)
+            await wait_until(pilot, lambda size=size: len(screen_lines(pilot.app)) == size[1])  # type: ignore[misc]
             await see(pilot, "The lantern of the watch")
             lines = screen_lines(pilot.app)
-            assert len(lines) == size[1]
             assert {len(line) for line in lines} == {size[0]}
         await pilot.resize_terminal(50, 14)
         await see(pilot, "this terminal is 50 x 14")
