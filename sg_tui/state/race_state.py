@@ -11,6 +11,7 @@ from sg_core.measure.race import PAIRS, Lap, Standings
 from sg_core.measure.setting import Setting
 from sg_core.network.optimizations import USUAL
 from sg_core.network.precisions import PRECISIONS
+from sg_tui.state.effects import UNSURE
 
 RIGHT_SIDES = (
     *(f"{PRECISIONS[0]}-{name}" for name in USUAL), f"{PRECISIONS[0]}-all", f"{PRECISIONS[0]}+lookup", *PRECISIONS[1:],
@@ -103,7 +104,8 @@ def lead_words(standings: Standings) -> str:
         times, low, high, winner = 1 / times, 1 / high, 1 / low, "right"
     if low <= 1.0:
         return f"no clear winner: × {lead.times:.2f} (half within {lead.low:.2f}–{lead.high:.2f}, n {lead.n})"
-    return f"the {winner} one is × {times:.2f} as fast (half within {low:.2f}–{high:.2f}, n {lead.n})"
+    busy = "; the machine was busy" if high - low > UNSURE * times else ""
+    return f"the {winner} one is × {times:.2f} as fast (half within {low:.2f}–{high:.2f}, n {lead.n}){busy}"
 
 
 def same_words(standings: Standings) -> str:

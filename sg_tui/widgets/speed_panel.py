@@ -75,7 +75,7 @@ def _in_all(state: GenerationState, width: int) -> Content:
         return Content.styled("the first tokens tell", "$faint")
     parts = [
         Content.assemble((f"{1000 / figure.ms:,.0f}", "$foreground"), (" tokens/s", "$faint")),
-        Content.assemble(("wall ", "$faint"), milliseconds(speed.wall_ms), (" ms", "$faint")),
+        Content.assemble(("wall ", "$faint"), milliseconds(speed.wall_ms), (" ms mean", "$faint")),
         Content.assemble(("app ", "$faint"), f"+{speed.tax:.0%}"),
     ]
     return _within(parts, width)
