@@ -22,7 +22,10 @@ def standings(*pairs: tuple[float, float], differs_at: int = 0) -> Standings:
         ([(1.0, 2.0), (1.0, 2.2)] * 10, "the left one is × 2.10 as fast (half within 2.00–2.20, n 20)"),
         ([(2.0, 1.0), (2.2, 1.0)] * 10, "the right one is × 2.10 as fast (half within 2.00–2.20, n 20)"),
         ([(1.0, 0.9), (1.0, 1.2)] * 10, "no clear winner: × 1.05 (half within 0.90–1.20, n 20)"),
-        ([(1.0, 2.0), (1.0, 9.0)] * 10, "the left one is × 5.50 as fast (half within 2.00–9.00, n 20); the machine was busy"),
+        (
+            [(1.0, 2.0), (1.0, 9.0)] * 10,
+            "the left one is × 5.50 as fast (half within 2.00–9.00, n 20); the machine was busy",
+        ),
         ([(1.0, 2.0)] * 3, "a speed-up is told after 8 tokens"),
     ],
 )  # fmt: skip
