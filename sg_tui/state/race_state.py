@@ -25,6 +25,7 @@ class RaceState:
         self.command: Race | None = None
         self.standings = Standings()
         self.texts = ["", ""]  # raw
+        self.differing: tuple[tuple[int, int], ...] = ()  # of each text the characters of the first token that differs
         self.running = False
         self.reason = self.failure = ""
         self.phase = Phase("idle")
@@ -45,6 +46,7 @@ class RaceState:
         """`command` is about to be submitted."""
         self.command, self.standings, self.texts = command, Standings(), ["", ""]
         self.running, self.reason, self.failure, self.phase = True, "", "", Phase("starting")
+        self.differing = ()
         self.version += 1
 
     def records(self) -> list[dict[str, Any]]:
@@ -62,6 +64,9 @@ class RaceState:
         match event:
             case Raced(request=request, lap=lap) if request == self.command.request:
                 self.standings.add(lap)
+                if not self.differing and lap.ids[0] != lap.ids[1]:
+                    spans = zip(self.texts, lap.texts, strict=True)
+                    self.differing = tuple((len(before), len(before) + len(text)) for before, text in spans)
                 self.texts = [before + text for before, text in zip(self.texts, lap.texts, strict=True)]
             case Done(request=request, reason=reason) if request == self.command.request:
                 self.running, self.reason = False, reason

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from sg_core.engine.commands import Race
+from sg_core.engine.events import Raced
 from sg_core.measure.race import Lap, Standings
 from sg_core.measure.setting import Setting
 from sg_tui.state.race_state import RIGHT_SIDES, RaceState, lead_words, same_words
@@ -37,6 +39,17 @@ def test_it_is_told_whether_the_texts_are_the_same() -> None:
     assert same_words(standings((1.0, 1.0))) == "the same 2 tokens, largest difference of logits 0.25"
     told = same_words(standings((1.0, 1.0), differs_at=2))
     assert told == "token 2 is the first that differs, largest difference of logits 0.25 up to it"
+
+
+def test_the_first_token_that_differs_is_found_in_both_texts() -> None:
+    race = RaceState()
+    race.asked(Race(5, Setting(), Setting("int8")))
+    for ids, texts in (((1, 1), ("ab", "ab")), ((2, 3), ("cd", "e")), ((4, 5), ("f", "g"))):
+        assert race.take(Raced(5, Lap(ids, texts, (1.0, 1.0), 0.0)))
+    assert race.texts == ["abcdf", "abeg"]
+    assert [text[slice(*span)] for text, span in zip(race.texts, race.differing, strict=True)] == ["cd", "e"]
+    assert not race.take(Raced(4, Lap((1, 1), ("x", "x"), (1.0, 1.0), 0.0)))
+    assert [row["token"] for row in race.records()[:-1]] == [1, 2, 3]
 
 
 def test_the_rivals_are_settings_and_never_the_present_one() -> None:
