@@ -7,15 +7,15 @@ from typing import Any
 
 from sg_core.engine.commands import Race
 from sg_core.engine.events import Done, Event, Failed, Phase, Raced
-from sg_core.measure.race import PAIRS, Lap, Standings
+from sg_core.measure.race import BLOCK, PAIRS, Lap, Standings
 from sg_core.measure.setting import Setting
 from sg_core.network.optimizations import USUAL
 from sg_core.network.precisions import PRECISIONS
 from sg_tui.state.effects import UNSURE
 
-RIGHT_SIDES = (
-    *(f"{PRECISIONS[0]}-{name}" for name in USUAL), f"{PRECISIONS[0]}-all", f"{PRECISIONS[0]}+lookup", *PRECISIONS[1:],
-)  # fmt: skip
+_EXACT, *_REDUCED = PRECISIONS
+_CHANGES = (*(f"-{name}" for name in USUAL), "-all", "+lookup", "+draft")
+RIGHT_SIDES = (*(f"{_EXACT}{change}" for change in _CHANGES), *_REDUCED)
 
 
 class RaceState:
@@ -44,7 +44,8 @@ class RaceState:
 
     def asked(self, command: Race) -> None:
         """`command` is about to be submitted."""
-        self.command, self.standings, self.texts = command, Standings(), ["", ""]
+        bursts = command.left.optimizations.bursts or command.right.optimizations.bursts
+        self.command, self.standings, self.texts = command, Standings(bursts), ["", ""]
         self.running, self.reason, self.failure, self.phase = True, "", "", Phase("starting")
         self.differing = ()
         self.version += 1
@@ -85,7 +86,7 @@ def summary(command: Race, standings: Standings) -> dict[str, Any]:
     lead = standings.lead
     return {
         "left": command.left.name, "right": command.right.name, "tokens": len(standings.laps),
-        "left_ms": standings.ms(0), "right_ms": standings.ms(1),
+        "left_ms": standings.ms(0), "right_ms": standings.ms(1), "statistic": "mean" if standings.bursts else "median",
         "speed_up": lead and lead.times, "low": lead and lead.low, "high": lead and lead.high, "pairs": lead and lead.n,
         "first_difference": standings.first_difference, "largest_logit_difference": standings.largest_difference,
     }  # fmt: skip
@@ -103,7 +104,7 @@ def lead_words(standings: Standings) -> str:
     """How much longer the right one takes: "× 2.4 (2.2–2.6, n 119): the left one is faster"."""
     lead = standings.lead
     if lead is None:
-        return f"a speed-up is told after {PAIRS} tokens"
+        return f"a speed-up is told after {PAIRS * (BLOCK if standings.bursts else 1)} tokens"
     times, low, high, winner = lead.times, lead.low, lead.high, "left"
     if times < 1:
         times, low, high, winner = 1 / times, 1 / high, 1 / low, "right"

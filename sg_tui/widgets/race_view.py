@@ -36,7 +36,7 @@ class RaceView(Vertical):
             frame = self.query_one(f"#race-{name}")
             frame.border_title = Content(setting.words)
             told = f"{milliseconds(standings.ms(side))} ms/token" if standings.ms(side) else ""
-            frame.border_subtitle = Content(f"{told}, median of {len(standings.laps) - 1}" if told else "")
+            frame.border_subtitle = Content(f"{told}, {standings.statistic}" if told else "")
             self.query_one(f"#race-{name}-text", Static).update(_text(state, side))
             frame.scroll_end(animate=False)
         self.query_one("#race-words", Static).update(race_words(state))
