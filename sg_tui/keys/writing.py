@@ -97,6 +97,8 @@ BESIDE = (
         ("move(-1)", ("up",), "The switch above"),
         ("move(1)", ("down",), "The switch below"),
         ("press", ("enter", "space"), "Flip the switch; in the last line, the next precision"),
+        ("page(-1)", ("pageup",), "Up in the panel, to the speed and its chart"),
+        ("page(1)", ("pagedown",), "Down in the panel"),
         ("precision(-1)", ("left",), "The precision before (in the last line)"),
         ("precision(1)", ("right",), "The next precision (in the last line)"),
         *((f"flip('{one.name}')", (str(one.number),), "") for one in TABLE),

@@ -197,7 +197,7 @@ class GenerationState:
 
     def _take_token(self, event: TokenEvent) -> None:
         if event.number == 0:  # of several continuations one alone counts: they stand side by side
-            self.position += 1
+            self.position = min(self.position + 1, self.loaded.config.n_ctx) if self.loaded else self.position + 1
         before, setting = self.speed.setting, Setting(event.precision, event.optimizations)
         if self._old_threads:
             self.speed.clear()

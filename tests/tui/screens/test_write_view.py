@@ -238,3 +238,16 @@ async def test_a_place_that_can_not_be_written_is_told_in_the_dialog(tmp_path: P
         await see(pilot, "can't be saved there")
         await pilot.press("escape")
         await wait_until(pilot, lambda: app.screen is screen)
+
+
+async def test_on_the_smallest_screen_the_chart_is_a_key_away() -> None:
+    engine = by_hand()
+    async with opened(engine, SMALL) as (pilot, _, _):
+        await send(pilot, "a")
+        await write(pilot, engine, 8)
+        await pilot.press("ctrl+t")
+        await see(pilot, "▸1 KV cache")
+        await pilot.press("pageup", "pageup", "pageup")
+        await see(pilot, "position 64")
+        await pilot.press("pagedown")
+        await see(pilot, "▸1 KV cache")
