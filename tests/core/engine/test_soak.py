@@ -61,7 +61,7 @@ def test_nothing_is_lost_over_time(tmp_path: Path, rounds: int, tokens: int, ste
         threads.append(threading.active_count())
     driver.engine.close(timeout=20)
     assert not driver.engine._thread.is_alive()
-    assert len(set(threads)) == 1
+    assert max(threads) == threads[0]  # one of an earlier test may end meanwhile
     if rounds > 10:
         assert written > 100_000
         half = rounds // 2  # the first rounds fill pools that are kept
