@@ -76,7 +76,7 @@ class Terminal:
     def fresh(self) -> bool:
         """Whether an empty prompt below an empty text is on the screen."""
         seen = "\n".join(self.screen.display)
-        return "─ a new text ─" in seen and "type, then Enter" in seen and "word word" not in seen
+        return "a new text ─" in seen and "type, then Enter" in seen and "word word" not in seen
 
     def watch(self, seconds: float) -> None:
         deadline = time.monotonic() + seconds
