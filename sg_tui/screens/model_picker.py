@@ -68,7 +68,7 @@ class ModelPicker(Dialog[str]):
     def _add(self, name: str, note: str) -> None:
         if name not in self._names:
             self._names.append(name)
-            line = Content.assemble(f" {safe_line(name, 60)}", (f"   {note}", "dim"))
+            line = Content(f" {safe_line(name, 60)}   {note}")
             self.query_one(OptionList).add_option(Option(line))
 
     @on(OptionList.OptionSelected)

@@ -93,8 +93,5 @@ def open_text(app: App[object], librarian: Librarian, opened: Callable[[str, Man
 
 def _line(text: SavedText) -> Content:
     when = time.strftime("%d %b %H:%M", time.localtime(text.updated))
-    return Content.assemble(
-        (f" {when}  ", "dim"),
-        safe_line(text.title, 48) or "(blank)",
-        (f"   {text.characters:,} characters · {safe_line(text.model, 24)}", "dim"),
-    )
+    title = safe_line(text.title, 48) or "(blank)"
+    return Content(f" {when}  {title}   {text.characters:,} characters · {safe_line(text.model, 24)}")
