@@ -7,11 +7,8 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import sqlite3
-import tempfile
 import time
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -20,6 +17,8 @@ from typing import Any
 
 from sg_core.inference.token import Token
 from sg_core.storage.lock import FileLock, HeldError
+from sg_tui.library import marks
+from sg_tui.library.elsewhere import is_private, last_folder, remove, stamp
 from sg_tui.state.manuscript import Author, Manuscript, Piece, Turn
 from sg_tui.terminal.textsafe import safe_line
 
@@ -29,7 +28,8 @@ ASIDE = "library-aside-"
 SESSION = "session-"
 WAIT = 0.4  # seconds for another program to release the file
 
-_TABLES = """
+_TABLES = (
+    """
 CREATE TABLE IF NOT EXISTS texts (
     id TEXT PRIMARY KEY, title TEXT NOT NULL, model TEXT NOT NULL, mode TEXT NOT NULL,
     created REAL NOT NULL, updated REAL NOT NULL, characters INTEGER NOT NULL, turns BLOB NOT NULL);
@@ -39,6 +39,8 @@ CREATE TABLE IF NOT EXISTS tails (
 CREATE TABLE IF NOT EXISTS places (
     session TEXT PRIMARY KEY, text TEXT NOT NULL, prompt TEXT NOT NULL, updated REAL NOT NULL);
 """
+    + marks.TABLE
+)
 _SAVE_TEXT = """
 INSERT INTO texts VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET
     title = excluded.title, model = excluded.model, mode = excluded.mode, updated = excluded.updated,
@@ -55,6 +57,7 @@ _ADOPT = (
     f"INSERT OR REPLACE INTO texts SELECT * FROM aside.texts WHERE id IN ({_NEWER_TEXTS})",
     "INSERT OR REPLACE INTO places SELECT * FROM aside.places WHERE session IN "
     f"({_NEWER.format(table='places', key='session')})",
+    f"INSERT OR REPLACE INTO marks SELECT * FROM aside.marks WHERE id IN ({_NEWER.format(table='marks', key='id')})",
 )
 _ADD = "INSERT OR REPLACE INTO tails VALUES (?, ?, ?, ?)"
 _GROWN = "UPDATE texts SET title = ?, updated = ?, characters = ? WHERE id = ?"
@@ -63,7 +66,7 @@ _PLACE = "INSERT OR REPLACE INTO places VALUES (?, ?, ?, ?)"
 
 @dataclass(frozen=True, slots=True)
 class SavedText:
-    """A text in the library, as it is listed. updated: seconds since 1970."""
+    """A text in the library, as it is listed. updated: seconds since 1970; deleted: by a person, and can come back."""
 
     id: str
     title: str
@@ -71,6 +74,7 @@ class SavedText:
     mode: str
     updated: float
     characters: int
+    deleted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,12 +125,18 @@ class Store:
             self._run(_GROWN, (safe_line(manuscript.title), time.time(), len(manuscript.text), id))
 
     def texts(self, limit: int = 500) -> list[SavedText]:
-        """The texts, newest first. Raises sqlite3.Error."""
-        rows = self._run(
-            "SELECT id, title, model, mode, updated, characters FROM texts ORDER BY updated DESC LIMIT ?",
-            (limit,),
-        )
-        return [_listed(*row) for row in rows]
+        """The texts, newest first, the deleted ones too. Raises sqlite3.Error."""
+        return [_listed(*row) for row in self._run(marks.LISTED, (limit,))]
+
+    def forget_text(self, id: str) -> None:
+        """Remove a text for good. Raises sqlite3.Error."""
+        with self._together():
+            for table, key in (("texts", "id"), ("tails", "text"), ("marks", "id")):
+                self._run(f"DELETE FROM {table} WHERE {key} = ?", (id,))
+
+    def query(self, command: str, values: tuple[object, ...] = ()) -> list[tuple[Any, ...]]:
+        """The rows of an SQL command. Raises sqlite3.Error."""
+        return self._run(command, values)
 
     def load_text(self, id: str) -> Manuscript | None:
         """The text kept under this id; None if there is none, or if it can't be read. Raises sqlite3.Error."""
@@ -194,14 +204,14 @@ class Store:
 
     @property
     def _places(self) -> tuple[Path, Path]:
-        return self._folder, _last_folder(self._folder)
+        return self._folder, last_folder(self._folder)
 
     def _open_elsewhere(self, problem: object, first: int = 0) -> sqlite3.Connection:
         """A library of this session's own, which joins the first one when that can be opened again."""
         self.moves += 1
         trouble: object = problem
         for folder in self._places[first:]:
-            path = folder / f"{ASIDE}{_stamp()}.sqlite3"
+            path = folder / f"{ASIDE}{stamp()}.sqlite3"
             try:
                 if folder != self._folder:
                     folder.mkdir(mode=0o700, exist_ok=True)
@@ -209,7 +219,7 @@ class Store:
                 database = _connect(path, alone=True)
             except (OSError, sqlite3.Error) as second:
                 trouble = second
-                _remove(path)
+                remove(path)
                 continue
             self.path = path
             where = path.name if folder == self._folder else path
@@ -221,7 +231,7 @@ class Store:
 
     def _open_fresh(self, path: Path, problem: object) -> sqlite3.Connection:
         """The damaged library stays beside a new one."""
-        kept = path.with_name(f"library-damaged-{_stamp()}.sqlite3")
+        kept = path.with_name(f"library-damaged-{stamp()}.sqlite3")
         try:
             for ending in ("", "-wal", "-shm"):
                 if (source := path.with_name(path.name + ending)).exists():
@@ -235,7 +245,7 @@ class Store:
 
     def _adopt(self, database: sqlite3.Connection) -> None:
         """Take in what earlier sessions had to keep aside."""
-        places = [place for place in self._places if place == self._folder or _is_private(place)]
+        places = [place for place in self._places if place == self._folder or is_private(place)]
         for path in (path for place in places for path in sorted(place.glob(f"{ASIDE}*.sqlite3"))):
             try:
                 _connect(path).close()
@@ -295,7 +305,7 @@ def _connect(path: Path | None, alone: bool = False) -> sqlite3.Connection:
         (version,) = database.execute("PRAGMA user_version").fetchone()
         if version > FORMAT:
             raise _NewerFormatError
-        if not database.execute("SELECT 1 FROM sqlite_master WHERE name = 'places'").fetchone():
+        if not database.execute("SELECT 1 FROM sqlite_master WHERE name = 'marks'").fetchone():
             database.executescript(f"{_TABLES} PRAGMA user_version = {FORMAT};")
     except BaseException:
         database.close()
@@ -349,10 +359,11 @@ def _read(text: object, id: Any, logprob: Any, top: Any) -> Piece:
     return Piece.written(token, tuple(str(shown) for _, _, shown in top))
 
 
-def _listed(id: Any, title: Any, model: Any, mode: Any, updated: Any, characters: Any) -> SavedText:
+def _listed(id: Any, title: Any, model: Any, mode: Any, updated: Any, characters: Any, deleted: Any) -> SavedText:
     """A row of the list, whatever stands in the file."""
     when = updated if isinstance(updated, int | float) and 0 <= updated < 1 << 34 else 0.0
-    return SavedText(str(id), str(title), str(model), str(mode), when, characters if isinstance(characters, int) else 0)
+    count = characters if isinstance(characters, int) else 0
+    return SavedText(str(id), str(title), str(model), str(mode), when, count, deleted is not None)
 
 
 def _author(name: object) -> Author:
@@ -366,31 +377,3 @@ def _number(value: float) -> float | None:
 def _plain(text: str) -> str:
     """Text that SQLite can hold: lone surrogates replaced."""
     return text.encode("utf-8", "replace").decode("utf-8")
-
-
-def _stamp() -> str:
-    return time.strftime("%Y%m%d-%H%M%S") + f"-{time.monotonic_ns() % 1_000_000:06}"
-
-
-def _last_folder(folder: Path) -> Path:
-    """Where texts go when `folder` takes nothing: a folder of its own among the temporary ones."""
-    return Path(tempfile.gettempdir()) / f"sg-tui-{_user()}-{zlib.crc32(os.fsencode(folder.absolute())):08x}"
-
-
-def _user() -> int:
-    return os.getuid() if hasattr(os, "getuid") else 0
-
-
-def _is_private(folder: Path) -> bool:
-    """Whether a temporary folder is this person's, and nobody else's."""
-    try:
-        status = folder.lstat()
-    except OSError:
-        return False
-    return folder.is_dir() and not folder.is_symlink() and status.st_uid == _user() and not status.st_mode & 0o077
-
-
-def _remove(path: Path) -> None:
-    for ending in ("", "-wal", "-shm", "-journal"):
-        with suppress(OSError):
-            path.with_name(path.name + ending).unlink()

@@ -63,7 +63,10 @@ class Header(Widget):
         if how and named + len(how) + 5 < space:
             left = Content.assemble(left, ("  ·  ", "$faint"), (how, "$faint"))
         left = left.truncate(max(0, space - 1), ellipsis=True)
-        self._targets = [(9 if roomy else 0, min(named, left.cell_length), "choose_model"), (named, left.cell_length, "next_precision")]
+        self._targets = [
+            (9 if roomy else 0, min(named, left.cell_length), "choose_model"),
+            (named, left.cell_length, "next_precision"),
+        ]
         at = space
         for tab in MODES:
             cells = sum(len(text) for text, _ in _tab(tab, tab.name == mode, width))

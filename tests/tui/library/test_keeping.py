@@ -284,9 +284,9 @@ def test_texts_among_the_temporary_files_of_someone_else_are_left_alone(folder: 
     store.save_text("a", writing("mine").manuscript, "m", "complete")
     store.close()
     (aside,) = folder.glob("library-aside-*.sqlite3")
-    from sg_tui.library.store import _last_folder
+    from sg_tui.library.elsewhere import last_folder
 
-    other = _last_folder(folder)
+    other = last_folder(folder)
     other.mkdir(mode=0o777)
     other.chmod(0o777)
     aside.rename(other / aside.name)
