@@ -42,3 +42,10 @@ def bar(share: float, width: int) -> str:
 def nats(value: float, decimals: int = 3) -> str:
     """A loss, with as many decimals whatever it is, so that it does not jump about while it changes."""
     return f"{value:.{decimals}f}" if abs(value) < 1000 else number(value)
+
+
+def size(count: float) -> str:
+    """Bytes as people read them: "14.2 MB", "1.52 GB"."""
+    if count >= 1e9:
+        return f"{count / 1e9:,.2f} GB"
+    return f"{count / 1e6:,.1f} MB" if count >= 1e5 else f"{count / 1e3:,.0f} kB"

@@ -8,12 +8,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import NamedTuple
 
 from sg_core import paths
 from sg_core.engine.commands import (
     Generate,
     Load,
+    SaveTraining,
     SetOptimizations,
     SetPace,
     SetPrecision,
@@ -38,7 +40,7 @@ from sg_core.errors import SettingError
 from sg_core.network.optimizations import Optimizations
 from sg_core.processors import allowed_threads
 from sg_tui.desk.engine_link import EngineLike, EngineLink, Severity
-from sg_tui.library import preferences
+from sg_tui.library import marks, preferences
 from sg_tui.library.librarian import Librarian
 from sg_tui.library.preferences import Preferences
 from sg_tui.library.store import Store
@@ -46,6 +48,7 @@ from sg_tui.library.text_keeper import TextKeeper
 from sg_tui.state.bench_state import BenchState
 from sg_tui.state.generation_state import GenerationState
 from sg_tui.state.manuscript import Manuscript
+from sg_tui.state.shelf import Section
 from sg_tui.state.training_state import TrainingState
 from sg_tui.state.writing import Writing
 
@@ -59,7 +62,7 @@ KEPT_SECONDS = 0.3  # between two looks at what there is to keep
 
 
 class Returned(NamedTuple):
-    """A text that was on the screen when a session ended, if there was one, and the words in its prompt."""
+    """The text that was on the screen when a session ended, if there was one, and the words in its prompt."""
 
     id: str
     manuscript: Manuscript | None
@@ -84,11 +87,13 @@ class Desk(EngineLink):
         self.librarian = Librarian(paths.data_dir)
         self.prompt = ""  # what stands in the prompt, not sent yet
         self.came_back: Returned | None = None  # what an earlier session left behind, until the screen has it
+        self.wanted: Writing | None = None  # a text to go on with, until the screen has it
+        self.library_section: Section = "all"  # of the library, that is seen
         self.may_go = False  # the person wanted to leave, and what that waited for is done
         self._keeper = TextKeeper(self.librarian)
         self._kept_at = 0.0
         self._kept_preferences = self.preferences
-        self._wished = self._leaving = False  # to leave: said, and waiting for something
+        self._leaving = False  # the person wanted to leave, and that waits for something
         self.model = model  # the loaded one, or the one asked for first
         self.precision = precision or self.preferences.precision  # wanted, also where a model can't have it
         self.generation = GenerationState()
@@ -153,7 +158,7 @@ class Desk(EngineLink):
 
         `may_go` becomes True when it is done; a second wish gives it up.
         """
-        training, self._wished = self.training, True
+        training = self.training
         if self._leaving:
             return True
         if self.librarian.unsafe:
@@ -171,8 +176,6 @@ class Desk(EngineLink):
     def close(self, theme: str) -> None:
         """Keep the text and the settings, let the engine go; all within a second. theme: "dark" or "light"."""
         self.keep(theme)
-        if self._wished:  # after a signal or a fault what was on the screen is brought back
-            self._keeper.leave(self.prompt)
         if self.engine is not None:
             self.engine.close(timeout=HASTY if self.generation.phase.name in UNSTOPPABLE else PATIENT)
         self.librarian.close(timeout=LIBRARY_PATIENCE)
@@ -307,7 +310,8 @@ class Desk(EngineLink):
         """On the librarian's thread: what a session that did not end well had on its screen."""
         place = store.take_place()
         if place is not None:
-            self.came_back = Returned(place.text, store.load_text(place.text), place.prompt)
+            text = None if marks.is_deleted(store, place.text) else store.load_text(place.text)
+            self.came_back = Returned(place.text, text, place.prompt)
             self.wake()
 
     def take_up(self, writing: Writing) -> None:
@@ -315,3 +319,35 @@ class Desk(EngineLink):
         self.keep_text()
         self.writing = writing
         self.generation.reason = ""
+
+    # ------------------------------------------------------------ what the library holds
+
+    def open_text(self, id: str, chat: bool) -> None:
+        """Go on with a kept text, as soon as it is read."""
+        self.keep_text()
+        cast = self.writing.cast
+
+        def fetch(store: Store) -> None:  # on the librarian's thread
+            manuscript = store.load_text(id)
+            if manuscript is not None:
+                self.wanted = Writing(chat, cast, manuscript, id)
+                self.wake()
+
+        self.librarian.ask(fetch)
+
+    def new_text(self) -> None:
+        """Go on with an empty text."""
+        self.wanted = Writing(self.writing.chat, self.writing.cast)
+
+    def open_run(self, name: str, folder: str) -> None:
+        """Load the weights of a run: the newest, where it is under way."""
+        if self.trains_in(folder):
+            self.submit(SaveTraining(folder))
+        self.load(name)
+
+    def trains_in(self, folder: str) -> bool:
+        """Whether the run in this folder is under way here."""
+        run = self.training.run
+        return (
+            self.training.live and run is not None and bool(run.facts.out) and Path(run.facts.out or "") == Path(folder)
+        )

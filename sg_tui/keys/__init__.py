@@ -14,6 +14,7 @@ from sg_core.network.optimizations import TABLE
 from sg_tui.keys.action import SCOPES, TYPED, Action, Scope, key_text
 from sg_tui.keys.dialogs import DIALOGS
 from sg_tui.keys.everywhere import EVERYWHERE, MODES, Mode
+from sg_tui.keys.library import LIBRARY
 from sg_tui.keys.measuring import MEASURING
 from sg_tui.keys.training import TRAINING
 from sg_tui.keys.writing import BESIDE, WRITING
@@ -23,7 +24,7 @@ __all__ = [
     "footer", "help_sections", "key_text", "markdown",
 ]  # fmt: skip
 
-ACTIONS: tuple[Action, ...] = (*EVERYWHERE, *WRITING, *BESIDE, *TRAINING, *MEASURING, *DIALOGS)
+ACTIONS: tuple[Action, ...] = (*EVERYWHERE, *WRITING, *BESIDE, *TRAINING, *MEASURING, *LIBRARY, *DIALOGS)
 
 
 def actions(*scopes: Scope) -> list[Action]:

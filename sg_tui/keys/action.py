@@ -7,7 +7,7 @@ from typing import Literal
 
 Scope = Literal[
     "app", "write", "small", "prompt", "document", "switches", "sampling",
-    "form", "choice", "train", "chart", "bench", "dialog", "help", "texts",
+    "form", "choice", "train", "chart", "bench", "dialog", "help", "library", "search",
 ]  # fmt: skip
 
 SCOPES: dict[Scope, str] = {
@@ -25,7 +25,8 @@ SCOPES: dict[Scope, str] = {
     "bench": "Bench",
     "dialog": "In a dialog",
     "help": "In the help",
-    "texts": "In the list of texts",
+    "library": "In the library",
+    "search": "In the line to search with",
 }
 # Where the widget takes keys in `on_key`: characters that are typed, or keys that must keep their place among them.
 TYPED: tuple[Scope, ...] = ("prompt", "document", "sampling")

@@ -7,5 +7,4 @@ from sg_tui.keys.action import inner
 DIALOGS = (
     *inner("dialog", ("close", ("escape",), "Close it; nothing changes")),
     *inner("help", ("close", ("q", "enter"), "Close the help, as Esc and F1 do")),
-    *inner("texts", ("to_list", ("down",), "From the words of a title to the list")),
 )

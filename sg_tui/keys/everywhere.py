@@ -24,6 +24,13 @@ MODES = (
     Mode("write", "f2", "Write", "Complete text and chat", "sg_tui.screens.write:WriteScreen"),
     Mode("train", "f3", "Train", "Train a model and watch it learn", "sg_tui.screens.train:TrainScreen"),
     Mode("bench", "f4", "Bench", "Measure every optimization", "sg_tui.screens.bench:BenchScreen"),
+    Mode(
+        "library",
+        "f5",
+        "Library",
+        "Texts, runs and models: search, open, export",
+        "sg_tui.screens.library:LibraryScreen",
+    ),
 )
 
 EVERYWHERE = (

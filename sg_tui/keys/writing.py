@@ -17,7 +17,7 @@ WRITING = (
     Action("retry", ("ctrl+r",), "retry", "Write the last part again with another seed", "write", footer=4),
     Action("undo", ("ctrl+z",), "undo", "Take back the last part", "write", footer=5),
     Action("redo", ("ctrl+y",), "redo", "Put the part taken back in place again", "write"),
-    Action("chat_or_complete", ("f5",), "chat", "Chat as in a play, or complete one text", "write", footer=3),
+    Action("chat_or_complete", ("alt+c",), "chat", "Chat as in a play, or complete one text", "write", footer=3),
     Action(
         "panel",
         ("ctrl+t", "f6"),

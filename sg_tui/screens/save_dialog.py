@@ -8,25 +8,32 @@ from pathlib import Path
 
 from textual import on
 from textual.widget import Widget
+from textual.widgets import Static
 
+from sg_tui.library.export import Document, export
 from sg_tui.screens.dialog import Dialog
 from sg_tui.terminal.textsafe import safe_line
 from sg_tui.widgets.line_input import LineInput
 
+FORMS = "The ending says how: .txt the text as it is, .md, .json to take in again, .html with its tints."
+
 
 class SaveDialog(Dialog[Path]):
-    """Writes the text, exactly as it is, and answers with the path; an existing file is asked about first."""
+    """Writes the text in the form its file's ending names, and answers with the path; an existing file is asked about
+    first.
+    """
 
     TITLE_TEXT = "save the text"
     HINT = "Enter save   Esc close"
 
-    def __init__(self, text: str, title: str) -> None:
+    def __init__(self, document: Document) -> None:
         super().__init__()
-        self._text, self._file = text, file_name(title)
+        self._document, self._file = document, file_name(document.title)
         self._warned: Path | None = None
 
     def body(self) -> Iterable[Widget]:
         yield LineInput(self._file, placeholder="path of a file", id="path")
+        yield Static(FORMS, id="forms", markup=False)
 
     @on(LineInput.Submitted)
     def _save(self, event: LineInput.Submitted) -> None:
@@ -41,7 +48,7 @@ class SaveDialog(Dialog[Path]):
                 self._warned = path
                 self.problem(f"{safe_line(path.name, 60)} exists: Enter again replaces it")
                 return
-            path.write_text(self._text, encoding="utf-8", errors="replace", newline="")
+            path.write_text(export(self._document, path.suffix), encoding="utf-8", errors="replace", newline="")
         except (OSError, ValueError, RuntimeError) as trouble:
             reason = trouble.strerror if isinstance(trouble, OSError) and trouble.strerror else str(trouble)
             self.problem(safe_line(f"can't be saved there: {reason}", 200))

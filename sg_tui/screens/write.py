@@ -97,6 +97,7 @@ class WriteScreen(TextActions, SettingsActions):
             return
         if self.desk.came_back is not None:
             self._take_back(self.desk.came_back)
+        self.take_wanted()
         state, manuscript = self.desk.generation, self.desk.writing.manuscript
         view.show(manuscript, state.running)
         drawn = (
@@ -248,18 +249,18 @@ class WriteScreen(TextActions, SettingsActions):
         self.desk.prompt = event.text_area.text
 
     def _take_back(self, returned: Returned) -> None:
-        """Show what a session that ended otherwise than by leaving had on its screen, unless something stands here."""
+        """Show what the last session had on its screen, unless something stands here."""
         self.desk.came_back = None
         prompt = self.query_one(Prompt)
         if not self.desk.writing.manuscript.empty or prompt.text:
             prompt.remember(returned.prompt)
-            self.desk.say("What was on the screen last time is in the library: Ctrl+O opens it.")
+            self.desk.say("Your last text is in the library: F5 shows it.")
             return
         if returned.manuscript is not None:
             chat, cast = self.desk.writing.chat, self.desk.writing.cast
             self.take_up(Writing(chat, cast, returned.manuscript, returned.id))
         prompt.put(returned.prompt)
-        self.desk.say("This was on the screen when the program ended. Ctrl+N begins a new text.")
+        self.desk.say("Your last text. Ctrl+N begins a new one, F5 shows all of them.")
 
     @on(TextView.CursorMoved)
     def _cursor_moved(self) -> None:

@@ -56,7 +56,9 @@ class Header(Widget):
         phase_style = "$accent" if phase else ""
         tabs = [part for tab in MODES for part in _tab(tab, tab.name == mode, width)]
         roomy = width >= ROOMY
-        right = Content.assemble(*tabs, (f"{phase:>{22 if roomy else 15}}  "[: width // 2], phase_style))
+        right = Content.assemble(
+            *tabs, (f"{phase:>{22 if roomy else 12 if width >= KEYED else 0}}  "[: width // 2], phase_style)
+        )
         left = Content.assemble((" sg-tui   " if roomy else " ", "bold $primary"), (model, "$foreground"))
         space = width - right.cell_length
         named = left.cell_length

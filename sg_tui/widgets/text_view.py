@@ -29,7 +29,7 @@ HINT = (
     "While it writes, press Alt+1 … Alt+8 to switch its optimizations off and on, and see what each of them is "
     "worth. The text stays the same. Alt+P stores the weights in fewer bits, F8 is slow motion.",
     "",
-    "F5 makes it a play: you speak, the model answers.",
+    "Alt+C makes it a play: you speak, the model answers.",
 )
 
 

@@ -115,11 +115,11 @@ def test_words_in_the_prompt_come_back_once_and_not_while_their_session_lives(fo
     later.close()
 
 
-def test_who_leaves_with_an_empty_prompt_begins_anew(folder: Path) -> None:
+def test_who_leaves_from_an_empty_page_begins_anew(folder: Path) -> None:
     librarian = Librarian(lambda: folder)
     keeper = TextKeeper(librarian)
     keeper.keep(writing("To be", " or"), "m", "word")
-    keeper.leave("  ")
+    keeper.keep(Writing(), "m", "")
     assert librarian.close(10)
     store = Store(folder)
     assert store.take_place() is None

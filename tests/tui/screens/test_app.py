@@ -216,7 +216,7 @@ async def test_the_palette_finds_an_action_and_does_it() -> None:
 
 async def test_light_colours_are_remembered_with_the_other_settings() -> None:
     async with opened(ScriptedEngine()) as (pilot, app, screen):
-        await pilot.press("f9", "f5")
+        await pilot.press("f9", "alt+c")
         assert app.theme == "sg-light"
         app.desk.set_sampling("seed", 42)
         app.desk.set_sampling("max_tokens", 9)

@@ -27,7 +27,7 @@ async def load(engine: ScriptedEngine, screen: WriteScreen, pilot: Pilot[None], 
 async def test_the_models_own_form_is_taken_and_its_marks_alone_are_ids() -> None:
     engine = ScriptedEngine(replies=("Fine.",))
     async with opened(engine) as (pilot, _, screen):
-        await pilot.press("f5")
+        await pilot.press("alt+c")
         await see(pilot, "‹ play ›")
         await load(engine, screen, pilot, TAGS, PLAY)
         await see(pilot, "‹ tags ›")
@@ -47,7 +47,7 @@ async def test_the_models_own_form_is_taken_and_its_marks_alone_are_ids() -> Non
 async def test_another_form_can_be_chosen_and_is_kept_for_the_next_model() -> None:
     engine = ScriptedEngine(replies=("Fine.",))
     async with opened(engine) as (pilot, _, screen):
-        await pilot.press("f5")
+        await pilot.press("alt+c")
         await load(engine, screen, pilot, TAGS, CHATML, PLAY)
         screen.query_one(TemplateChoice).focus()
         await pilot.press("right")
@@ -66,7 +66,7 @@ async def test_another_form_can_be_chosen_and_is_kept_for_the_next_model() -> No
 async def test_a_click_takes_the_next_form() -> None:
     engine = ScriptedEngine()
     async with opened(engine) as (pilot, _, screen):
-        await pilot.press("f5")
+        await pilot.press("alt+c")
         await load(engine, screen, pilot, TAGS, PLAY)
         await pilot.click(TemplateChoice)
         await see(pilot, "‹ play ›")

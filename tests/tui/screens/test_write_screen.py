@@ -171,7 +171,7 @@ async def test_retry_writes_the_last_part_again_with_another_seed() -> None:
 async def test_a_chat_is_a_play() -> None:
     engine = ScriptedEngine(replies=("Aye.\n\nROMEO:\nMore.",))
     async with opened(engine) as (pilot, _, screen):
-        await pilot.press("f5")
+        await pilot.press("alt+c")
         await see(pilot, "ROMEO speaks, JULIET answers")
         await send(pilot, "Is it day?")
         await wait_until(pilot, lambda: screen.desk.writing.manuscript.text.endswith("Aye."))
@@ -185,7 +185,7 @@ async def test_a_chat_is_a_play() -> None:
 async def test_both_names_can_be_changed() -> None:
     engine = ScriptedEngine(replies=("Mark me.",))
     async with opened(engine) as (pilot, _, screen):
-        await pilot.press("f5")
+        await pilot.press("alt+c")
         await pilot.click("#person")
         await pilot.press("ctrl+a", "ctrl+k", *"HAMLET", "tab", "ctrl+a", "ctrl+k", *"GHOST")
         await see(pilot, "HAMLET speaks, GHOST answers")
