@@ -41,6 +41,7 @@ from sg_core.network.optimizations import Optimizations
 from sg_core.processors import allowed_threads
 from sg_tui.desk.engine_link import EngineLike, EngineLink, Severity
 from sg_tui.library import marks, preferences
+from sg_tui.library.habits import Habits
 from sg_tui.library.librarian import Librarian
 from sg_tui.library.preferences import Preferences
 from sg_tui.library.store import Store
@@ -85,6 +86,8 @@ class Desk(EngineLink):
         super().__init__(tell)
         self.preferences, self._trouble = preferences.read(paths.config_dir())
         self.librarian = Librarian(paths.data_dir)
+        self.habits = Habits(paths.data_dir())
+        self.keys = self.preferences.keys  # that the person chose, by the names of their actions
         self.prompt = ""  # what stands in the prompt, not sent yet
         self.came_back: Returned | None = None  # what an earlier session left behind, until the screen has it
         self.wanted: Writing | None = None  # a text to go on with, until the screen has it
@@ -282,8 +285,15 @@ class Desk(EngineLink):
     def keep(self, theme: str) -> None:
         """Hand on what is new of the text, the prompt and the settings; costs nothing where nothing is."""
         self.keep_text()
+        kept = self.present(theme)
+        if kept != self._kept_preferences:
+            self._kept_preferences = kept
+            self.librarian.ask(lambda store: preferences.write(paths.config_dir(), kept))
+
+    def present(self, theme: str) -> Preferences:
+        """The settings as they are now."""
         state = self.generation
-        kept = Preferences(
+        return Preferences(
             mode=self.writing.mode,
             theme=theme,
             model=state.loaded.model if state.loaded else self.preferences.model,
@@ -291,10 +301,20 @@ class Desk(EngineLink):
             cast=self.writing.cast,
             sampling=state.sampling,
             precision=self.precision,
+            keys=self.keys,
         )
-        if kept != self._kept_preferences:
-            self._kept_preferences = kept
-            self.librarian.ask(lambda store: preferences.write(paths.config_dir(), kept))
+
+    def count_use(self, action: str) -> None:
+        """Remember that an action was chosen in the palette."""
+        self.habits.used(action)
+        self.librarian.ask(lambda store: self.habits.write())
+
+    def set_preference(self, name: str, value: object) -> None:
+        """Change one of the settings that the engine follows. Its value was checked."""
+        if name == "precision":
+            self.set_precision(str(value))
+        elif isinstance(value, int | float):
+            self.set_sampling(name, value)
 
     def keep_now_and_then(self, theme: str) -> None:
         """`keep`, unless that was done just before."""

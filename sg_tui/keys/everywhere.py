@@ -53,6 +53,7 @@ EVERYWHERE = (
     Action(
         "copy_or_stop", ("ctrl+c",), "copy", "Copy the selection, or else stop", "app", priority=True, palette=False
     ),
+    Action("settings", ("f10", "alt+s"), "settings", "All settings, and the keys of every action", "app"),
     Action("toggle_theme", ("f9",), "theme", "Dark or light colours", "app"),
     Action("quit", ("ctrl+q",), "quit", "Leave; the text is kept", "app", footer=2, priority=True),
 )

@@ -21,6 +21,7 @@ from sg_tui.widgets.cast_bar import CastBar
 from sg_tui.widgets.compact_panel import CompactPanel
 from sg_tui.widgets.optimizations_panel import OptimizationsPanel
 from sg_tui.widgets.prompt import LONGEST_PASTE, Prompt
+from sg_tui.widgets.sampling_panel import SamplingPanel
 from sg_tui.widgets.side_panel import SidePanel
 from sg_tui.widgets.template_choice import TemplateChoice
 from sg_tui.widgets.text_view import TextView
@@ -32,6 +33,7 @@ ENDS = {
     "stopped": "stopped · Enter goes on",
     "end of text": "the model ended the text",
     "failed": "failed",
+    "came back": "your last text · Ctrl+N begins a new one",
 }
 
 
@@ -75,6 +77,10 @@ class WriteScreen(TextActions, SettingsActions):
             return ("document", *everywhere)
         if isinstance(self.focused, TemplateChoice):
             return ("choice", *everywhere)
+        if isinstance(self.focused, OptimizationsPanel):
+            return ("switches", *everywhere)
+        if isinstance(self.focused, SamplingPanel):
+            return ("sampling", *everywhere)
         return everywhere
 
     # ------------------------------------------------------------ events
@@ -259,8 +265,8 @@ class WriteScreen(TextActions, SettingsActions):
         if returned.manuscript is not None:
             chat, cast = self.desk.writing.chat, self.desk.writing.cast
             self.take_up(Writing(chat, cast, returned.manuscript, returned.id))
+            self.desk.generation.reason, self._drawn = "came back", ()
         prompt.put(returned.prompt)
-        self.desk.say("Your last text. Ctrl+N begins a new one, F5 shows all of them.")
 
     @on(TextView.CursorMoved)
     def _cursor_moved(self) -> None:

@@ -9,7 +9,7 @@ from textual.widget import Widget
 from sg_core.engine.events import Phase
 from sg_tui.desk import Desk
 from sg_tui.figures import duration
-from sg_tui.keys import MODES, Mode, key_text
+from sg_tui.keys import MODES, Mode, first_key, key_text
 from sg_tui.terminal.textsafe import safe_line
 
 KEYED = 72  # columns from which the keys of the views are shown
@@ -72,7 +72,7 @@ class Header(Widget):
         at = space
         for tab in MODES:
             cells = sum(len(text) for text, _ in _tab(tab, tab.name == mode, width))
-            self._targets.append((at, at + cells, f"mode('{tab.name}')"))
+            self._targets.append((at, at + cells, _action(tab)))
             at += cells
         return Content.assemble(left, " " * (space - left.cell_length), right)
 
@@ -85,7 +85,12 @@ class Header(Widget):
 def _tab(tab: Mode, seen: bool, width: int) -> list[tuple[str, str]]:
     """A view's name, with its key where there is room."""
     style = "bold underline $primary" if seen else "$foreground"
-    return [(f" {key_text(tab.key)} " if width >= KEYED else " ", "$faint"), (tab.label, style), (" ", "")]
+    key = f" {key_text(first_key(_action(tab)))} " if width >= KEYED else " "
+    return [(key, "$faint"), (tab.label, style), (" ", "")]
+
+
+def _action(tab: Mode) -> str:
+    return f"mode('{tab.name}')"
 
 
 def phase_text(phase: Phase, seconds: float) -> str:

@@ -29,6 +29,7 @@ OWNERS: dict[Scope, str] = {
     "help": "sg_tui.screens.help:HelpScreen",
     "library": "sg_tui.screens.library:LibraryScreen",
     "search": "sg_tui.widgets.search_line:SearchLine",
+    "settings": "sg_tui.screens.settings:SettingsScreen",
 }
 SOURCES = Path(__file__).parents[2] / "sg_tui"
 CLASSES = [

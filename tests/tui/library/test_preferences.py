@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,7 @@ def test_settings_come_back_as_they_were(tmp_path: Path) -> None:
     kept = Preferences(
         "chat", "light", 'C:\\models\\"mine"', 77, Cast("LADY É", "漢"), Sampling(0.0, 40, 0.5, 0.1, 1.2, 3), "int8"
     )
+    kept = replace(kept, keys={"write.flip('gelu')": 'Ctrl+"', "write.retry": "F11 Alt+Q"})
     preferences.write(tmp_path, kept)
     assert preferences.read(tmp_path) == (kept, "")
     assert [path.name for path in tmp_path.iterdir()] == ["settings.toml"]
@@ -46,6 +48,7 @@ def test_any_model_name_survives(name: str) -> None:
         b"[sampling]\ntop_p = 1.5",
         b"chat = 3",
         b"[chat]\nperson = 7",
+        b"[keys]\n'write.retry' = 7",
     ],
 )
 def test_a_broken_file_is_kept_aside_and_that_is_said(tmp_path: Path, content: bytes) -> None:

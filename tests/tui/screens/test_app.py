@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from cli_support import make_model
 from scripted_engine import ScriptedEngine
-from stories import STANDARD, WIDE, screen_text, see, wait_until
+from stories import STANDARD, WIDE, screen_lines, screen_text, see, wait_until
 from textual.widgets import OptionList
 from write_stories import by_hand, opened, send
 
@@ -22,6 +22,7 @@ from sg_core.network.optimizations import Optimizations
 from sg_tui.app import SgApp
 from sg_tui.desk import Desk
 from sg_tui.library.store import Store
+from sg_tui.screens.help import HelpScreen
 from sg_tui.screens.model_picker import ModelPicker
 from sg_tui.screens.write import WriteScreen
 from sg_tui.widgets.prompt import Prompt
@@ -212,6 +213,35 @@ async def test_the_palette_finds_an_action_and_does_it() -> None:
         await see(pilot, "Switch GELU table on or off")
         await pilot.press("down", "enter")
         await wait_until(pilot, lambda: app.desk.generation.optimizations == Optimizations().without("gelu_table"))
+
+
+def first_of(app: SgApp, one: str, other: str) -> bool:
+    text = screen_text(app)
+    return text.index(one) < text.index(other)
+
+
+async def test_what_was_used_comes_first_in_the_palette_also_at_the_next_start() -> None:
+    async with opened(ScriptedEngine()) as (pilot, app, screen):
+        assert app.desk.generation.optimizations.lookup is False
+        await pilot.press("ctrl+p")
+        await wait_until(pilot, lambda: app.screen is not screen)
+        await pilot.press(*"switch lookup")
+        await see(pilot, "Switch lookup on or off   Alt+8")
+        await pilot.press("down", "enter")
+        await wait_until(pilot, lambda: app.desk.generation.optimizations.lookup)
+    async with opened(ScriptedEngine()) as (pilot, app, _):
+        await pilot.press("ctrl+p")
+        await see(pilot, "Switch lookup on or off")
+        assert first_of(app, "Switch lookup on or off", "What every key does")
+
+
+async def test_help_begins_with_the_place_one_is_in() -> None:
+    async with opened(ScriptedEngine()) as (pilot, app, _):
+        for key, first in (("f1", "In the prompt"), ("f4", "Bench"), ("f5", "In the line to search with")):
+            await pilot.press(*[key] if key == "f1" else [key, "f1"])
+            await wait_until(pilot, lambda: isinstance(app.screen, HelpScreen))
+            assert first in screen_lines(app)[app.screen.query_one("#help").region.y]
+            await pilot.press("escape")
 
 
 async def test_light_colours_are_remembered_with_the_other_settings() -> None:

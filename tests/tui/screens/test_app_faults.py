@@ -61,7 +61,7 @@ async def test_what_was_on_the_screen_of_a_killed_session_is_there_again(home: P
     async with app.run_test(size=WIDE) as pilot:
         await see(pilot, "Once upon")
         await wait_until(pilot, lambda: app.screen.query_one(Prompt).text == "a ti")
-        await wait_until(pilot, lambda: told(app, "Your last text"))
+        await see(pilot, "your last text · Ctrl+N begins a new one")
 
 
 async def test_words_alone_come_back_too_and_the_text_after_leaving(home: Path) -> None:
