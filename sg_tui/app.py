@@ -226,11 +226,13 @@ class SgApp(App[None]):
             if trouble:
                 self.desk.say(trouble, "error")
             return
-        self.push_screen(ModelPicker(trouble, self.desk.preferences.model), self._model_chosen)
+        loaded = self.desk.generation.loaded
+        picker = ModelPicker(trouble, self.desk.preferences.model, loaded.model if loaded else "")
+        self.push_screen(picker, self._model_chosen)
 
     def _model_chosen(self, model: str | None) -> None:
         if model is not None:
-            self.desk.load(model)
+            self.desk.choose_model(model)
 
     def action_next_precision(self) -> None:
         if isinstance(self.screen, ModeScreen):

@@ -131,6 +131,15 @@ class Desk(EngineLink):
         self._loading = True
         self.submit(Load(model, self.precision, self.generation.threads))
 
+    def choose_model(self, model: str) -> None:
+        """Load a model, unless it is loaded as it is: a folder or a run may have changed since."""
+        loaded = self.generation.loaded
+        changes = Path(model).expanduser().is_dir() or (paths.runs_dir() / model).is_dir()
+        if loaded is not None and loaded.model == model and not changes:
+            self.say(f"{model} is loaded already.")
+        else:
+            self.load(model)
+
     def next_request(self) -> int:
         """A number for a generation or a benchmark, never used before."""
         self._requests += 1

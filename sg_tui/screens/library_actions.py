@@ -131,7 +131,7 @@ class LibraryActions(ModeScreen):
         elif item.kind == "run":
             self.desk.open_run(item.id, item.folder)
         else:
-            self.desk.load(item.id)
+            self.desk.choose_model(item.id)
         await self.run_action("app.mode('write')")
 
     # ------------------------------------------------------------ names
