@@ -58,10 +58,11 @@ class SgApp(App[None]):
         precision: str | None = None,
         threads: int | None = None,
         engine: EngineLike | None = None,
+        plain: bool = False,
     ) -> None:
         super().__init__()
         sys.setswitchinterval(5e-4)  # the screen gets its turn while the engine computes
-        self.desk = Desk(self._tell, model, precision, threads)
+        self.desk = Desk(self._tell, model, precision, threads, plain)
         self._wrong_keys = choose(self.desk.keys, ACTIONS)
         self.set_keymap({name: ",".join(keys) for name, keys in chosen().items()})
         restore_alt_keys()

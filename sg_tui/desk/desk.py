@@ -8,14 +8,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import NamedTuple
 
 from sg_core import paths
 from sg_core.engine.commands import (
     Generate,
     Load,
-    SaveTraining,
     SetOptimizations,
     SetPace,
     SetPrecision,
@@ -39,7 +37,8 @@ from sg_core.engine.events import (
 from sg_core.errors import SettingError
 from sg_core.network.optimizations import Optimizations
 from sg_core.processors import allowed_threads
-from sg_tui.desk.engine_link import EngineLike, EngineLink, Severity
+from sg_tui.desk.engine_link import EngineLike, Severity
+from sg_tui.desk.library_desk import LibraryDesk
 from sg_tui.library import marks, preferences
 from sg_tui.library.habits import Habits
 from sg_tui.library.librarian import Librarian
@@ -70,7 +69,7 @@ class Returned(NamedTuple):
     prompt: str
 
 
-class Desk(EngineLink):
+class Desk(LibraryDesk):
     """`submit` reaches the engine; what it tells is taken into the states by `drain`, and the screens show them.
 
     tell: shows one line to the person, any text, with its severity.
@@ -82,8 +81,10 @@ class Desk(EngineLink):
         model: str,
         precision: str | None = None,
         threads: int | None = None,
+        plain: bool = False,
     ) -> None:
         super().__init__(tell)
+        self.plain = plain  # special tokens in what is typed are plain text
         self.preferences, self._trouble = preferences.read(paths.config_dir())
         self.librarian = Librarian(paths.data_dir)
         self.habits = Habits(paths.data_dir())
@@ -105,7 +106,7 @@ class Desk(EngineLink):
         self.generation.max_tokens = self.preferences.max_tokens
         self.training = TrainingState()
         self.bench = BenchState()
-        self.writing = Writing(chat=self.preferences.mode == "chat", cast=self.preferences.cast)
+        self.writing = Writing(chat=self.preferences.mode == "chat", cast=self.preferences.cast, plain=plain)
         self.load_trouble = ""  # why the model that was asked for is not there, until someone has told it
         self._requests = 0
         self._loading = False
@@ -130,15 +131,6 @@ class Desk(EngineLink):
         """Load a model; the old one stays until it is there."""
         self._loading = True
         self.submit(Load(model, self.precision, self.generation.threads))
-
-    def choose_model(self, model: str) -> None:
-        """Load a model, unless it is loaded as it is: a folder or a run may have changed since."""
-        loaded = self.generation.loaded
-        changes = Path(model).expanduser().is_dir() or (paths.runs_dir() / model).is_dir()
-        if loaded is not None and loaded.model == model and not changes:
-            self.say(f"{model} is loaded already.")
-        else:
-            self.load(model)
 
     def next_request(self) -> int:
         """A number for a generation or a benchmark, never used before."""
@@ -313,18 +305,6 @@ class Desk(EngineLink):
             keys=self.keys,
         )
 
-    def count_use(self, action: str) -> None:
-        """Remember that an action was chosen in the palette."""
-        self.habits.used(action)
-        self.librarian.ask(lambda store: self.habits.write())
-
-    def set_preference(self, name: str, value: object) -> None:
-        """Change one of the settings that the engine follows. Its value was checked."""
-        if name == "precision":
-            self.set_precision(str(value))
-        elif isinstance(value, int | float):
-            self.set_sampling(name, value)
-
     def keep_now_and_then(self, theme: str) -> None:
         """`keep`, unless that was done just before."""
         if (now := time.monotonic()) - self._kept_at >= KEPT_SECONDS:
@@ -346,37 +326,6 @@ class Desk(EngineLink):
     def take_up(self, writing: Writing) -> None:
         """Keep the present text and go on with another one."""
         self.keep_text()
+        writing.plain = self.plain
         self.writing = writing
         self.generation.reason = ""
-
-    # ------------------------------------------------------------ what the library holds
-
-    def open_text(self, id: str, chat: bool) -> None:
-        """Go on with a kept text, as soon as it is read."""
-        self.keep_text()
-        cast = self.writing.cast
-
-        def fetch(store: Store) -> None:  # on the librarian's thread
-            manuscript = store.load_text(id)
-            if manuscript is not None:
-                self.wanted = Writing(chat, cast, manuscript, id)
-                self.wake()
-
-        self.librarian.ask(fetch)
-
-    def new_text(self) -> None:
-        """Go on with an empty text."""
-        self.wanted = Writing(self.writing.chat, self.writing.cast)
-
-    def open_run(self, name: str, folder: str) -> None:
-        """Load the weights of a run: the newest, where it is under way."""
-        if self.trains_in(folder):
-            self.submit(SaveTraining(folder))
-        self.load(name)
-
-    def trains_in(self, folder: str) -> bool:
-        """Whether the run in this folder is under way here."""
-        run = self.training.run
-        return (
-            self.training.live and run is not None and bool(run.facts.out) and Path(run.facts.out or "") == Path(folder)
-        )

@@ -135,6 +135,9 @@ class WriteScreen(TextActions, SettingsActions):
         """The frame of the prompt says what typing means."""
         writing, prompt = self.desk.writing, self.query_one(Prompt)
         self.set_class(writing.chat, "-chat")
+        view = self.query_one(TextView)
+        view.chat = writing.chat
+        view.refresh()
         if writing.chat:
             person, other = safe_line(writing.cast.person, 20), safe_line(writing.cast.model, 20)
             named = writing.cast.template.has_names
@@ -231,7 +234,12 @@ class WriteScreen(TextActions, SettingsActions):
         self._show_mode()
 
     def action_chat_or_complete(self) -> None:
-        self.desk.writing.chat = not self.desk.writing.chat
+        writing = self.desk.writing
+        if not writing.chat and not writing.manuscript.empty and not writing.spoken:
+            self.when_stopped(lambda: self.take_up(Writing(True, writing.cast)))
+            self.desk.say("A chat is a text of its own: the one before is in the library, F5 shows it.")
+            return
+        writing.chat = not writing.chat
         self._show_mode()
         self.query_one(Prompt).focus()
         self.draw_all()

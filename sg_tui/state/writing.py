@@ -20,11 +20,17 @@ class Writing:
     cast: Cast = field(default_factory=Cast)
     manuscript: Manuscript = field(default_factory=Manuscript)
     id: str = field(default_factory=lambda: uuid.uuid4().hex)
+    plain: bool = False  # special tokens in what is typed are plain text
 
     @property
     def mode(self) -> str:
         """As it is kept: "complete" or "chat"."""
         return "chat" if self.chat else "complete"
+
+    @property
+    def spoken(self) -> bool:
+        """Whether the text has turns of a chat in it."""
+        return any(piece.author == "cue" for piece in self.manuscript.pieces)
 
     def begin(self, typed: str, seed: int) -> None:
         """Put what was typed on the text; the model's turn follows."""
@@ -34,9 +40,9 @@ class Writing:
     def command(self, request: int, max_tokens: int, sampling: Sampling) -> Generate:
         """What the engine is asked: to continue the text as it stands.
 
-        In a chat the cues alone may hold special tokens, else what the person typed may too.
+        In a chat the cues alone may hold special tokens, else what the person typed may too, unless it is `plain`.
         """
-        form, plain = self.cast.form, ("person", "model") if self.chat else ("model",)
+        form, plain = self.cast.form, ("person", "model") if self.chat or self.plain else ("model",)
         parts = [(piece.text, piece.author not in plain) for piece in self.manuscript.pieces]
         prompt = MarkedText(parts, whole=form.whole if self.chat else True)
         return Generate(request, prompt, max_tokens, sampling, form.stop if self.chat else ())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from scripted_engine import ScriptedEngine
-from stories import see, wait_until
+from stories import WIDE, see, wait_until
 from textual.pilot import Pilot
 from write_stories import generations, opened, send
 
@@ -83,3 +83,16 @@ async def test_a_completion_reads_special_tokens_in_what_is_typed() -> None:
         assert isinstance(prompt, MarkedText)
         assert prompt.parts == (("Hi<|endoftext|>", True),)
         assert prompt.whole
+
+
+async def test_a_plain_completion_reads_no_special_tokens() -> None:
+    engine = ScriptedEngine(replies=("Fine.",))
+    app = SgApp(engine=engine, plain=True)
+    async with app.run_test(size=WIDE) as pilot:
+        await wait_until(pilot, lambda: app.desk.generation.loaded)
+        await pilot.press("ctrl+n")
+        await send(pilot, "Hi<|endoftext|>")
+        await wait_until(pilot, lambda: generations(engine))
+        prompt = generations(engine)[0].prompt
+        assert isinstance(prompt, MarkedText)
+        assert prompt.parts == (("Hi<|endoftext|>", False),)

@@ -176,10 +176,28 @@ async def test_a_chat_is_a_play() -> None:
         await send(pilot, "Is it day?")
         await wait_until(pilot, lambda: screen.desk.writing.manuscript.text.endswith("Aye."))
         assert generations(engine)[0].prompt == "ROMEO:\nIs it day?\n\nJULIET:\n"
-        assert generations(engine)[0].stop == ("\n\n",)
+        assert generations(engine)[0].stop == ("\n\n", "\nROMEO:")
         await send(pilot, "Stay.")
         await wait_until(pilot, lambda: len(generations(engine)) == 2)
         assert generations(engine)[1].prompt.endswith("Aye.\n\nROMEO:\nStay.\n\nJULIET:\n")
+
+
+async def test_a_chat_after_a_completion_is_a_text_of_its_own() -> None:
+    async with opened(ScriptedEngine(replies=("Aye.",))) as (pilot, app, screen):
+        await send(pilot, "Once upon")
+        await wait_until(pilot, lambda: screen.desk.writing.manuscript.text.endswith("Aye."))
+        before = screen.desk.writing.id
+        await pilot.press("alt+c")
+        await see(pilot, "the model answers")
+        assert screen.desk.writing.chat
+        assert screen.desk.writing.manuscript.empty
+        assert "goes on with it" not in screen_text(app)
+        await send(pilot, "Is it day?")
+        await wait_until(pilot, lambda: screen.desk.writing.manuscript.text.endswith("Aye."))
+        chat = screen.desk.writing.id
+        await pilot.press("alt+c", "alt+c")  # to and fro stays on the same text
+        assert (screen.desk.writing.id, screen.desk.writing.chat) == (chat, True)
+        assert chat != before
 
 
 async def test_both_names_can_be_changed() -> None:
