@@ -23,6 +23,12 @@ def shown(name: object) -> str:
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
 
 
+def absolute(name: str) -> str:
+    """A path that means the same from every folder; anything else, the name of a text or model, stays."""
+    path = Path(name).expanduser()
+    return str(path.absolute()) if path.exists() else name
+
+
 def reason(error: OSError) -> str:
     """Why the system refused, without the path that its own text repeats."""
     return (error.strerror or str(error)).lower()

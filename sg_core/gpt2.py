@@ -13,6 +13,7 @@ from sg_core.errors import ModelFileError, SettingError
 from sg_core.files import shown
 from sg_core.inference.score import Scores, score
 from sg_core.inference.session import Session
+from sg_core.network.adapters import Adapters
 from sg_core.network.interventions import Interventions
 from sg_core.network.model import Model
 from sg_core.network.optimizations import Optimizations
@@ -89,6 +90,32 @@ class GPT2(Model):
         parameters.initialize(seed)
         return cls(config, parameters, tokenizer, name)
 
+    def load_adapter(self, folder: str | Path, scale: float = 1.0) -> None:
+        """Put a LoRA adapter, a folder as PEFT saves it or a run's name, on top of those that act.
+
+        scale: how much of it. What is worth telling of it joins `notes`. Raises ModelFileError or SettingError.
+        """
+        from sg_core.storage.peft_file import adapter_folder, read_adapter
+
+        adapter, notes = read_adapter(adapter_folder(str(folder)), self.config)
+        self.adapters = self.adapters.with_(adapter, scale)
+        self.notes += tuple(f"the adapter {shown(folder)}: {note}" for note in notes)
+
+    def load_adapters(self, references: Sequence[str]) -> None:
+        """As `load_adapter`, in their order; each is FOLDER or FOLDER:SCALE."""
+        from sg_core.storage.peft_file import parse_reference
+
+        for folder, scale in [parse_reference(text) for text in references]:
+            self.load_adapter(folder, scale)
+
+    def merge_adapters(self) -> None:
+        """Add the adapters to the weights, which then need none. Raises SettingError for reduced weights."""
+        self.parameters.require_all()
+        adapters, self.adapters = self.adapters, Adapters()
+        for adapter, scale in adapters.stack:
+            adapter.add_to(self.parameters, scale * adapters.amount)
+        self.version += 1
+
     def require_tokenizer(self) -> Tokenizer:
         """The tokenizer. Raises ModelFileError for a model whose folder has none."""
         if self.tokenizer is None:
@@ -133,6 +160,8 @@ class GPT2(Model):
         from sg_core.storage.pretrained import write_model
 
         self.parameters.require_all()
+        if self.adapters:
+            raise SettingError("adapters act beside the weights; merge them first, or take them away")
         parameters = {name: self.parameters.view(name) for name in self.parameters}
         write_model(Path(folder), self.config, parameters, self.tokenizer, dtype)
 

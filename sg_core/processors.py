@@ -9,6 +9,11 @@ from pathlib import Path, PurePosixPath
 
 from sg_core import notices
 
+try:
+    import resource as _resource
+except ImportError:  # Windows
+    _resource = None  # type: ignore[assignment]
+
 
 def usable_processors() -> int:
     """Processors, hyper-threads counted each, that this process is given at a time; at least 1."""
@@ -68,3 +73,8 @@ def _affinity() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def taken_away() -> int:
+    """How often the system has taken a processor away from this process so far; 0 where no one tells."""
+    return 0 if _resource is None else _resource.getrusage(_resource.RUSAGE_SELF).ru_nivcsw

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
+from datetime import datetime
 from functools import partial
 from importlib import import_module
 from typing import cast
@@ -21,6 +22,7 @@ from textual.timer import Timer
 from sg_core import paths
 from sg_tui.desk import Desk, EngineLike, Severity
 from sg_tui.keys import ACTIONS, MODES, SCOPES, Action, Mode, actions, bindings, choose, chosen, first_key, name_of
+from sg_tui.library import figures_file
 from sg_tui.screens.help import HelpScreen
 from sg_tui.screens.mode import ModeScreen
 from sg_tui.screens.model_picker import ModelPicker
@@ -58,11 +60,12 @@ class SgApp(App[None]):
         precision: str | None = None,
         threads: int | None = None,
         engine: EngineLike | None = None,
+        adapters: tuple[str, ...] = (),
         plain: bool = False,
     ) -> None:
         super().__init__()
         sys.setswitchinterval(5e-4)  # the screen gets its turn while the engine computes
-        self.desk = Desk(self._tell, model, precision, threads, plain)
+        self.desk = Desk(self._tell, model, precision, threads, adapters, plain)
         self._wrong_keys = choose(self.desk.keys, ACTIONS)
         self.set_keymap({name: ",".join(keys) for name, keys in chosen().items()})
         restore_alt_keys()
@@ -239,6 +242,10 @@ class SgApp(App[None]):
         if isinstance(self.screen, ModeScreen):
             self.desk.set_precision(self.desk.generation.next_precision)
 
+    def action_fade_adapters(self) -> None:
+        if isinstance(self.screen, ModeScreen):
+            self.desk.fade_adapters()
+
     def action_copy_or_stop(self) -> None:
         """The selection goes to the clipboard; without one, what runs is stopped. Never quits."""
         text = getattr(self.focused, "selected_text", "") or self.screen.get_selected_text()
@@ -263,6 +270,23 @@ class SgApp(App[None]):
             self.call_later(self.desk.say, clipboard.copied(text, sent, paths.data_dir()))
         except OSError as problem:
             self.call_later(self.desk.say, f"This can't be copied: {problem.strerror}", "error")
+
+    def action_export(self) -> None:
+        """The screen as a picture, and the numbers behind it, into files; where they are is told whole."""
+        if not isinstance(self.screen, ModeScreen):
+            return
+        from sg_tui.desk.records import records
+
+        view, now, folder = self.screen.MODE, datetime.now(), paths.data_dir() / "figures"
+        try:
+            name = f"{now:%Y-%m-%d-%H%M%S}-{view}"
+            written = [figures_file.save_text(folder, f"{name}.svg", self.export_screenshot(title="sg-tui"))]
+            if rows := records(self.desk, view):
+                written += figures_file.save_rows(folder, view, rows, now)
+        except OSError as problem:
+            self.desk.say(f"This can't be written into {folder}: {problem.strerror}", "error")
+        else:
+            self.desk.say(f"In {folder}: {', '.join(path.name for path in written)}")
 
     def action_toggle_theme(self) -> None:
         self.theme = LIGHT.name if self.theme == DARK.name else DARK.name

@@ -12,6 +12,7 @@ from sg_core.checks import MOST_THREADS
 from sg_core.errors import SettingError, SgError
 from sg_core.network.precisions import Precision
 from sg_tui.commands import bench, chat, complete, doctor, models, score, train
+from sg_tui.commands.adapters import ADAPTER_HELP
 from sg_tui.commands.options import (
     DEFAULT_MODEL,
     MODEL_HELP,
@@ -93,6 +94,9 @@ def _parser() -> Parser:
     app = parser.add_argument_group("the app")
     # names of their own: a command's options of the same name would overwrite these unseen
     app.add_argument("--model", dest="app_model", metavar="M", help=MODEL_HELP)
+    app.add_argument(
+        "--adapter", dest="app_adapter", action="append", metavar="FOLDER[:SCALE]", help=ADAPTER_HELP
+    )  # fmt: skip
     app.add_argument("--precision", dest="app_precision", metavar="P", help=PRECISION_HELP)
     app.add_argument("--threads", dest="app_threads", type=whole(1, MOST_THREADS), metavar="N", help=THREADS_HELP)
     plain = "special tokens in what is typed are plain text"
@@ -105,7 +109,7 @@ def _parser() -> Parser:
 
 
 def _require_order(args: argparse.Namespace) -> None:
-    for option in ("model", "precision", "threads", "plain"):
+    for option in ("model", "adapter", "precision", "threads", "plain"):
         if args.command and getattr(args, f"app_{option}") is not None:
             raise SettingError(f"--{option} belongs after the command: sg-tui {args.command} --{option} ...")
 
@@ -121,7 +125,13 @@ def _open_app(args: argparse.Namespace, output: Output) -> int:
         Precision.named(args.app_precision)
     from sg_tui.app import SgApp
 
-    app = SgApp(args.app_model or DEFAULT_MODEL, args.app_precision, args.app_threads, plain=bool(args.app_plain))
+    app = SgApp(
+        args.app_model or DEFAULT_MODEL,
+        args.app_precision,
+        args.app_threads,
+        adapters=tuple(args.app_adapter or ()),
+        plain=bool(args.app_plain),
+    )
     app.run()
     app.desk.part(output.note)
     if app.crash:

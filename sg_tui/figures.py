@@ -49,3 +49,12 @@ def size(count: float) -> str:
     if count >= 1e9:
         return f"{count / 1e9:,.2f} GB"
     return f"{count / 1e6:,.1f} MB" if count >= 1e5 else f"{count / 1e3:,.0f} kB"
+
+
+def milliseconds(value: float) -> str:
+    """A time in ms with two or three meaningful figures."""
+    if value >= 99.95:
+        return f"{value:,.0f}"
+    if value >= 9.995:
+        return f"{value:.1f}"
+    return f"{value:.2f}" if value >= 0.0995 else f"{value:.3f}"

@@ -26,7 +26,7 @@ DARK = Theme(
         "border-blurred": "#444a55",
         "faint": "#959ca7",
         "person": "#9ec4f0",
-        "model": "#e6dfcf",
+        "model": "#e8e5e0",
         "cue": "#d9a866",
         "block-cursor-background": "#7fb8ad",
         "block-cursor-foreground": "#15171b",

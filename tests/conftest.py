@@ -73,9 +73,11 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture(autouse=True)
 def _a_home_of_its_own(request: pytest.FixtureRequest) -> None:
-    """Every test of the app and the commands has one."""
+    """Every test of the app and the commands has one, of a person who was here before."""
     if "tui" in request.path.parts:
-        request.getfixturevalue("home")
+        settings = request.getfixturevalue("home") / "config" / "settings.toml"
+        settings.parent.mkdir(mode=0o700, parents=True)
+        settings.touch()
 
 
 @pytest.fixture(autouse=True)

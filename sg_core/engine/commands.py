@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from sg_core.inference.sampling import Sampling
+from sg_core.measure.setting import Setting
 from sg_core.network.optimizations import Optimizations
 from sg_core.training.settings import TrainingConfig
 
@@ -13,19 +14,22 @@ from sg_core.training.settings import TrainingConfig
 class Load:
     """Load a model: the shipped name, a Hugging Face folder, or a Hub id. The old one stays till then.
 
-    precision: None for the one set last, "f32" at first.
+    precision: None for the one set last, "f32" at first. adapters: LoRA adapters put on top of it, FOLDER[:SCALE] each.
     """
 
     model: str = "tinyshakespeare"
     precision: str | None = None
     threads: int | None = None
+    adapters: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Generate:
-    """Continue `prompt`, the whole text so far: what the session holds of it is not computed again.
+    """Continue `prompt`, the whole text so far: what was computed of it before, for any branch, is not computed again.
 
-    A generation that runs is stopped. Ends with exactly one Done or Failed.
+    A MarkedText says how its parts become tokens: what the model wrote, or was given to choose, by the tokens' own ids.
+    n: so many continuations at once, whose events are numbered 0 to n-1; number i is what n=1 gives with the seed
+    raised by i. A generation that runs is stopped. Ends with exactly one Done for each number, or with one Failed.
     """
 
     request: int  # chosen by the sender; comes back in every event of this generation
@@ -34,6 +38,7 @@ class Generate:
     sampling: Sampling = field(default_factory=Sampling)
     stop: tuple[str, ...] = ()
     from_training: bool = False  # True: ask the model that is being trained, as it is now
+    n: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +66,8 @@ class SetThreads:
 class SetPace:
     """At most so many tokens a second from now on, so that a reader can follow; 0: as fast as they come.
 
-    The engine rests between them, and the times it tells are those of its work alone.
+    The engine then computes a few at a time and rests, so that all but the first of them find its caches warm; the
+    times it tells are those of its work alone.
     """
 
     tokens_per_second: float
@@ -76,6 +82,26 @@ class SetPrecision:
     """
 
     precision: str
+
+
+@dataclass(frozen=True, slots=True)
+class SetAdapterScale:
+    """How far the loaded model's adapters are faded in, from 0 to 1, from the next token on, also of a running
+    generation: the text goes on as if it had been so from its first token.
+
+    Answered by AdapterScaleSet, or by Failed; of several that wait only the last is obeyed and answered.
+    """
+
+    amount: float
+
+
+@dataclass(frozen=True, slots=True)
+class MeasureReads:
+    """Measure how fast the machine reads the loaded model's weights; answered by a ReadRate.
+
+    Takes moments, and is given up without an answer as soon as another command comes. While a generation or a training
+    runs it is passed over.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +161,33 @@ class Bench:
     every_combination: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Race:
+    """Let two settings write the same text, a token of each in turn; each pair comes as a Raced.
+
+    Refused while a training runs. Ends with exactly one Done or Failed.
+    """
+
+    request: int
+    left: Setting
+    right: Setting
+    prompt: str = "\n"
+    tokens: int = 120
+    sampling: Sampling = field(default_factory=Sampling)
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """Tell what the loaded model thinks of every token of `text`, by a Scored.
+
+    Done when nothing is written or trained; given up without an answer as soon as another command comes; of several
+    that wait only the last is answered. In a MarkedText special tokens are read as in a prompt.
+    """
+
+    request: int
+    text: str
+
+
 Command = (
     Load
     | Generate
@@ -143,10 +196,14 @@ Command = (
     | SetThreads
     | SetPace
     | SetPrecision
+    | SetAdapterScale
+    | MeasureReads
     | Train
     | PauseTraining
     | ResumeTraining
     | StopTraining
     | SaveTraining
     | Bench
+    | Race
+    | Score
 )

@@ -14,18 +14,22 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from sg_core import notices
-from sg_core.checks import number
 from sg_core.engine.commands import (
     Bench,
     Command,
     Generate,
     Load,
+    MeasureReads,
     PauseTraining,
+    Race,
     ResumeTraining,
     SaveTraining,
+    Score,
+    SetAdapterScale,
     SetOptimizations,
     SetPace,
     SetPrecision,
@@ -40,6 +44,8 @@ from sg_core.engine.inbox import FOREVER, Inbox, Order
 from sg_core.engine.models import Models
 from sg_core.engine.outbox import Outbox
 from sg_core.engine.parts import Parts, real_parts
+from sg_core.engine.reel import Reel
+from sg_core.engine.spare_work import SpareWork
 from sg_core.engine.training_run import TrainingRun
 from sg_core.errors import CheckpointError, SgError, TrainingError
 from sg_core.storage.lock import FileLock, lock_run
@@ -57,8 +63,9 @@ class Engine:
         self._models = Models(parts, self._outbox)
         self._generation: Generation | None = None
         self._training: TrainingRun | None = None
-        self._pause = 0.0  # seconds between two tokens that were asked for
-        self._due = 0.0  # when the next token may be written, in seconds of time.perf_counter
+        self._reel = Reel(self._outbox)
+        self._free_at = 0.0  # when a model or its kernels were last made ready
+        self._spare = SpareWork(self._models, self._outbox)
         self._preparing = False  # a training is being prepared
         self._preparation_stopped = False
         self._postponed: list[Order] = []  # commands to the training that is being prepared
@@ -84,6 +91,7 @@ class Engine:
         return (
             self._obeyed != self._inbox.count
             or self._generation is not None
+            or bool(self._spare)
             or (training is not None and training.active)
         )
 
@@ -127,16 +135,12 @@ class Engine:
         if self._training is not None and self._training.active:
             self._obey_waiting()
         else:
-            self._obey_waiting(FOREVER if self._generation is None else self._rest())
+            idle = self._generation is None and not self._spare
+            self._obey_waiting(FOREVER if idle else self._reel.rest(self._generation))
         self._write()
         self._train()
+        self._do_spare()
         self._tell_state()
-
-    def _rest(self) -> float:
-        """Seconds until the next token is due."""
-        if self._pause == 0.0 or self._generation is None or self._generation.cancelled:
-            return 0.0
-        return max(0.0, self._due - time.perf_counter())
 
     def _obey_waiting(self, wait: float = 0.0) -> None:
         order = self._inbox.take(wait)
@@ -152,7 +156,7 @@ class Engine:
             order = self._inbox.take(0.0)
 
     def _fail(self, error: Exception, command: Command) -> None:
-        request = command.request if isinstance(command, Generate | Bench) else None
+        request = command.request if isinstance(command, Generate | Bench | Race) else None
         self._outbox.fail(error, type(command).__name__, request)
 
     def _write(self) -> None:
@@ -163,15 +167,14 @@ class Engine:
         step = 0.0 if self._training is None else self._training.step_seconds
         end = time.perf_counter() + min(max(step, SHORTEST_SLICE), LONGEST_SLICE)
         try:
-            while self._rest() == 0.0:
-                if not generation.advance():
+            while self._reel.rest(generation) == 0.0:
+                if not self._reel.advance(generation):
                     self._generation = None
                     return
-                now = time.perf_counter()
-                self._due = now + self._pause
-                if self._inbox.waiting() or now >= end:
+                if self._inbox.waiting() or time.perf_counter() >= end:
                     return
         except Exception as error:  # of any kind: the generation is over, the thread goes on
+            self._reel.show_all()
             self._outbox.fail(error, "Generate", generation.request)
             self._generation = None
 
@@ -185,9 +188,17 @@ class Engine:
         except Exception as error:  # of any kind: the training is over, the thread goes on
             self._outbox.fail(error, "Train")
             run.abandon()
+        if self._generation is not None:
+            self._generation.rested = True
         if run.ended:
             self._training = None
             self._models.training_ended()
+
+    def _do_spare(self) -> None:
+        """One of the things that wait for an idle moment; any command ends it, and a training has no such moment."""
+        if self._spare and self._generation is None and not self._inbox.waiting():
+            training = self._training is not None and self._training.active
+            self._spare.do_one(lambda: training or self._inbox.closed or self._inbox.waiting())
 
     def _tell_state(self) -> None:
         if self._generation is not None:
@@ -214,8 +225,10 @@ class Engine:
                 self._load(order, order.command)
             case Generate():
                 self._generate(order, order.command)
-            case Bench():
+            case Bench() | Race():
                 self._bench(order, order.command)
+            case Score() | MeasureReads():
+                self._spare.add(order.command)
             case Train():
                 self._start_training(order, order.command)
             case PauseTraining() | ResumeTraining() | StopTraining() | SaveTraining():
@@ -227,10 +240,12 @@ class Engine:
             case SetPrecision(precision=precision):
                 if not self._inbox.holds(SetPrecision):
                     self._models.set_precision(precision)
+                    self._free_at = time.perf_counter()
+            case SetAdapterScale(amount=amount):
+                if not self._inbox.holds(SetAdapterScale):
+                    self._models.set_adapter_scale(amount)
             case SetPace(tokens_per_second=rate):
-                number("tokens_per_second", rate, 0.0)
-                self._pause = 1.0 / rate if rate > 0.0 else 0.0
-                self._due = 0.0
+                self._reel.set_pace(rate)
             case SetSampling(sampling=sampling):
                 if self._generation is not None:
                     self._generation.session.sampling = sampling
@@ -242,7 +257,10 @@ class Engine:
         def cancelled() -> bool:
             return inbox.closed or inbox.holds(Load) or (replaceable and inbox.stopped(order))
 
-        self._models.load(command, cancelled)
+        try:
+            self._models.load(command, cancelled)
+        finally:
+            self._free_at = time.perf_counter()
 
     def _generate(self, order: Order, command: Generate) -> None:
         self._end_generation()
@@ -256,25 +274,30 @@ class Engine:
         inbox = self._inbox
 
         def cancelled() -> bool:
-            return inbox.closed or inbox.stopped(order) or inbox.holds(Generate, Load, Bench)
+            return inbox.closed or inbox.stopped(order) or inbox.holds(Generate, Load, Bench, Race)
 
-        self._generation = Generation(order, command, session, self._outbox, cancelled, version)
+        waited = max(0.0, self._free_at - order.at)
+        order = replace(order, at=order.at + waited)
+        self._generation = Generation(order, command, session, self._outbox, cancelled, version, waited * 1e3)
 
     def _end_generation(self) -> None:
         if self._generation is not None:
-            self._generation.end("stopped")
+            self._reel.cut(self._generation)
             self._generation = None
 
-    def _bench(self, order: Order, command: Bench) -> None:
+    def _bench(self, order: Order, command: Bench | Race) -> None:
         self._end_generation()
         if self._preparing or (self._training is not None and not self._training.paused):
             raise SgError("pause the training first: it would disturb the measurement")
         inbox = self._inbox
 
         def cancelled() -> bool:
-            return inbox.closed or inbox.stopped(order) or inbox.holds(Generate, Load, Bench)
+            return inbox.closed or inbox.stopped(order) or inbox.holds(Generate, Load, Bench, Race)
 
-        self._models.bench(command, cancelled)
+        if isinstance(command, Race):
+            self._models.race(command, cancelled)
+        else:
+            self._models.bench(command, cancelled)
 
     def _start_training(self, order: Order, command: Train) -> None:
         if self._preparing or self._training is not None:

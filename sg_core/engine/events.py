@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from sg_core.config import GPT2Config
 from sg_core.inference.token import Token
 from sg_core.measure.benchmark import Timing
+from sg_core.measure.race import Lap
 from sg_core.network.optimizations import Optimizations
 from sg_core.text.templates import PLAY, Template
 from sg_core.training.results import Evaluation, StepResult
@@ -40,6 +41,7 @@ class Loaded:
     precision: str
     threads: int
     templates: tuple[Template, ...] = (PLAY,)  # of a chat, the one it was trained for first
+    adapters: int = 0  # that act on it
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +52,45 @@ class PrecisionSet:
 
 
 @dataclass(frozen=True, slots=True)
+class Prompted:
+    """The prompt of a generation has been read; its tokens follow.
+
+    ids, texts: the prompt in tokens; the texts joined are the prompt without its special tokens. kept: so many of
+    them had been computed before, for this branch of the text or another. branches, cache_bytes: how many
+    branches are held ready to be gone on with, and the memory of what was computed of all of them.
+    """
+
+    request: int
+    ids: tuple[int, ...]
+    texts: tuple[str, ...]
+    kept: int
+    branches: int
+    cache_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class AdapterScaleSet:
+    """The tokens after this are computed with the adapters faded in so far, 0 to 1."""
+
+    amount: float
+
+
+@dataclass(frozen=True, slots=True)
 class TokenEvent:
-    """One token of a running generation, as the model wrote it: its text is raw, and may be empty."""
+    """One token of a running generation, as the model wrote it: its text is raw, and may be empty.
+
+    wall_ms: from the token before to this one; 0 where the engine had rested or done other work before it, so that its
+    caches were cold. interruptions: how often the system took a processor away meanwhile, where it tells.
+    """
 
     request: int
     token: Token
     top_texts: tuple[str, ...]  # of `token.top`, in its order; a part of a character is U+FFFD
     optimizations: Optimizations  # those it was computed with
     precision: str
+    number: int = 0  # of the continuation it belongs to
+    wall_ms: float = 0.0
+    interruptions: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,16 +98,37 @@ class Metrics:
     """Figures of the running generation; only the newest matters."""
 
     request: int
-    tokens: int
-    ms_per_token: float  # of the last 50: the median; with lookup, whose tokens come in bursts, the mean
-    p95_ms: float  # of the last 50
+    tokens: int  # of several continuations, those of all
+    ms_per_token: float  # of the last 64: the median; with lookup or draft, whose tokens come in bursts, the mean
+    p95_ms: float  # of the last 64
     tokens_per_second: float
-    first_token_ms: float  # from the command to the first token
+    first_token_ms: float  # from the command, or from when the engine could begin, to the first token
     prefill_ms: float
     context_used: int
     context_size: int
-    drafted: int = 0  # tokens that lookup tried in this generation
-    accepted: int = 0  # and those of them that the text kept
+    drafted: int = 0  # tokens that were written ahead in this generation
+    accepted: int = 0  # those of them that the text kept
+    rounds: int = 0  # and the passes that tried them
+    waited_ms: float = 0.0  # for kernels to be compiled or a model to be loaded, before all that
+
+
+@dataclass(frozen=True, slots=True)
+class ReadRate:
+    """What the machine could do at best: a token reads `bytes_per_token` of weights, at most at `bytes_per_second`.
+
+    The rate is the best seen of reading as many bytes again and again, with so many threads, from the caches if they
+    hold them: no token can take less than `bound_ms`.
+    """
+
+    precision: str
+    threads: int
+    bytes_per_token: int
+    bytes_per_second: float
+
+    @property
+    def bound_ms(self) -> float:
+        """The least time of a token."""
+        return self.bytes_per_token / self.bytes_per_second * 1e3
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,19 +137,22 @@ class ContextMoved:
 
     request: int
     kept: int
+    number: int = 0  # of the continuation
 
 
 @dataclass(frozen=True, slots=True)
 class Done:
     """A generation (or benchmark) ended: "length", "stop", "end of text", "stopped" (by the user).
 
-    rest: text of its last tokens that a stop found held back, half a character or what might have become a stop string.
+    number: the continuation that ended; of several, each ends with a Done of its own. rest: text of its last tokens
+    that a stop found held back, half a character or what might have become a stop string.
     """
 
     request: int
     reason: str
     tokens: int
     rest: str = ""
+    number: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,10 +197,14 @@ class Calibrated:
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """The trained model, in Hugging Face layout, is in `folder`: `Load(folder)` opens it."""
+    """The trained model, in Hugging Face layout, is in `folder`: `Load(folder)` opens it.
+
+    adapter: it is an adapter, in PEFT's files, which is loaded with the model that it was trained on.
+    """
 
     step: int
     folder: str
+    adapter: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +222,33 @@ class Measured:
     request: int
     label: str
     timing: Timing
+
+
+@dataclass(frozen=True, slots=True)
+class Raced:
+    """One token of each side of a race."""
+
+    request: int
+    lap: Lap
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """What the loaded model thinks of each of T tokens of a text: `starts` are the characters where they begin.
+
+    logprobs, entropies: nats, NaN for the first token, which nothing stands before; ranks: 1 for the likeliest, 0 for
+    the first. perplexity: per token, NaN without any. window, overlap: tokens that a pass sees, and shares with the
+    one before.
+    """
+
+    request: int
+    starts: tuple[int, ...]
+    logprobs: tuple[float, ...]
+    ranks: tuple[int, ...]
+    entropies: tuple[float, ...]
+    perplexity: float
+    window: int
+    overlap: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,8 +271,11 @@ Event = (
     Phase
     | Loaded
     | PrecisionSet
+    | Prompted
+    | AdapterScaleSet
     | TokenEvent
     | Metrics
+    | ReadRate
     | ContextMoved
     | Done
     | TrainingStarted
@@ -196,6 +287,8 @@ Event = (
     | Exported
     | TrainingEnded
     | Measured
+    | Raced
+    | Scored
     | Notice
     | Failed
 )

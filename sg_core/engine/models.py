@@ -7,20 +7,22 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sg_core.checks import MOST_THREADS, whole
-from sg_core.engine.commands import Bench, Load, Train
-from sg_core.engine.events import Done, Loaded, Notice, PrecisionSet
+from sg_core.engine.commands import Bench, Load, MeasureReads, Race, Score, Train
+from sg_core.engine.events import AdapterScaleSet, Done, Loaded, Notice, PrecisionSet, ReadRate, Scored
 from sg_core.engine.outbox import Outbox
 from sg_core.engine.parts import Parts
-from sg_core.errors import ModelFileError, SgError, TrainingError
+from sg_core.errors import ModelFileError, SettingError, SgError, TrainingError
 from sg_core.files import shown
 from sg_core.network.optimizations import Optimizations
 from sg_core.network.precisions import PRECISIONS, Precision
-from sg_core.types import Cancelled
+from sg_core.types import Cancelled, Progress
 
 if TYPE_CHECKING:
     from sg_core.gpt2 import GPT2
     from sg_core.inference.session import Session
     from sg_core.training.trainer import Trainer
+
+_BRANCHES = 16  # of a text, held ready to be gone on with; what they may take of memory is bounded too
 
 
 class _StoppedError(SgError):
@@ -62,17 +64,29 @@ class Models:
     # ------------------------------------------------------------ the loaded model
 
     def load(self, command: Load, cancelled: Cancelled) -> None:
-        """Load a model and tell it. Raises SgError when it was cancelled or can't be loaded."""
+        """Load a model, or an adapter with the model that it names, and tell it.
+
+        Raises SgError when it was cancelled or can't be loaded.
+        """
         threads = self._threads if command.threads is None else command.threads
         wanted = self._precision if command.precision is None else Precision.named(command.precision).name
         try:
             self._compile(Precision.named(wanted).kernels, cancelled)
             self._outbox.phase("loading", command.model)
-            model = self.parts.load(command.model)
+            base, adapters = self.parts.base_of(command.model) or command.model, command.adapters
+            if base != command.model:  # an adapter was named, which brings its model
+                adapters = (command.model, *adapters)
+            model = self.parts.load(base)
+            if adapters:
+                self.parts.load_adapters(model, adapters)
+                self._compile_adapters(Precision.named(wanted).kernels, cancelled)
             _go_on(cancelled)
         except _StoppedError:
             raise ModelFileError(f"loading {shown(command.model)} was stopped") from None
         session = self._new_session(model, wanted, threads)
+        session.branches.most = _BRANCHES
+        if self._optimizations.draft:
+            self._ready_to_draft(session)
         for note in model.notes:
             self._outbox.emit(Notice(note))
         if damaged := model.not_finite():
@@ -82,7 +96,9 @@ class Models:
         templates, complaint = self.parts.templates(model)
         if complaint:
             self._outbox.emit(Notice(complaint))
-        self._outbox.emit(Loaded(command.model, model.config, session.precision, session.threads, tuple(templates)))
+        self._outbox.emit(
+            Loaded(command.model, model.config, session.precision, session.threads, tuple(templates), len(adapters))
+        )
 
     def ready_session(self) -> Session:
         """The session of the loaded model. Raises ModelFileError when there is none."""
@@ -102,9 +118,18 @@ class Models:
 
     def set_optimizations(self, optimizations: Optimizations) -> None:
         """From the next token on, of these and all later models."""
+        asked = optimizations.draft and not self._optimizations.draft
         self._optimizations = optimizations
         for session in self._sessions():
+            if asked:
+                self._ready_to_draft(session)
             session.optimizations = optimizations
+
+    def _ready_to_draft(self, session: Session) -> None:
+        """Compile what writing ahead needs, and tell what it takes."""
+        if drafter := session.drafter:
+            self._compile(Precision.named(drafter).kernels, lambda: False)
+        self._outbox.emit(Notice(session.draft_note))
 
     def set_threads(self, threads: int | None) -> None:
         """From the next token or training step on, of these and all later models. Raises SettingError."""
@@ -122,11 +147,23 @@ class Models:
         sessions = self._sessions()
         if sessions:
             self._compile(storage.kernels, lambda: False)
+        if self.session is not None and self.session.model.adapters.stack:
+            self._compile_adapters(storage.kernels, lambda: False)
         for session in reversed(sessions):  # the loaded one last: it is the one that is told
+            if session.model.precision not in (PRECISIONS[0], precision):
+                continue  # held in one alone: the base of an adapter that is trained
             self._tell_conversion(precision)
             session.precision = precision
         self._precision = precision
         self._outbox.emit(PrecisionSet(precision))
+
+    def set_adapter_scale(self, amount: float) -> None:
+        """From the next token on, of the loaded model. Raises ModelFileError or SettingError: nothing changed then."""
+        model = self.ready_session().model
+        if not model.adapters.stack:
+            raise SettingError("the model has no adapter to fade; start with one: sg-tui --adapter FOLDER")
+        model.adapters = model.adapters.faded(amount)
+        self._outbox.emit(AdapterScaleSet(amount))
 
     def _sessions(self) -> list[Session]:
         trained = None if self._trainee is None else self._trainee.session
@@ -154,6 +191,8 @@ class Models:
             self._outbox.phase("loading", command.resume or command.data)
             threads = self._threads
             trainer = self.parts.prepare(command, tell, poll, threads)
+            if trainer.config.lora:
+                self._compile_adapters(Precision.named(trainer.config.precision).kernels, poll, training=True)
             if self._threads != threads:  # set while it was prepared
                 trainer.use_threads(self._threads)
             _go_on(poll)
@@ -170,8 +209,10 @@ class Models:
         if trainee is None:
             raise TrainingError("no model is in training; start a training first")
         if trainee.session is None:
-            self._compile(Precision.named(self._precision).kernels, lambda: False)
-            trainee.session = self._new_session(trainee.model, self._precision, self._threads)
+            own = trainee.model.precision
+            precision = self._precision if own == PRECISIONS[0] else own  # a frozen base is held in one alone
+            self._compile(Precision.named(precision).kernels, lambda: False)
+            trainee.session = self._new_session(trainee.model, precision, self._threads)
         trainee.session.rewind(0)
         trainee.session.precision = trainee.session.precision  # stored anew where the weights have changed
         return trainee.session, trainee.version
@@ -197,6 +238,41 @@ class Models:
             tokens += row.timing.tokens
         self._outbox.emit(Done(command.request, "stopped" if cancelled() else "length", tokens))
 
+    def race(self, command: Race, cancelled: Cancelled) -> None:
+        """Let two settings race on the loaded model, and tell the end. Raises SgError."""
+        session, count = self.ready_session(), 0
+        for side in (command.left, command.right):
+            self._compile(Precision.named(side.precision).kernels, cancelled)
+            self._tell_conversion(side.precision)
+        for lap in self.parts.race(command, session, cancelled):
+            count += 1
+            self._outbox.phase("racing", "", count, command.tokens)
+            self._outbox.emit(lap)
+        self._outbox.emit(Done(command.request, "stopped" if cancelled() else "length", count))
+
+    def spare(self, command: Score | MeasureReads, cancelled: Cancelled) -> None:
+        """What is done while nothing else is wanted; without an answer when that ends or there is no model."""
+        if self.session is None:
+            return
+        told: Scored | ReadRate | None
+        if isinstance(command, Score):
+            told = self._scored(command, cancelled)
+        else:
+            told = self.parts.read_rate(self.session, cancelled)
+        if told is not None:
+            self._outbox.emit(told)
+
+    def _scored(self, command: Score, cancelled: Cancelled) -> Scored | None:
+        session = self.ready_session()
+        kernels = f"scores {Precision.named(session.precision).kernels}"
+        progress = _nothing if kernels in self._compiled else self._compiling(cancelled)
+        try:
+            scored = self.parts.score(command, session, progress, cancelled)
+        except _StoppedError:
+            return None
+        self._compiled.add(kernels)
+        return scored
+
     # ------------------------------------------------------------ kernels
 
     def _compile(self, kernels: str, cancelled: Cancelled) -> None:
@@ -209,13 +285,29 @@ class Models:
         if kernels in self._compiled:
             return
 
+        training = kernels == "training"
+        warm_up(training, self._compiling(cancelled), PRECISIONS[0] if training else kernels)
+        self._compiled |= {kernels, PRECISIONS[0]} if training else {kernels}
+
+    def _compile_adapters(self, kernels: str, cancelled: Cancelled, *, training: bool = False) -> None:
+        """As `_compile`, what adapters on weights of this kind need."""
+        wanted = f"adapters {kernels}" + (" training" if training else "")
+        if wanted not in self._compiled:
+            self.parts.warm_up_adapters(training, self._compiling(cancelled), kernels)
+            self._compiled.add(wanted)
+
+    def _compiling(self, cancelled: Cancelled) -> Progress:
+        """Tells what is compiled, and ends that when cancelled."""
+
         def progress(what: str, done: int, total: int) -> None:
             self._outbox.phase("compiling", what, done, total)
             _go_on(cancelled)
 
-        training = kernels == "training"
-        warm_up(training, progress, PRECISIONS[0] if training else kernels)
-        self._compiled |= {kernels, PRECISIONS[0]} if training else {kernels}
+        return progress
+
+
+def _nothing(what: str, done: int, total: int) -> None:
+    """No progress is told of what is there already."""
 
 
 def _go_on(cancelled: Cancelled) -> None:

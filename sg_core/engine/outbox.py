@@ -22,10 +22,15 @@ class Outbox:
         self._phase = Phase("idle")
         self._phase_at = 0.0
         self._metrics_at = 0.0
+        self._out = self.events  # where events go: out, or into what is held back
+
+    def into(self, events: deque[Event]) -> None:
+        """From now on events go there, to be shown later; `self.events` again: out."""
+        self._out = events
 
     def emit(self, event: Event) -> None:
         """Add an event that must not be lost."""
-        self.events.append(event)
+        self._out.append(event)
 
     def phase(self, name: str, detail: str = "", done: int = 0, total: int = 0) -> None:
         """Say what the engine does now, if that is news."""
@@ -35,7 +40,7 @@ class Outbox:
         if known and (total == 0 or phase == last or (done < total and now - self._phase_at < PACE)):
             return
         self._phase, self._phase_at = phase, now
-        self.events.append(phase)
+        self._out.append(phase)
 
     def metrics_due(self) -> bool:
         """Whether the last figures have been out for long enough."""
@@ -44,14 +49,14 @@ class Outbox:
     def metrics(self, metrics: Metrics) -> None:
         """Add figures."""
         self._metrics_at = time.perf_counter()
-        self.events.append(metrics)
+        self._out.append(metrics)
 
     def fail(self, error: Exception, command: str, request: int | None = None, advice: str = "") -> None:
         """Tell a failure in one line; the traceback of one that nobody foresaw is kept in `last_traceback`."""
         if not isinstance(error, SgError):
             self.last_traceback = "".join(traceback.format_exception(error))
         text = f"{readable(error)}; {advice}" if advice else readable(error)
-        self.events.append(Failed(text, request, command))
+        self._out.append(Failed(text, request, command))
 
 
 def readable(error: Exception) -> str:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from sg_core.engine import measurements
 from sg_core.text.templates import PLAY, Template, read_own
 from sg_core.types import Cancelled, Progress
 
 if TYPE_CHECKING:
-    from sg_core.engine.commands import Bench, Train
-    from sg_core.engine.events import Measured
+    from sg_core.engine.commands import Bench, Race, Score, Train
+    from sg_core.engine.events import Measured, Raced, ReadRate, Scored
     from sg_core.gpt2 import GPT2
     from sg_core.inference.session import Session
     from sg_core.network.model import Model
@@ -43,6 +44,12 @@ class Parts:
     new_run_folder: Callable[[str], Path]
     default_threads: Callable[[Model], int]
     measure: Measure
+    base_of: Callable[[str], str | None] = lambda name: None  # the model of an adapter; None for anything else
+    load_adapters: Callable[[GPT2, Sequence[str]], None] = lambda model, given: None  # FOLDER[:SCALE] each
+    warm_up_adapters: Callable[[bool, Progress, str], None] = lambda training, progress, precision: None
+    read_rate: Callable[[Session, Cancelled], ReadRate | None] = measurements.read_rate
+    score: Callable[[Score, Session, Progress, Cancelled], Scored | None] = measurements.scores
+    race: Callable[[Race, Session, Cancelled], Iterator[Raced]] = measurements.laps
     templates: Callable[[GPT2], tuple[list[Template], str]] = lambda model: (
         [PLAY],
         "",
@@ -51,8 +58,9 @@ class Parts:
 
 def real_parts() -> Parts:
     """The parts that compute; imports NumPy and Numba."""
-    from sg_core.inference.decoder import default_threads
-    from sg_core.measure.compilation import warm_up
+    from sg_core.inference.threads import default_threads
+    from sg_core.measure.compilation import warm_up, warm_up_adapters
+    from sg_core.storage.peft_file import base_of
     from sg_core.storage.runs import new_run_folder
 
     return Parts(
@@ -61,7 +69,10 @@ def real_parts() -> Parts:
         prepare=_prepare,
         new_run_folder=new_run_folder,
         default_threads=lambda model: default_threads(4 * model.config.parameter_count),
-        measure=_measure,
+        measure=measurements.rows,
+        base_of=base_of,
+        load_adapters=lambda model, references: model.load_adapters(references),
+        warm_up_adapters=warm_up_adapters,
         templates=_templates,
     )
 
@@ -108,24 +119,3 @@ def _prepare(command: Train, progress: Progress, cancelled: Cancelled, threads: 
     if command.model is None and command.resume is None:
         trainer.model.name = command.config
     return trainer
-
-
-def _measure(command: Bench, session: Session, progress: Progress, cancelled: Cancelled) -> Iterator[Measured]:
-    from sg_core.engine.events import Measured
-    from sg_core.measure.benchmark import every_combination, later_ladder, time_tokens
-
-    rungs = every_combination() if command.every_combination else later_ladder()
-    tokens = min(command.tokens, session.context_size)
-    for done, rung in enumerate(rungs):
-        progress(rung.label, done, len(rungs))
-        timing = time_tokens(
-            session.model,
-            rung.optimizations,
-            tokens,
-            precision=session.precision,
-            threads=session.threads,
-            cancelled=cancelled,
-        )
-        if timing is None:
-            return
-        yield Measured(command.request, rung.label, timing)

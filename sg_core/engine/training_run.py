@@ -336,17 +336,20 @@ class TrainingRun:
         """Put the model, as any program of the field reads it, beside the checkpoints."""
         if self.folder is None or self._unsaved:
             return
-        from sg_core.training.export import model_to_export
+        from sg_core.training.export import export_adapter, model_to_export
 
         folder = self.folder / "model"
         try:
-            model, step = model_to_export(self.trainer, self.folder)
-            with self._calibrated(model.parameters) if self._wants_calibration else nullcontext():
-                model.save_pretrained(folder, self._export_dtype)
+            if self.trainer.config.lora:
+                folder, step = export_adapter(self.trainer, self.folder)
+            else:
+                model, step = model_to_export(self.trainer, self.folder)
+                with self._calibrated(model.parameters) if self._wants_calibration else nullcontext():
+                    model.save_pretrained(folder, self._export_dtype)
         except Exception as error:  # the checkpoint holds everything
             self._outbox.emit(Notice(f"the model was not exported: {readable(error)}"))
         else:
-            self._outbox.emit(Exported(step, str(folder)))
+            self._outbox.emit(Exported(step, str(folder), adapter=bool(self.trainer.config.lora)))
 
     def _calibrated(self, parameters: Parameters) -> AbstractContextManager[None]:
         """Within, the weights are calibrated; they stay as they are when the search is stopped."""

@@ -3,96 +3,154 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 
+from sg_core.inference.branch import window_start
 from sg_core.inference.decoder import Decoder
 from sg_core.inference.sampling import Sampling
+from sg_core.inference.speculation import Lookup
 from sg_core.inference.token import Token
 from sg_core.inference.writer import Writer
 from sg_core.memory import aligned
-from sg_core.types import Cancelled, FloatArray
+from sg_core.network.kv_cache import KVCache
+from sg_core.types import Cancelled, Count, FloatArray
 
-MOST = 64  # continuations at once
 
+class _Line:
+    """One of the continuations: its text so far, the prompt included."""
 
-class Line:
-    """One of the continuations. Its draws are those of a generation with its own sampling."""
-
-    def __init__(self, number: int, sampling: Sampling, writer: Writer) -> None:
+    def __init__(self, number: int, writer: Writer, ids: Sequence[int]) -> None:
         self.number = number
-        self.sampling = sampling
         self.writer = writer
-        self.ids: list[int] = []
+        self.ids = list(ids)
 
 
-class _Caches:
-    """A KV cache for each continuation: copies of the decoder's, which holds the prompt."""
+class _Texts:
+    """The texts of unfinished lines side by side, all of one length: they share the prompt's keys and values."""
 
-    def __init__(self, decoder: Decoder, count: int, positions: int) -> None:
+    def __init__(self, decoder: Decoder, count: int, most: int) -> None:
+        """Each begins as the decoder's, all of which is computed, and gets `most` more tokens."""
         self.count = count
+        self.first = decoder.first  # where the window begins
         self._decoder = decoder
-        self._position = len(decoder.ids)
-        self._cache = decoder.cache.copies(count, positions, self._position)
+        self._edits = decoder.edits
+        room = min(decoder.context_size, decoder.positions + most)
+        self._cache = decoder.cache.fork(decoder.positions, room, count)
         self._logits = aligned(count, decoder.model.config.vocab_size)
 
-    def decode(self, ids: list[int]) -> FloatArray:
-        """The last id of each continuation -> logits (n, V) of the next."""
-        self._position += 1
-        new = np.array(ids, np.int32)[:, None]
-        self._decoder.decode_many(new, self._position, self._cache, self._logits, (0, self.count))
+    def decode(self, lines: list[_Line], most: int) -> FloatArray:
+        """Logits (n, V) of what follows each line. Before that all is computed again where the window has moved, or
+        where what was computed before has become invalid. most: tokens that may follow."""
+        decoder, tokens = self._decoder, len(lines[0].ids)
+        first = window_start(tokens, decoder.context_size)
+        decoder.follow(decoder.model.version)
+        new = 1
+        if first != self.first or decoder.edits != self._edits:
+            self.first, self._edits, new = first, decoder.edits, tokens - first
+            self._cache = KVCache(decoder.model.config, min(decoder.context_size, new + most), self.count)
+        ids = np.array([line.ids[-new:] for line in lines], np.int32)
+        step = max(1, decoder.rows // self.count)
+        for start in range(0, new - 1, step):
+            stop = min(start + step, new - 1)
+            some = np.ascontiguousarray(ids[:, start:stop])
+            decoder.decode_many(some, stop, self._cache, self._logits, (0, 0))
+        last = np.ascontiguousarray(ids[:, -1:])
+        decoder.decode_many(last, tokens - first, self._cache, self._logits, (0, self.count))
         return self._logits[: self.count]
 
     def drop(self, place: int) -> None:
-        """Forget a continuation; the last one takes its place."""
+        """Forget a text; the last one takes its place."""
         self.count -= 1
         self._cache.move(self.count, place)
 
 
-def continuations(
-    decoder: Decoder,
-    prompt: list[int],
-    lines: list[Line],
-    max_tokens: int,
-    forget: Callable[[int], None],
-    cancelled: Cancelled | None,
-) -> Iterator[tuple[int, Token]]:
-    """(number, token) of each line in turn, until all are finished; the decoder then holds the prompt alone.
+class Continuations:
+    """(number, token) of each continuation in turn, until all are finished; the decoder then holds the prompt alone.
 
-    forget(n): the decoder's text is new from its n-th token on.
+    sampling: of number 0, may be set at any time; that of number i has the seed raised by i. reasons: why each ended,
+    "length", "stop", "end of text" or, until one of them is true, "stopped". prefill_ms: what the prompt took, without
+    its last position.
     """
-    forget(decoder.start(prompt))
-    decoder.reserve(len(prompt))
-    if not decoder.prefill(None, cancelled):
-        return
-    caches: _Caches | None = None
-    for count in range(1, max_tokens + 1):
-        if cancelled is not None and cancelled():
+
+    def __init__(
+        self,
+        decoder: Decoder,
+        lookup: Lookup,
+        writers: Sequence[Writer],
+        sampling: Sampling,
+        ids: Sequence[int],
+        max_tokens: int,
+        progress: Count | None = None,
+        cancelled: Cancelled | None = None,
+    ) -> None:
+        self.sampling = sampling
+        self.reasons = ["stopped" if max_tokens else "length"] * len(writers)
+        self.prefill_ms = 0.0
+        self._decoder, self._lookup, self._writers = decoder, lookup, writers
+        self._progress, self._cancelled = progress, cancelled
+        self._tokens = self._written(ids, max_tokens)
+
+    def __iter__(self) -> Iterator[tuple[int, Token]]:
+        return self
+
+    def __next__(self) -> tuple[int, Token]:
+        return next(self._tokens)
+
+    @property
+    def finish_reason(self) -> str:
+        """ "stopped" where one was, else why the last one ended."""
+        return "stopped" if "stopped" in self.reasons else self.reasons[-1]
+
+    def rest(self) -> list[str]:
+        """The text that was held back of each one that a stop ended. Ends them."""
+        self._tokens.close()  # type: ignore[attr-defined]  # a generator
+        rest = zip(self.reasons, self._writers, strict=True)
+        return [writer.rest() if reason == "stopped" else "" for reason, writer in rest]
+
+    def _written(self, prompt: Sequence[int], max_tokens: int) -> Iterator[tuple[int, Token]]:
+        decoder, before = self._decoder, self._decoder.first
+        self._lookup.forget(decoder.start(prompt))
+        moved = 0 if decoder.first in (0, before) else decoder.positions
+        decoder.reserve(decoder.positions)
+        done = max_tokens > 0 and decoder.prefill(self._progress, self._cancelled)
+        self.prefill_ms = decoder.prefill_ns * 1e-6
+        if not done:
             return
-        began = time.perf_counter_ns()
-        if caches is None:
-            rows = np.repeat(decoder.decode(), len(lines), axis=0)
-            began -= decoder.advance_ns
-            seen = [decoder.activations()] * len(lines)
-            caches = _Caches(decoder, len(lines), len(prompt) + max_tokens)
-        else:
-            rows = caches.decode([line.ids[-1] for line in lines])
-            seen = [decoder.activations(row) for row in range(len(lines))]
-        computed = time.perf_counter_ns()
-        over: list[int] = []
-        for place, line in enumerate(lines):
-            chosen_at = time.perf_counter_ns()
-            text = [*prompt, *line.ids]
-            choice = line.writer.choose(rows[place], line.sampling, text, len(text), count == max_tokens)
-            line.ids.append(choice.id)
-            if choice.finished:
-                over.append(place)
-            choosing = time.perf_counter_ns() - chosen_at
-            yield line.number, choice.token(decoder.times, computed - began, choosing, 0, seen[place])
-        for place in reversed(over):
-            lines[place] = lines[-1]
-            lines.pop()
-            caches.drop(place)
-        if not lines:
-            return
+        lines = [_Line(number, writer, prompt) for number, writer in enumerate(self._writers)]
+        texts: _Texts | None = None
+        for count in range(1, max_tokens + 1):
+            if self._cancelled is not None and self._cancelled():
+                return
+            began = time.perf_counter_ns()
+            if texts is None:
+                rows: Sequence[FloatArray] = [decoder.decode()[0]] * len(lines)
+                began -= decoder.advance_ns
+                seen = [decoder.activations()] * len(lines)
+                texts = _Texts(decoder, len(lines), max_tokens - 1)
+            else:
+                first = texts.first
+                rows = list(texts.decode(lines, max_tokens - count))
+                moved = len(lines[0].ids) - texts.first if texts.first != first else 0
+                seen = [decoder.activations(row) for row in range(len(lines))]
+            computed = time.perf_counter_ns()
+            over: list[int] = []
+            for place, line in enumerate(lines):
+                chosen_at = time.perf_counter_ns()
+                sampling = replace(self.sampling, seed=self.sampling.seed + line.number)
+                ids = line.ids[texts.first :] if texts.first else line.ids
+                choice = line.writer.choose(rows[place], sampling, ids, len(line.ids), count == max_tokens)
+                line.ids.append(choice.id)
+                if choice.finished:
+                    self.reasons[line.number] = choice.finished
+                    over.append(place)
+                choosing = time.perf_counter_ns() - chosen_at
+                yield line.number, choice.token(decoder.times, computed - began, choosing, moved, seen[place])
+            for place in reversed(over):
+                lines[place] = lines[-1]
+                lines.pop()
+                texts.drop(place)
+            if not lines:
+                return

@@ -10,7 +10,10 @@ import numpy.typing as npt
 
 from sg_core.checks import MOST_THREADS, is_whole, whole
 from sg_core.errors import SettingError
-from sg_core.kernels.team import Team, physical_cores
+from sg_core.inference.branch import Branch, common, window_start
+from sg_core.inference.draft_pass import DraftPass
+from sg_core.inference.threads import default_threads
+from sg_core.kernels.team import Team
 from sg_core.memory import aligned
 from sg_core.network.activations import Activations
 from sg_core.network.forward import Pass
@@ -25,18 +28,6 @@ from sg_core.types import Cancelled, Count, FloatArray
 _LEAST_CHUNK, _MOST_CHUNK = 64, 512  # positions of a prompt computed in one call: a stop is seen between two calls
 _CHUNK_WORK = 65e9  # multiplications of such a call: a fraction of a second
 _MOST_ROWS = 8  # of logits that are kept for the next pass; more are given back
-# weights of fewer bytes are read from the cache so fast that a second thread costs more than it gives
-_SMALL_MODEL = 48 << 20
-
-
-def default_threads(parameter_bytes: int) -> int:
-    """Physical cores, or one for a model so small that handing work over costs more than it saves."""
-    return 1 if parameter_bytes < _SMALL_MODEL else physical_cores()
-
-
-def _chunk(parameters: int) -> int:
-    """More positions at once read the weights less often; a large model takes fewer, so that a stop does not wait."""
-    return int(min(_MOST_CHUNK, max(_LEAST_CHUNK, _CHUNK_WORK / parameters)))
 
 
 class Decoder:
@@ -48,8 +39,9 @@ class Decoder:
 
         decoder.start(ids[:-1]); logits = decoder.step(ids[-1])
 
-    ids: the text. edits: rises when it changes otherwise than by an id at the end. times (8,) int64: nanoseconds of
-    each of block.OPERATIONS in the last pass.
+    ids: the text. first: where the window begins through which it is seen, whose first token has position 0; a text
+    longer than the context is seen from a multiple of half of it, by its length alone. edits: rises when it changes
+    otherwise than by an id at the end. times (8,) int64: nanoseconds of each of block.OPERATIONS in the last pass.
     """
 
     def __init__(
@@ -59,20 +51,24 @@ class Decoder:
         self.optimizations = optimizations
         self.context_size = model.config.n_ctx
         self.ids: list[int] = []
+        self.first = 0
         self.edits = 0
         self.advance_ns = 0  # what the last position took, where it was computed with those before it
         self.prefill_ns = 0  # what those before it took, in the last `prefill`
-        self._computed = 0  # positions whose keys and values stand in the cache
+        self._computed = 0  # positions of the window whose keys and values stand in the cache
         self._kept = 0  # positions whose activations are kept
         self._ready = 0  # > 0: logits of the last position stand ready, from a pass of so many rows
         self.cache = KVCache(model.config, 0)
-        self._chunk = min(self.context_size, _chunk(model.config.parameter_count))
+        # more positions at once read the weights less often; a large model takes fewer, so that a stop does not wait
+        most = min(self.context_size, _MOST_CHUNK)
+        self._chunk = int(min(most, max(_LEAST_CHUNK, _CHUNK_WORK / model.config.parameter_count)))
         self._shared = Activations(model.config, _LEAST_CHUNK, kept=False)
         self._activations = self._shared
         self._logits = aligned(1, model.config.vocab_size)
         self._starts = np.zeros(len(STAGES), np.int64)
         self._probes, self._interventions = Probes(), Interventions()
         self._window: Window | None = None
+        self._guesses: DraftPass | None = None  # of the weights that write ahead, once one was asked for
         if threads is None:
             threads = default_threads(4 * model.config.parameter_count)
         self._team = Team(whole("threads", threads, 1, MOST_THREADS))
@@ -83,7 +79,8 @@ class Decoder:
     def _load(self, precision: str) -> None:
         weights = self.model.weights(precision)
         self._version = self.model.version
-        self._pass = Pass(self.model.parameters, weights, self._team)
+        self._pass = Pass(self.model.parameters, weights, self._team, self.model.adapters)
+        self._guesses = None
 
     @property
     def threads(self) -> int:
@@ -93,7 +90,8 @@ class Decoder:
     @threads.setter
     def threads(self, count: int) -> None:
         self._team = Team(whole("threads", count, 1, MOST_THREADS))
-        self._pass = Pass(self.model.parameters, self._pass.weights, self._team)
+        self._pass = Pass(self.model.parameters, self._pass.weights, self._team, self.model.adapters)
+        self._guesses = None
 
     @property
     def precision(self) -> str:
@@ -130,6 +128,7 @@ class Decoder:
 
     def _look(self, probes: Probes, interventions: Interventions) -> None:
         self._window = Window(self.model.config, probes, interventions) if probes or interventions else None
+        self._guesses = None
         self._probes, self._interventions = probes, interventions
 
     @property
@@ -144,38 +143,99 @@ class Decoder:
 
     # ------------------------------------------------------------ the text
 
+    @property
+    def seen(self) -> list[int]:
+        """The ids within the window."""
+        return self.ids[self.first :] if self.first else self.ids
+
+    @property
+    def positions(self) -> int:
+        """How many they are."""
+        return len(self.ids) - self.first
+
     def start(self, ids: Sequence[int]) -> int:
         """Take `ids` as the text so far, keeping the cache of the part that is the same. Returns its length."""
-        self._follow(self.model.current_version())
-        same = 0
-        for old, new in zip(self.ids, ids, strict=False):
-            if old != new:
-                break
-            same += 1
-        self.rewind(same)
+        self.follow(self.model.current_version())
+        same = common(self.ids, ids)
         self.ids = list(ids)
+        self._seen_from(window_start(len(self.ids), self.context_size))
         # the last position is always computed again: its logits are what is wanted
-        self._forget(min(self._computed, max(0, len(self.ids) - 1)), self._kept)
+        held = max(0, min(same, len(self.ids) - 1) - self.first)
+        self._forget(min(self._computed, held), min(self._kept, max(0, same - self.first)))
         return same
 
     def rewind(self, n: int) -> None:
-        """Keep the first n ids; their cache stays valid. Raises SettingError when there are fewer."""
+        """Keep the first n ids; what was computed of them stays valid where the window begins at the same place.
+
+        Raises SettingError when there are fewer.
+        """
         if not is_whole(n, 0, len(self.ids)):
             raise SettingError(f"rewind to {n!r} is not possible; the session holds {len(self.ids)} tokens")
         del self.ids[n:]
-        self._forget(min(self._computed, n), min(self._kept, n))
+        self._seen_from(window_start(n, self.context_size))
+        self._forget(min(self._computed, self.positions), min(self._kept, self.positions))
 
-    def drop_all_but(self, count: int) -> None:
-        """Forget all but the newest `count` ids. Positions are absolute, so what stays must be computed again."""
-        self.ids = self.ids[-count:]
+    def fork(self, n: int) -> Decoder:
+        """Another decoder with the first n ids and every setting; it shares what is computed of them.
+
+        Raises SettingError when there are fewer.
+        """
+        if not is_whole(n, 0, len(self.ids)):
+            raise SettingError(f"a fork at {n!r} is not possible; the session holds {len(self.ids)} tokens")
+        new = Decoder(self.model, self.optimizations, self.precision, self.threads)
+        if self._window is not None:
+            new._look(self._probes, self._interventions)
+        new.fork_of(self.leave(), n, window_start(n, self.context_size))
+        if new._version != self._version:
+            new.forget()
+        return new
+
+    def leave(self) -> Branch:
+        """The text and what is computed of it, for another decoder or until this one goes on with it."""
+        return Branch(list(self.ids), self.first, self._computed, self.cache)
+
+    def go_on(self, branch: Branch) -> None:
+        """Take a branch as the text. Nobody else may use it any more."""
+        self.ids, self.first, self.cache = branch.ids, branch.first, branch.cache
+        self._activations = self._shared
+        self._forget(branch.computed, 0)
+
+    def fork_of(self, branch: Branch, n: int, first: int) -> None:
+        """Take the first n ids of a branch, seen from `first` on, as the text, sharing what is computed of them."""
+        computed = max(0, min(branch.computed, n - first)) if first == branch.first else 0
+        self.go_on(Branch(branch.ids[:n], first, computed, branch.cache.fork(computed, computed)))
+
+    def setting(self) -> object:
+        """What the values in the cache depend on, beside the ids."""
+        return self.precision, self._interventions, self._version
+
+    def move_window(self) -> int:
+        """Let a text that the context can't hold any more be seen from a later place: how many ids then are, else 0.
+
+        Positions count from the window's first, so that all are computed again.
+        """
+        if self.positions <= self.context_size:
+            return 0
+        self._seen_from(window_start(len(self.ids), self.context_size))
+        return self.positions
+
+    def forget(self) -> None:
+        """Let everything be computed again."""
         self._forget(0, 0)
+
+    def _seen_from(self, first: int) -> None:
+        if first != self.first:
+            self.first = first
+            self._forget(0, 0)
 
     def _forget(self, computed: int, kept: int) -> None:
         self._computed, self._kept, self._ready = computed, kept, 0
         self.edits += 1
+        if computed < self.cache.writable_from:  # what others read stays as it is
+            self.cache = self.cache.fork(computed, computed)
 
-    def _follow(self, version: int) -> None:
-        """Forget what was computed with weights that have changed since."""
+    def follow(self, version: int) -> None:
+        """Forget what was computed with weights, or adapters, that have changed since: with another version."""
         if version != self._version:
             self._load(self.precision)
             self._forget(0, 0)
@@ -183,7 +243,7 @@ class Decoder:
     def reserve(self, positions: int) -> None:
         """Make room for this many positions, up to the context size; the cache keeps its content."""
         wanted = min(self.context_size, positions)
-        if wanted <= self.cache.capacity and self.cache.capacity:
+        if wanted <= self.cache.positions and self.cache.capacity:
             return
         self.cache = self.cache.grown(wanted, self._computed)
         if self._activations.kept:  # made anew, and filled, before the next token
@@ -197,13 +257,13 @@ class Decoder:
         Raises SettingError for ids outside the vocabulary, and when the context is full.
         """
         new = self.model.known_ids(list(ids)).tolist()
-        length = len(self.ids) + len(new)
+        length = self.positions + len(new)
         if not 1 <= length <= self.context_size:
             raise SettingError(f"the text would have {length} tokens; the context takes from 1 to {self.context_size}")
         self.ids += new
-        self._follow(self.model.current_version())
-        self._computed = min(self._computed, len(self.ids) - 1)
-        self.reserve(len(self.ids))
+        self.follow(self.model.current_version())
+        self._computed = min(self._computed, self.positions - 1)
+        self.reserve(self.positions)
         self.prefill(None, None)
         logits: FloatArray = self.decode()[0].copy()
         return logits
@@ -213,13 +273,14 @@ class Decoder:
 
         Returns False when it was cancelled; what was computed until then counts.
         """
-        self._follow(self.model.version)
+        self.follow(self.model.version)
         self._choose_activations()
         self.advance_ns = self.prefill_ns = 0
         kept = self._activations.kept
-        first, last = min(self._computed, self._kept) if kept else self._computed, len(self.ids)
+        first, last = min(self._computed, self._kept) if kept else self._computed, self.positions
         if first >= last - 1:
             return True
+        seen = self.seen
         if kept:
             last -= 1
         elif self._shared.rows < min(self._chunk, last - first):
@@ -230,9 +291,9 @@ class Decoder:
             began = time.perf_counter_ns()
             stop = min(start + self._chunk, last)
             rows = stop - start
-            ready = rows if stop == len(self.ids) else 0
+            ready = rows if stop == len(seen) else 0
             self._starts.fill(start)
-            self._compute(self.ids[start:stop], stop, (rows - 1, rows) if ready else (0, 0))
+            self._compute(seen[start:stop], stop, (rows - 1, rows) if ready else (0, 0))
             self._hold(stop)
             self._ready = ready
             took = time.perf_counter_ns() - began
@@ -259,25 +320,40 @@ class Decoder:
             self.times[:] //= ready
             return self._logits[:1]
         on = self.optimizations
-        new = len(self.ids) - 1
-        stop = len(self.ids) + len(draft)
+        new = self.positions - 1
+        stop = new + 1 + len(draft)
         self._starts[:] = on.starts(new)
         rows = 1 + len(draft) if on.unembedding else stop
         if self._logits.shape[0] < rows or self._logits.shape[0] > max(rows, _MOST_ROWS):
-            most = (_MOST_ROWS if on.lookup else 1) if on.unembedding else self.cache.capacity
+            most = (_MOST_ROWS if on.bursts else 1) if on.unembedding else self.cache.positions
             self._logits = aligned(max(most, rows), self.model.config.vocab_size)
         base = 0 if self._activations.kept else new
-        self._compute([*self.ids[new:], *draft], stop, (stop - base - rows, stop - base), 1 + len(draft))
-        self._hold(len(self.ids))
+        self._compute([self.ids[-1], *draft], stop, (stop - base - rows, stop - base), 1 + len(draft))
+        self._hold(new + 1)
         return self._logits[rows - 1 - len(draft) : rows]
+
+    def guess(self, draft: Sequence[int]) -> FloatArray:
+        """Logits (V,) after the text and a draft that may follow it, by the cheaper weights; valid until the next call.
+
+        What they put into the cache, at the last id of both, is replaced by the pass that computes the draft.
+        """
+        if self._guesses is None:
+            self._guesses = DraftPass(self.model, self.precision, self._team, self._interventions)
+        position, id = self.positions - 1 + len(draft), draft[-1] if draft else self.ids[-1]
+        return self._guesses.logits(id, position, self._shared, self.cache, self.optimizations.gelu_table)
 
     def accept(self) -> None:
         """The last id was the first of the draft: its position has been computed."""
-        self._hold(len(self.ids))
+        self._hold(self.positions)
 
     def activations(self, row: int = 0) -> dict[str, FloatArray]:
         """What the probes saw, by name, at the position that gave a row of the last pass's logits."""
         return {} if self._window is None or not self._probes else self._window.row(row)
+
+    @property
+    def rows(self) -> int:
+        """The most positions of all texts together in a pass of `decode_many`."""
+        return self._shared.rows
 
     def decode_many(
         self, ids: npt.NDArray[np.int32], stop: int, cache: KVCache, logits: FloatArray, wanted: tuple[int, int]
@@ -285,10 +361,11 @@ class Decoder:
         """One pass over new ids (B, n) of B texts at positions stop-n:stop, whose caches are `cache`, side by side.
 
         `wanted` rows of the last norm become rows of logits. Earlier rows are left alone, whatever the optimizations.
+        Probes keep what they see at the last position of each.
         """
         B, n = ids.shape
         self._starts.fill(stop - n)
-        window = None if self._window is None else self._window.open(B, stop - n, stop, n, cache.capacity)
+        window = None if self._window is None else self._window.open(B, stop - n, stop, 1, cache.positions)
         self._pass.run(
             ids, stop, self._starts, self._shared, logits, wanted,
             cache=cache, use_table=self.optimizations.gelu_table, window=window,
@@ -297,7 +374,7 @@ class Decoder:
     def _compute(self, new_ids: Sequence[int], stop: int, wanted: tuple[int, int], kept: int = 1) -> None:
         """kept: of so many positions, the last ones, probes keep what they see."""
         base = 0 if self._activations.kept else stop - len(new_ids)
-        window = None if self._window is None else self._window.open(1, base, stop, kept, self.cache.capacity)
+        window = None if self._window is None else self._window.open(1, base, stop, kept, self.cache.positions)
         self._pass.run(
             np.array([new_ids], np.int32), stop, self._starts, self._activations, self._logits, wanted,
             cache=self.cache, use_table=self.optimizations.gelu_table, window=window,
@@ -311,8 +388,10 @@ class Decoder:
     def _choose_activations(self) -> None:
         """Kept activations while a switch that is off needs earlier rows; the small shared ones otherwise."""
         needed = self.optimizations.needs_earlier_rows
-        if needed and not self._activations.kept:
-            self._activations = Activations(self.model.config, self.cache.capacity, kept=True)
+        if needed and self.cache.writable_from:  # every position is written again
+            self.cache = self.cache.alone(self._computed)
+        if needed and (not self._activations.kept or self._activations.rows < self.cache.positions):
+            self._activations = Activations(self.model.config, self.cache.positions, kept=True)
             self._kept = 0
         elif not needed:
             self._activations = self._shared

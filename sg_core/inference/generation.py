@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 
 from sg_core.inference.decoder import Decoder
+from sg_core.inference.drafting import Drafting
 from sg_core.inference.sampling import Sampling
 from sg_core.inference.speculation import Ahead, Lookup
 from sg_core.inference.token import Token
@@ -24,6 +25,7 @@ class Generation:
         self,
         decoder: Decoder,
         lookup: Lookup,
+        drafting: Drafting,
         writer: Writer,
         sampling: Sampling,
         ids: list[int],
@@ -34,7 +36,7 @@ class Generation:
         self.sampling = sampling
         self.finish_reason = "stopped"
         self.prefill_ms = 0.0
-        self._decoder, self._lookup, self._writer = decoder, lookup, writer
+        self._decoder, self._lookup, self._drafting, self._writer = decoder, lookup, drafting, writer
         self._progress, self._cancelled = progress, cancelled
         self._tokens = self._written(ids, max_tokens)
 
@@ -51,31 +53,32 @@ class Generation:
 
     def _written(self, ids: list[int], max_tokens: int) -> Iterator[Token]:
         decoder = self._decoder
-        half = max(1, decoder.context_size // 2)
-        moved = half if len(ids) > decoder.context_size else 0
-        place = len(ids)  # tokens of the whole text, also those the context has forgotten: decides the draws
-        self._lookup.forget(decoder.start(ids[-half:] if moved else ids))
-        ahead = Ahead(decoder, self._lookup)
+        before = decoder.first
+        self._lookup.forget(decoder.start(ids))
+        moved = 0 if decoder.first in (0, before) else decoder.positions
+        ahead = Ahead(decoder, self._lookup, self._drafting)
+
+        def guess(draft: list[int]) -> int:
+            logits = decoder.guess(draft)
+            place = len(decoder.ids) + len(draft)
+            return self._writer.guess(logits, self.sampling, [*decoder.seen, *draft], place)
+
         for count in range(1, max_tokens + 1):
-            if len(decoder.ids) > decoder.context_size:
-                decoder.drop_all_but(half)
-                self._lookup.forget(0)
-                moved = half
-            left = min(decoder.context_size - len(decoder.ids), max_tokens - count)
-            if not self._prefill(len(decoder.ids) + left, tell=count == 1 or moved > 0):
+            moved = decoder.move_window() or moved
+            left = min(decoder.context_size - decoder.positions, max_tokens - count)
+            if not self._prefill(decoder.positions + left, tell=count == 1 or moved > 0):
                 return
             began = time.perf_counter_ns()
-            logits = ahead.logits(left)
+            logits = ahead.logits(left, guess, self._writer.ends)
             computed = time.perf_counter_ns() + decoder.advance_ns
-            choice = self._writer.choose(logits, self.sampling, decoder.ids, place, count == max_tokens)
+            choice = self._writer.choose(logits, self.sampling, decoder.seen, len(decoder.ids), count == max_tokens)
             seen = decoder.activations(ahead.row)
             decoder.ids.append(choice.id)
             ahead.chosen(choice.id)
-            place += 1
             now = time.perf_counter_ns() + decoder.advance_ns
             if choice.finished:
                 self.finish_reason = choice.finished
-            yield choice.token(decoder.times, computed - began, now - computed, moved, seen)
+            yield choice.token(decoder.times, computed - began, now - computed, moved, seen, ahead.drafting_ns)
             if choice.finished:
                 return
             moved = 0

@@ -26,13 +26,13 @@ class Room:
         )
 
 
-def uniform(seed: int, place: int) -> float:
-    """A number in [0, 1) that depends on the seed and the place in the text alone (SplitMix64, Steele et al. 2014)."""
+def key(seed: int, place: int) -> int:
+    """What decides a draw: 64 bits of the seed and the place in the text (SplitMix64, Steele et al. 2014)."""
     mask = (1 << 64) - 1
     z = (seed * 0xD1342543DE82EF95 + (place + 1) * 0x9E3779B97F4A7C15) & mask
     z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & mask
     z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & mask
-    return float(((z ^ (z >> 31)) >> 11) / (1 << 53))
+    return z ^ (z >> 31)
 
 
 def penalized(logits: FloatArray, seen: npt.NDArray[np.int64], penalty: float) -> FloatArray:
@@ -49,8 +49,8 @@ def choose(
     """The id of the next token. logits (V,) finite or -inf, with at least one finite; seen: ids in the text so far;
     place: how many tokens it has; room: of at least V tokens, used again and again.
 
-    Temperature, then top-k, top-p and min-p, each on what the one before left; the likeliest token always stays. The
-    draw walks what is left, likeliest first (ties: lowest id first), to the share of its weight that `uniform` gives.
+    Temperature, then top-k, top-p and min-p, each on what the one before left; the likeliest token always stays. What
+    is left is drawn from by `kernels.drawing`, with the luck that `key` gives each id.
     """
     if sampling.repetition_penalty != 1.0 and len(seen):
         logits = penalized(logits, seen, sampling.repetition_penalty)
@@ -58,6 +58,6 @@ def choose(
         return int(np.argmax(logits))
     temperature = max(float(sampling.temperature), COLDEST)
     depth = -temperature * math.log(sampling.min_p) if sampling.min_p > 0.0 else math.inf
-    number = uniform(sampling.seed, place)
+    race = np.uint64(key(sampling.seed, place))
     room = Room(len(logits)) if room is None else room
-    return int(draw(logits, *room.arrays, temperature, sampling.top_k, float(sampling.top_p), depth, number))
+    return int(draw(logits, *room.arrays, temperature, sampling.top_k, float(sampling.top_p), depth, race))

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from sg_core.setting import check_settings, setting
 
+MOST_AT_ONCE = 64  # continuations
+
 
 @dataclass(frozen=True, slots=True)
 class Sampling:

@@ -9,9 +9,10 @@ scored once, with at least half a window before it.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import overload
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +33,7 @@ from sg_core.text.tokenizer import Tokenizer
 from sg_core.types import Cancelled, Count, FloatArray
 
 IntArray = npt.NDArray[np.int32]
+_MARKS: WeakKeyDictionary[Tokenizer, FloatArray] = WeakKeyDictionary()  # made once: it takes as long as a prompt
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,59 +167,85 @@ def score(
     cancelled: Cancelled | None = None,
 ) -> Scores:
     """See `GPT2.score`."""
-    ids = _ids(model, tokenizer, text, special)
-    window = model.config.n_ctx
-    overlap = window // 2
-    marks = aligned(0) if tokenizer is None else _word_marks(tokenizer, model.config.vocab_size)
-    rows = RowScores.empty(len(ids), min(TOP, model.config.vocab_size))
-    for array in rows:
-        array.fill(0 if array.dtype == np.int64 else np.nan)
-    reader = _Reader(model, precision, interventions, marks)
+    ids = text_ids(model, tokenizer, text, special)
+    reader = Reader(model, tokenizer, ids, precision, interventions)
     scored = 0
-    for start in range(0, len(ids), window - overlap):
+    for start, stop, first in windows(len(ids), model.config.n_ctx):
         if scored and cancelled is not None and cancelled():
-            ids = ids[:scored]
             break
-        stop = min(start + window, len(ids))
-        first = max(0, overlap - 1) if start else 0  # the row before the first token that is new
-        reader.read(ids, start, stop, first, rows)
+        reader.read(start, stop)
+        reader.score(first, stop - start)
         scored = stop
         if progress is not None:
             progress(scored, len(ids))
-        if stop == len(ids):
-            break
-    known = _text_tokens(tokenizer, ids, marks, text if isinstance(text, str) else None)
-    return Scores(known, rows.before(len(ids)), window, overlap)
+    return reader.scores(scored, text if isinstance(text, str) else None)
 
 
-class _Reader:
-    """Passes over windows of a text."""
+def windows(tokens: int, size: int) -> Iterator[tuple[int, int, int]]:
+    """(start, stop, first) of each window of a text of so many tokens: its rows from `first` on tell of new tokens."""
+    overlap = size // 2
+    for start in range(0, tokens, size - overlap):
+        stop = min(start + size, tokens)
+        yield start, stop, max(0, overlap - 1) if start else 0  # the row before the first token that is new
+        if stop == tokens:
+            return
+
+
+class Reader:
+    """Passes over windows of a text, and the scores they give. batch: the newest pass."""
+
+    batch: BatchPass
 
     def __init__(
-        self, model: Model, precision: str | None, interventions: Interventions | None, marks: FloatArray
+        self,
+        model: Model,
+        tokenizer: Tokenizer | None,
+        ids: IntArray,
+        precision: str | None,
+        interventions: Interventions | None = None,
     ) -> None:
-        self._model, self._marks = model, marks
+        self.rows = RowScores.empty(len(ids), min(TOP, model.config.vocab_size))
+        for array in self.rows:
+            array.fill(0 if array.dtype == np.int64 else np.nan)
+        self._model, self._tokenizer, self._ids = model, tokenizer, ids
+        self._marks = aligned(0) if tokenizer is None else _word_marks(tokenizer, model.config.vocab_size)
         self._weights = model.weights(precision or model.precision)
         self._window = Window(model.config, Probes(), interventions) if interventions else None
         self._team = Team(physical_cores())
-        self._batch: BatchPass | None = None
+        self._T = 0  # tokens of the newest pass
+        self._start = 0  # and where it begins
 
-    def read(self, ids: IntArray, start: int, stop: int, first: int, out: RowScores) -> None:
-        """Score, seeing ids[start:stop], the tokens that follow rows `first` on; in `out` each stands at its place."""
+    def read(self, start: int, stop: int) -> None:
+        """Let the model see ids[start:stop]."""
         T = stop - start
-        if self._batch is None or self._batch.shape[1] != T:
-            self._batch = None  # before the next one takes memory
-            self._batch = BatchPass(self._model.parameters, 1, T, self._team, self._weights, gradients=False)
+        if self._T != T:
+            if self._T:
+                del self.batch  # before the next one takes memory
+            self.batch = BatchPass(
+                self._model.parameters, 1, T, self._team, self._weights, adapters=self._model.adapters, gradients=False
+            )
+        self._T, self._start = T, start
         opened = None if self._window is None else self._window.open(1, 0, T, 0, T)
-        targets = np.zeros(T - first, np.int32)  # after the last token of all any one does
-        targets[: len(ids) - start - first - 1] = ids[start + first + 1 : stop + 1]
-        found = self._batch.scores(ids[None, start:stop], targets, first, out.top_ids.shape[1], self._marks, opened)
-        for array, new in zip(out, found, strict=True):
-            place = start + first + (array is not out.marked)  # of the token a row tells of: the next one
+        self.batch.read(self._ids[None, start:stop], opened)
+
+    def score(self, first: int, stop: int) -> None:
+        """Score the tokens that follow rows first:stop of what was read; each stands at its place in `rows`."""
+        targets = np.zeros(stop - first, np.int32)  # after the last token of all any one does
+        following = self._ids[self._start + first + 1 : self._start + stop + 1]
+        targets[: len(following)] = following
+        found = self.batch.scores_of(first, stop, targets, self.rows.top_ids.shape[1], self._marks)
+        for array, new in zip(self.rows, found, strict=True):
+            place = self._start + first + (array is not self.rows.marked)  # of the token a row tells of: the next one
             array[place : place + len(new)] = new[: len(array) - place]
 
+    def scores(self, tokens: int, given: str | None) -> Scores:
+        """Of the first tokens, all of which have been scored; given: the text they were made of, if it was one."""
+        known = _text_tokens(self._tokenizer, self._ids[:tokens], self._marks, given)
+        size = self._model.config.n_ctx
+        return Scores(known, self.rows.before(tokens), size, size // 2)
 
-def _ids(
+
+def text_ids(
     model: Model, tokenizer: Tokenizer | None, text: str | Sequence[int] | npt.ArrayLike, special: bool
 ) -> IntArray:
     """(T,), T >= 1. Raises SettingError."""
@@ -234,11 +262,15 @@ def _ids(
 
 def _word_marks(tokenizer: Tokenizer, vocab_size: int) -> FloatArray:
     """(V,): 1 for tokens that begin with a blank character or end a document, else 0."""
+    known = _MARKS.get(tokenizer)
+    if known is not None and len(known) == vocab_size:
+        return known
     marks = aligned(vocab_size, zero=True)
     for id in tokenizer.vocabulary.values():
         if id < vocab_size:
             marks[id] = tokenizer.token_bytes(id).decode("utf-8", "replace")[:1].isspace()
     marks[[id for id in tokenizer.end_ids if id < vocab_size]] = 1
+    _MARKS[tokenizer] = marks
     return marks
 
 

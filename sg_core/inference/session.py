@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from copy import copy
 from dataclasses import replace
 
 import numpy.typing as npt
 
 from sg_core.checks import whole
 from sg_core.errors import SettingError
-from sg_core.inference.continuations import MOST, Line, continuations
+from sg_core.inference.branch import common
+from sg_core.inference.continuations import Continuations
 from sg_core.inference.decoder import Decoder
+from sg_core.inference.drafting import Drafting
 from sg_core.inference.generation import Generation
-from sg_core.inference.sampling import Sampling
+from sg_core.inference.sampling import MOST_AT_ONCE, Sampling
 from sg_core.inference.speculation import Lookup
-from sg_core.inference.token import Token
+from sg_core.inference.tree import Branches
 from sg_core.inference.writer import Processor, Writer, check_request
 from sg_core.network.interventions import Interventions
 from sg_core.network.model import Model
 from sg_core.network.optimizations import Optimizations
 from sg_core.network.probes import Probes
+from sg_core.network.weights import bytes_read
+from sg_core.notices import tell
 from sg_core.text.marked_text import MarkedText
+from sg_core.text.text_stream import TextStream
 from sg_core.text.tokenizer import Tokenizer
 from sg_core.types import Cancelled, Count
 
@@ -29,7 +35,8 @@ class Session:
     """Generates one text with `model`. Not to be used by two threads at once.
 
     `optimizations`, `precision`, `threads`, `sampling`, `probes` and `interventions` may be set at any time; they act
-    from the next token on. decoder: the same text as ids, a step at a time (see `Decoder.step`).
+    from the next token on. decoder: the same text as ids, a step at a time (see `Decoder.step`). branches: texts that
+    prompts have left, where `branches.most` is set.
     """
 
     def __init__(
@@ -43,9 +50,11 @@ class Session:
         self.model = model
         self.tokenizer = tokenizer
         self.decoder = Decoder(model, optimizations, precision, threads)
+        self.branches = Branches(self.decoder)
         self.lookup = Lookup()
+        self.drafting = Drafting()
         self._sampling = Sampling()
-        self._generation: Generation | None = None
+        self._generation: Generation | Continuations | None = None
 
     # ------------------------------------------------------------ settings
 
@@ -109,7 +118,7 @@ class Session:
 
     @property
     def ids(self) -> list[int]:
-        """The text as far as the context holds it."""
+        """The whole text, also what the context has no room for."""
         return self.decoder.ids
 
     @property
@@ -118,8 +127,14 @@ class Session:
         return self.decoder.context_size
 
     @property
+    def context_used(self) -> int:
+        """How many tokens of the text the model sees."""
+        return min(self.decoder.positions, self.context_size)
+
+    @property
     def finish_reason(self) -> str:
-        """Of the last `generate`: "length", "stop", "end of text" or "stopped"; "" before the first."""
+        """Of the last `generate`: "length", "stop", "end of text" or "stopped"; "" before the first. Of several
+        continuations that of the last one, "stopped" where any was."""
         return "" if self._generation is None else self._generation.finish_reason
 
     @property
@@ -132,10 +147,56 @@ class Session:
         """Memory of the activations between operations; more while a switch that is off needs earlier rows."""
         return self.decoder.activation_bytes
 
+    @property
+    def drafter(self) -> str:
+        """The precision whose weights write ahead, "" where no cheaper ones can be had."""
+        return self.model.drafter(self.precision)
+
+    @property
+    def draft_note(self) -> str:
+        """What writing ahead takes here, or why it can't be done, in one line."""
+        if not (drafter := self.drafter):
+            return f"draft does nothing here: there are no cheaper weights than {self.precision} of this model"
+        size = bytes_read(self.model.config, drafter) / 1e6
+        return f"draft: {drafter} weights, {size:,.0f} MB more, write ahead"
+
+    @property
+    def drafted(self) -> int:
+        """Tokens that were written ahead, by lookup or by reduced weights."""
+        return self.lookup.drafted + self.drafting.drafted
+
+    @property
+    def accepted(self) -> int:
+        """Those of `drafted` that the text kept."""
+        return self.lookup.accepted + self.drafting.accepted
+
+    @property
+    def rounds(self) -> int:
+        """Passes in which drafts were tried: each gave the drafts it kept and one token more."""
+        return self.lookup.rounds + self.drafting.rounds
+
     def rewind(self, n: int) -> None:
-        """Keep the first n tokens; their cache stays valid. Raises SettingError when there are fewer."""
+        """Keep the first n tokens of the text; their cache stays valid. Raises SettingError when there are fewer."""
         self.decoder.rewind(n)
         self.lookup.forget(n)
+
+    def fork(self, n: int) -> Session:
+        """Another session that begins with the first n tokens of the text, with every setting of this one.
+
+        It shares their KV cache; whoever would change what both hold copies it first. Where the context moved on since
+        those tokens they are computed once more, which `notices` tells. Raises SettingError when there are fewer.
+        """
+        fork = copy(self)
+        fork.decoder = self.decoder.fork(n)
+        fork.branches = Branches(fork.decoder, self.branches.most)
+        fork.lookup = Lookup()
+        fork._generation = None
+        if fork.decoder.first != self.decoder.first:
+            tell(
+                f"a fork at token {n:,} lies before what the model still sees of the text, from token "
+                f"{self.decoder.first:,} on: what comes before it is computed once more"
+            )
+        return fork
 
     # ------------------------------------------------------------ generating
 
@@ -162,12 +223,13 @@ class Session:
         check_request(max_tokens, stop)
         if sampling is not None:
             self.sampling = sampling
-        ids = self._prompt_ids(prompt, special)
+        ids = self.prompt_ids(prompt, special)
+        self._turn_to(ids)
         writer = Writer(self.model, self.tokenizer, stop, processors)
-        self._generation = Generation(
-            self.decoder, self.lookup, writer, self._sampling, ids, max_tokens, progress, cancelled
+        self._generation = generation = Generation(
+            self.decoder, self.lookup, self.drafting, writer, self._sampling, ids, max_tokens, progress, cancelled
         )
-        return self._generation
+        return generation
 
     def generate_many(
         self,
@@ -176,31 +238,47 @@ class Session:
         max_tokens: int = 200,
         sampling: Sampling | None = None,
         stop: Sequence[str] = (),
+        progress: Count | None = None,
         cancelled: Cancelled | None = None,
         *,
         special: bool = False,
-    ) -> Iterator[tuple[int, Token]]:
+    ) -> Continuations:
         """n continuations of `prompt` at once: (number, token) for each in turn, until all are finished.
 
-        Continuation i is what `generate` gives with the seed raised by i. All are decoded in one pass over the weights,
-        earlier rows are never computed again, and a token's `ms` is that of its whole pass. The session then holds the
-        prompt alone. Raises SettingError, also when prompt and tokens do not fit the context.
+        Continuation i is what `generate` gives with the seed raised by i, also where the context moves on. All are
+        decoded in one pass over the weights and share what is computed of the prompt; earlier rows are never computed
+        again, and a token's `ms` is that of its whole pass. The session then holds the prompt alone. Raises
+        SettingError.
         """
         check_request(max_tokens, stop)
-        whole("n", n, 1, MOST)
+        whole("n", n, 1, MOST_AT_ONCE)
         if sampling is not None:
             self.sampling = sampling
-        ids = self._prompt_ids(prompt, special)
-        if len(ids) + max_tokens > self.context_size + 1:
-            raise SettingError(
-                f"{len(ids)} tokens of prompt and {max_tokens} more do not fit the context of {self.context_size}; "
-                "several continuations can't move it: ask for fewer tokens or shorten the prompt"
-            )
-        seeds = [replace(self._sampling, seed=self._sampling.seed + number) for number in range(n)]
-        lines = [Line(number, seeds[number], Writer(self.model, self.tokenizer, stop)) for number in range(n)]
-        return continuations(self.decoder, ids, lines, max_tokens, self.lookup.forget, cancelled)
+        ids = self.prompt_ids(prompt, special)
+        self._turn_to(ids)
+        replace(self._sampling, seed=self._sampling.seed + n - 1)  # raises SettingError where there is no such seed
+        writers = [Writer(self.model, self.tokenizer, stop) for _ in range(n)]
+        several = Continuations(
+            self.decoder, self.lookup, writers, self._sampling, ids, max_tokens, progress, cancelled
+        )
+        self._generation = several
+        return several
 
-    def _prompt_ids(self, prompt: str | Sequence[int] | npt.ArrayLike, special: bool) -> list[int]:
+    def _turn_to(self, ids: Sequence[int]) -> None:
+        same = common(self.ids, ids)
+        self.branches.turn_to(ids)
+        self.lookup.forget(same)
+
+    def texts(self, ids: Sequence[int]) -> tuple[str, ...]:
+        """The text that each of some ids adds, "" for special ones; joined they are the whole."""
+        if self.tokenizer is None or not ids:
+            return ("",) * len(ids)
+        decoder, stream = self.tokenizer.decoder(), TextStream()
+        texts = [stream.push(decoder.push(id)) for id in ids]
+        texts[-1] += stream.push(decoder.finish()) + stream.finish()
+        return tuple(texts)
+
+    def prompt_ids(self, prompt: str | Sequence[int] | npt.ArrayLike, special: bool = False) -> list[int]:
         """Ids of a prompt. An empty one stands for a line break, the beginning of a text. Raises SettingError."""
         if not isinstance(prompt, str):
             ids: list[int] = self.model.known_ids(prompt).tolist()

@@ -1,15 +1,18 @@
-"""Prompt-lookup drafts (Saxena 2023): what followed the last few tokens where they stood before may follow again.
+"""Writing ahead: the model computes the tokens of a draft in one pass with the next one, and keeps those it would have
+chosen itself. So the text is the same with and without.
 
-A draft costs nothing to make. The model computes its tokens in one pass with the next one; those it would have chosen
-itself are kept, so the text is the same with and without.
+Lookup's drafts cost nothing to make (Saxena 2023): what followed the last few tokens where they stood before may follow
+again. Where the text has nothing to offer, reduced weights guess (see `drafting`).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 
 from sg_core.inference.decoder import Decoder
+from sg_core.inference.drafting import Drafting
 from sg_core.network.precisions import Precision
 from sg_core.types import FloatArray
 
@@ -29,6 +32,7 @@ class Lookup:
     def __init__(self) -> None:
         self.drafted = 0
         self.accepted = 0
+        self.rounds = 0  # passes with drafts
         self._entered = 0  # tokens of the text whose n-grams are in `_places`
         self._places: dict[tuple[int, ...], int] = {}  # n-gram -> the place after its newest occurrence
         self._confidence = 0.6
@@ -60,7 +64,12 @@ class Lookup:
         """Tell how many tokens of a draft the model would have chosen itself."""
         self.drafted += drafted
         self.accepted += accepted
+        self.rounds += 1
         self._confidence += _LEARNING * (accepted / drafted - self._confidence)
+
+    def hoped(self, length: int) -> float:
+        """Tokens that a draft of this length promises, with the one that the model adds."""
+        return 1.0 + self._confidence * length
 
     def _find(self, ids: Sequence[int]) -> int | None:
         """The place after the newest earlier occurrence of the last n-gram of `ids`; the n-grams are then entered."""
@@ -72,31 +81,57 @@ class Lookup:
 
 
 class Ahead:
-    """Logits of a decoder's next id; with a draft those of its ids as well, kept while it comes true."""
+    """Logits of a decoder's next id; with a draft those of its ids as well, kept while it comes true.
 
-    def __init__(self, decoder: Decoder, lookup: Lookup) -> None:
-        self._decoder, self._lookup = decoder, lookup
+    drafting_ns: what writing ahead took for the newest logits, None while that is switched off.
+    """
+
+    def __init__(self, decoder: Decoder, lookup: Lookup, drafting: Drafting) -> None:
+        self._decoder, self._lookup, self._drafting = decoder, lookup, drafting
         self._draft: list[int] = []
+        self._author: Lookup | Drafting = lookup  # of the draft
         self._rows: FloatArray | None = None
         self.row = 0  # of the last pass: the one whose logits were given
+        self.drafting_ns: int | None = None
         self._used = 0  # rows that have become tokens
         self._setting: tuple[object, ...] = ()
 
-    def logits(self, left: int) -> FloatArray:
-        """(V,) for the next id; `left`: how many more may follow it."""
+    def logits(self, left: int, guess: Callable[[list[int]], int], ends: Callable[[int], bool]) -> FloatArray:
+        """(V,) for the next id; `left`: how many more may follow it.
+
+        guess, ends: see `Drafting.write`.
+        """
         decoder = self._decoder
         setting = (decoder.optimizations, decoder.edits)
+        self.drafting_ns = 0 if decoder.optimizations.draft else None
         if self._rows is not None and setting == self._setting:
             decoder.times.fill(0)  # this token costs nothing but its choice
         else:
             self._close()
-            lookup = decoder.optimizations.lookup and left > 0 and not decoder.ready
-            most = min(left, MOST if Precision.named(decoder.precision).bits > 8 else _MOST_REDUCED)
-            self._draft = self._lookup.draft(decoder.ids, most) if lookup else []
+            ready, began = decoder.ready, time.perf_counter_ns()
+            self._draft = [] if ready or left < 1 else self._written(left, guess, ends)
+            drafted = time.perf_counter_ns()
             self._rows, self._used, self._setting = decoder.decode(self._draft), 0, setting
+            if decoder.optimizations.draft and not ready:
+                self.drafting_ns = drafted - began
+                self._drafting.passed(1 + len(self._draft), time.perf_counter_ns() - drafted)
         self.row = self._used
         row: FloatArray = self._rows[self.row]
         return row
+
+    def _written(self, left: int, guess: Callable[[list[int]], int], ends: Callable[[int], bool]) -> list[int]:
+        """A draft of at most `left` ids: that of the text so far, or of cheaper weights, whichever promises more."""
+        decoder, lookup, drafting = self._decoder, self._lookup, self._drafting
+        most = min(left, MOST if Precision.named(decoder.precision).bits > 8 else _MOST_REDUCED)
+        found = lookup.draft(decoder.ids, most) if decoder.optimizations.lookup else []
+        cheaper = decoder.optimizations.draft and decoder.model.drafter(decoder.precision)
+        length = drafting.length(most) if cheaper else 0
+        pace_of_found = lookup.hoped(len(found)) / drafting.pass_ns(1 + len(found)) if found and length else 0.0
+        if length and drafting.pace(length) > pace_of_found:
+            self._author = drafting
+            return drafting.write(length, guess, ends)
+        self._author = lookup
+        return found
 
     def chosen(self, id: int) -> None:
         """The id that followed, which now ends the decoder's ids."""
@@ -108,5 +143,5 @@ class Ahead:
 
     def _close(self) -> None:
         if self._draft:
-            self._lookup.learn(len(self._draft), self._used)
+            self._author.learn(len(self._draft), self._used)
         self._rows, self._draft = None, []

@@ -17,8 +17,9 @@ class Token:
     text: safe to concatenate: bytes of an unfinished UTF-8 character, or of what may become a stop string, wait for a
     later token. logprob: natural log of the model's own probability, before temperature and filters. top: the
     likeliest (id, logprob). ms: computing and choosing it; the first after a prompt has its share of the pass that
-    computed both. op_ms: {operation: ms}, in order. context_moved: > 0 when the context was full just before this
-    token, and only that many tokens were kept. activations: by name, what probes saw at the position that chose it.
+    computed both. op_ms: {operation: ms}, in order, summing to ms. context_moved: > 0 when the context was full just
+    before this token, and only that many tokens were kept. activations: by name, what probes saw at the position that
+    chose it.
     """
 
     id: int

@@ -43,9 +43,16 @@ class Choice:
         sampling: int,
         moved: int = 0,
         activations: dict[str, FloatArray] | None = None,
+        drafting: int | None = None,
     ) -> Token:
-        """The token with its times, all in ns: of each operation, of computing the logits, and of choosing."""
+        """The token with its times, all in ns: of each operation, of computing the logits, and of choosing.
+
+        drafting: of writing ahead, a part of the computing; None where that is not done.
+        """
         op_ms = {name: ns * 1e-6 for name, ns in zip(OPERATIONS, times.tolist(), strict=True)}
+        if drafting is not None:
+            op_ms["draft"] = drafting * 1e-6
+        op_ms["other"] = max(0, computing - int(times.sum()) - (drafting or 0)) * 1e-6  # between the kernels: Python
         op_ms["sampling"] = sampling * 1e-6
         ms = (computing + sampling) * 1e-6
         return Token(self.id, self.text, self.logprob, self.top, ms, op_ms, moved, activations or {})
@@ -74,10 +81,7 @@ class Writer:
 
         Raises ModelFileError for logits that are not finite, SettingError when processors forbid every token.
         """
-        logits = logits[: self._limit]
-        if len(self._unnamed):  # ids that the tokenizer has no token for
-            logits = logits.copy()
-            logits[self._unnamed] = -np.inf
+        logits = self._writable(logits)
         top_ids = np.empty(min(TOP, len(logits) - len(self._unnamed)), np.int64)
         logprobs = np.empty(len(top_ids), np.float64)
         total = likeliest(top_ids, logprobs, logits, self._exponentials[: len(logits)])
@@ -100,6 +104,26 @@ class Writer:
         if finished:
             text += self.rest()
         return Choice(id, text, float(logits[id]) - total, top, finished)
+
+    def guess(self, logits: FloatArray, sampling: Sampling, ids: Sequence[int], place: int) -> int:
+        """The id that `choose` would take of these logits, by the same draw, without processors."""
+        logits = self._writable(logits)
+        if not math.isfinite(float(logits.max())):
+            return 0  # `choose` will tell that the model is damaged
+        seen = np.unique(ids) if sampling.repetition_penalty != 1.0 else np.empty(0, np.int64)
+        return choose(logits, seen[seen < len(logits)], sampling, place, self._room)
+
+    def ends(self, id: int) -> bool:
+        """Whether nothing follows this id."""
+        return id in self._ends or id in self._stops
+
+    def _writable(self, logits: FloatArray) -> FloatArray:
+        """The logits of ids that the tokenizer has tokens for."""
+        logits = logits[: self._limit]
+        if len(self._unnamed):
+            logits = logits.copy()
+            logits[self._unnamed] = -np.inf
+        return logits
 
     def rest(self) -> str:
         """The text that is held back, when nothing follows any more. To be called once."""

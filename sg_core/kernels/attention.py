@@ -60,7 +60,7 @@ def scatter_keys_values(
 
 
 @kernel
-def _causal_softmax(scores: Any, s_stride: int, first: int, rows: int, columns: int, scale: Any) -> None:
+def causal_softmax(scores: Any, s_stride: int, first: int, rows: int, columns: int, scale: Any) -> None:
     """Row r, the query at position first + r, becomes probabilities of columns 0..first+r, zeros after."""
     apart()
     for r in range(rows):
@@ -70,7 +70,7 @@ def _causal_softmax(scores: Any, s_stride: int, first: int, rows: int, columns: 
 
 
 @kernel
-def _padded(columns: int) -> int:
+def padded(columns: int) -> int:
     """`columns`, rounded up to whole vectors."""
     return (columns + LANES - 1) // LANES * LANES
 
@@ -89,7 +89,7 @@ def _score(
     scores[: rows * columns] = _ZERO
     add_outer(scores, ZERO, columns, q, q0, q_stride, ONE, keys, k0, k_stride, rows, columns, head_size)
     keep_scores(window, layer, unit, scores, columns, first, rows, scale)
-    _causal_softmax(scores, columns, first, rows, columns, scale)
+    causal_softmax(scores, columns, first, rows, columns, scale)
     keep_pattern(window, layer, unit, scores, columns, first, rows)
 
 
@@ -102,11 +102,11 @@ def attend(
     """One head's attention of `rows` queries at positions first..., over the keys up to each one's own position.
 
     Flat arrays; keys transposed with k_stride between dimensions, of which whole vectors are read.
-    scores: room for rows * _padded(first + rows). rate > 0 drops probabilities, the first of the block having this
+    scores: room for rows * padded(first + rows). rate > 0 drops probabilities, the first of the block having this
     `counter`.
     """
     apart()
-    columns = _padded(first + rows)
+    columns = padded(first + rows)
     _score(scores, q, q0, q_stride, keys, k0, k_stride, first, rows, columns, head_size, scale, window, layer, unit)
     if rate > 0:
         drop_range(scores[: rows * columns], rate, key, counter)
@@ -230,7 +230,7 @@ def attention_backward(
         for first in range(0, T, ROWS):
             rows = min(ROWS, T - first)
             seen = first + rows
-            columns = _padded(seen)
+            columns = padded(seen)
             q_block, o_block = q0 + first * C3, (row + first) * C + h * head_size
             _score(
                 p, flat_qkv, q_block, C3, keys, ZERO, width, first, rows, columns, head_size, scale, None, ZERO, ZERO

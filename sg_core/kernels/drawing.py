@@ -1,8 +1,12 @@
 """A token drawn from logits without sorting them: bins by likelihood, and order only in the bins that matter.
 
-Tokens stand in an order: likeliest first, ties by lowest id. Top-k, top-p and min-p each keep a beginning of it, and a
-draw is the last token of one. `_beginning` finds its end: it passes over whole bins, opens the one in which the end
-lies, and spreads its members over bins again, until few are left, or only equal ones.
+Tokens stand in an order: likeliest first, ties by lowest id. Top-k, top-p and min-p each keep a beginning of it.
+`_beginning` finds its end: it passes over whole bins, opens the one in which the end lies, and spreads its members over
+bins again, until few are left, or only equal ones.
+
+What is kept runs a race: each token arrives after a time of its own, exponentially distributed, at a rate of its
+weight, and the first one is drawn (the Gumbel-max trick). A token's luck depends on the draw's key and its id alone, so
+two rows of logits that are nearly alike draw the same token nearly always: a draft from reduced weights comes true.
 """
 
 from __future__ import annotations
@@ -19,13 +23,17 @@ BINS = 1024
 LANES = 4  # neighbours add to different numbers: in one that many share, each would wait for the one before
 FEW = 32  # so many are put in order directly
 COLDEST = 1e-6  # a temperature below counts as this
-# Tokens less likely than e^-52 times the likeliest are left out: 4 million of them together weigh less than 2^-53, the
-# smallest step of the number that decides the draw.
+# Tokens less likely than e^-52 times the likeliest are left out: 4 million of them together weigh less than 2^-53.
 _DEEPEST = np.float32(52.0)
 _ALL_ALIKE = np.float32(1e-30)  # logits closer than this weigh the same at any temperature
 _BEYOND = np.float32(BINS)
 _LAST = np.float32(BINS - 0.5)
 _ZERO = np.float32(0.0)
+_BLOCK = 256  # tokens passed over at once where none of them is kept
+_GOLDEN, _MIX, _MIX_AGAIN = (  # of SplitMix64 (Steele et al. 2014), whose stream from the key is read at the id
+    np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
+)  # fmt: skip
+_STEP = 2.0**-53
 _BELOW = 1.0 - 2.0**-53  # times this, a number becomes the next lower one: what stays has less before it, not as much
 
 
@@ -146,12 +154,46 @@ def _number_from(logits: Any, depth: float) -> Any:
     return np.float64(number)
 
 
+@kernel
+def _luck(key: Any, id: Any) -> Any:
+    """A number in (0, 1), uniform, that depends on the key uint64 and the id alone."""
+    z = key + _GOLDEN * np.uint64(id + ONE)
+    z = (z ^ (z >> np.uint64(30))) * _MIX
+    z = (z ^ (z >> np.uint64(27))) * _MIX_AGAIN
+    z = z ^ (z >> np.uint64(31))
+    return (np.float64(z >> np.uint64(12)) + 0.5) * (2.0 * _STEP)
+
+
+@kernel
+def _first_to_arrive(logits: Any, weights: Any, start: Any, least: Any, last: Any, key: Any) -> Any:
+    """The first of the tokens above `least`, and of those equal to it up to the id `last`; `start` is one of them.
+
+    A time of arrival is -log(1 - luck) / weight, at least luck / weight: only who may be first is asked for its log.
+    """
+    first = start
+    best = -np.log1p(-_luck(key, start)) / np.float64(weights[start])
+    for begin in range(ZERO, logits.shape[0], _BLOCK):
+        stop = min(begin + _BLOCK, logits.shape[0])
+        if largest(logits, begin, stop - begin) < least:
+            continue
+        for id in range(begin, stop):
+            if logits[id] < least or (logits[id] == least and id > last):
+                continue
+            luck = _luck(key, id)
+            weight = np.float64(weights[id])
+            if luck < best * weight:
+                arrival = -np.log1p(-luck) / weight
+                if arrival < best or (arrival == best and id < first):
+                    best, first = arrival, id
+    return first
+
+
 @entry
 def draw(
     logits: Any, floats: Any, places: Any, members: Any, tables: Any,
-    temperature: float, top_k: int, top_p: float, depth: float, number: float,
+    temperature: float, top_k: int, top_p: float, depth: float, key: Any,
 ) -> Any:  # fmt: skip
-    """The id at which the weights of the candidates, likeliest first, pass the share `number` in [0, 1) of their sum.
+    """The id that wins the race `key` (uint64) among the candidates, each with the chance of its weight.
 
     logits (V,) float32, finite or -inf, at least one finite. temperature >= COLDEST divides them; then top-k (0: all),
     top-p (1: all) and min-p, which keeps logits at most `depth` below the highest (inf: all), each on what the one
@@ -166,15 +208,23 @@ def draw(
     colder = np.float32(-1.0 / temperature)
     for id in range(size):
         weights[id] = exp(values[id] * colder)
-    _tally(tables[0], places[0], weights, size)
-    last, total, limit = _pass_bins(tables[0], 0.0, 0.0, np.inf, np.inf)
-    total += tables[0, last, 0]
-    limit += tables[0, last, 1]
-    if 0 < top_k < limit:
-        total, limit, _ = _beginning(logits, floats, places, members, tables, np.inf, np.float64(top_k))
-    if top_p < 1.0 or depth < np.inf:
-        most = top_p * total * _BELOW if top_p < 1.0 else np.inf
-        if depth < np.inf:
-            limit = min(limit, _number_from(logits, depth))
-        total, limit, _ = _beginning(logits, floats, places, members, tables, most, limit)
-    return _beginning(logits, floats, places, members, tables, number * total, limit)[2]
+    start: Any = ZERO
+    last: Any = size
+    while values[start] > _ZERO:
+        start += ONE
+    least = logits[start] - _DEEPEST * np.float32(temperature)
+    if 0 < top_k < size or top_p < 1.0 or depth < np.inf:
+        _tally(tables[0], places[0], weights, size)
+        bin, total, limit = _pass_bins(tables[0], 0.0, 0.0, np.inf, np.inf)
+        total += tables[0, bin, 0]
+        limit += tables[0, bin, 1]
+        if 0 < top_k < limit:
+            total, limit, last = _beginning(logits, floats, places, members, tables, np.inf, np.float64(top_k))
+            least = logits[last]
+        if top_p < 1.0 or depth < np.inf:
+            most = top_p * total * _BELOW if top_p < 1.0 else np.inf
+            if depth < np.inf:
+                limit = min(limit, _number_from(logits, depth))
+            _, _, last = _beginning(logits, floats, places, members, tables, most, limit)
+            least = logits[last]
+    return _first_to_arrive(logits, weights, start, least, last, key)

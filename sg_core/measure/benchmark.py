@@ -2,7 +2,7 @@
 
 A row is one greedy run from a prompt of one token. Its figure, `ms_per_token`, is the median of the times of the
 run's own tokens, choosing the token included; compiling and a few warm-up tokens come before and are not counted.
-With lookup tokens come in bursts, most of them free: the figure is then the mean.
+With lookup or draft tokens come in bursts, most of them free: the figure is then the mean.
 With a switch off a token costs more the longer the text is, so the median is the cost near the middle of the run,
 and `minimum` and `maximum` are mostly its two ends; `mean` is the time of the whole run by its tokens.
 """
@@ -88,8 +88,8 @@ class Timing:
 
     @property
     def ms_per_token(self) -> float:
-        """The median; with lookup the mean."""
-        return self.mean if self.optimizations.lookup else statistics.median(self.ms)
+        """The median; where tokens come in bursts the mean."""
+        return self.mean if self.optimizations.bursts else statistics.median(self.ms)
 
     @property
     def mean(self) -> float:
@@ -206,7 +206,7 @@ class Benchmark:
         cancelled: Cancelled | None = None,
     ) -> Measurement | None:
         """As `time_tokens`, with the bound and the peak memory."""
-        from sg_core.inference.decoder import default_threads
+        from sg_core.inference.threads import default_threads
         from sg_core.network.weights import bytes_read
 
         readers = threads or default_threads(4 * self.model.config.parameter_count)
@@ -229,7 +229,7 @@ class Benchmark:
         if timing is None:
             return None
         peaks.append(peak_memory())
-        weights = bytes_read(self.model.config, precision)
+        weights = bytes_read(self.model.config, precision) + self.model.adapters.nbytes
         return Measurement(self.model.name, timing, weights, self._read_rate(readers), max(peaks))
 
     def _read_rate(self, threads: int) -> float:

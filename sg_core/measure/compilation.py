@@ -22,7 +22,7 @@ def compiled(precision: str = PRECISIONS[0]) -> bool:
     from sg_core.network.forward import forward
 
     reduced = Precision.named(precision).reduced
-    plain = [signature for signature in _signatures(forward) if signature[-1] == "none"]  # without a window
+    plain = [signature for signature in _signatures(forward) if signature[-2:] == ["none", "none"]]  # without more
     passes = (signature for signature in plain if _reads_bytes(signature) == reduced)
     return any(True for _ in passes) and bool(_signatures(likeliest)) and bool(_signatures(draw))
 
@@ -46,13 +46,14 @@ def warm_up(
     precision: str = PRECISIONS[0],
     *,
     window: bool = False,
+    adapters: bool = False,
     optimizer: str = "adamw",
     teachers: bool = False,
 ) -> None:
     """Compile, or load from the cache, the kernels of generation in a precision and, if asked, of training.
 
-    window: also those that probes and interventions need, so that the first of them does not wait. optimizer,
-    teachers: those of a training.
+    window: also those that probes and interventions need, so that the first of them does not wait. adapters: those
+    that adapters need. optimizer, teachers: those of a training.
 
     progress is called with (what, done, total), also once at the end.
     """
@@ -60,6 +61,8 @@ def warm_up(
     if window:
         name, _ = _forward_step(precision)
         steps += [(f"{name} with a window", lambda: _warm_window(Precision.named(precision).kernels))]
+    if adapters:
+        steps += [_adapter_step(precision)]
     if training:
         steps += [("loss", _warm_loss), ("backward pass", _warm_backward)]
         steps += [("optimizer", lambda: _warm_optimizer(optimizer))]
@@ -68,16 +71,40 @@ def warm_up(
     _compile(steps, progress)
 
 
-def warm_up_scores(progress: Progress | None = None, precision: str = PRECISIONS[0]) -> None:
+def warm_up_adapters(training: bool = False, progress: Progress | None = None, precision: str = PRECISIONS[0]) -> None:
+    """As `warm_up`, the kernels that write with adapters in a precision and, if asked, train one."""
+    kernels = Precision.named(precision).kernels
+    steps = [("sampling", _warm_sampling), _adapter_step(precision)]
+    if training:
+        steps += [("backward pass for adapters", lambda: _warm_adapter_backward(kernels))]
+        steps += [("optimizer", lambda: _warm_optimizer("adamw"))]
+    _compile(steps, progress)
+
+
+def warm_up_scores(progress: Progress | None = None, precision: str = PRECISIONS[0], *, adapters: bool = False) -> None:
     """As `warm_up`, the kernels that score a text."""
     storage = Precision.named(precision)
-    _compile([_forward_step(precision), ("scores", lambda: _warm_scores(storage.kernels))], progress)
+    forward = _adapter_step(precision) if adapters else _forward_step(precision)
+    _compile([forward, ("scores", lambda: _warm_scores(storage.kernels, adapters))], progress)
+
+
+def warm_up_losses(progress: Progress | None = None, precision: str = PRECISIONS[0]) -> None:
+    """As `warm_up`, the kernels that tell the losses of a text, with what is inside changed or not."""
+    kernels = Precision.named(precision).kernels
+    name, step = _forward_step(precision)
+    steps = [(name, step), (f"{name} with a window", lambda: _warm_window(kernels))]
+    _compile([*steps, ("loss", lambda: _warm_losses(kernels))], progress)
 
 
 def _forward_step(precision: str) -> _Step:
     storage = Precision.named(precision)
     name = "forward pass for stored weights" if storage.reduced else "forward pass"
     return name, lambda: _warm_forward(storage.kernels)
+
+
+def _adapter_step(precision: str) -> _Step:
+    name, _ = _forward_step(precision)
+    return f"{name} with adapters", lambda: _warm_adapters(Precision.named(precision).kernels)
 
 
 def _compile(steps: list[_Step], progress: Progress | None) -> None:
@@ -124,8 +151,12 @@ def _warm_forward(precision: str) -> None:
         pass
 
 
-def _warm_scores(precision: str) -> None:
-    _tiny().score([0, 1], precision=precision)
+def _warm_scores(precision: str, adapters: bool) -> None:
+    (_adapted() if adapters else _tiny()).score([0, 1], precision=precision)
+
+
+def _warm_losses(precision: str) -> None:
+    _tiny().losses([0, 1], [0, 1], precision=precision)
 
 
 def _warm_window(precision: str) -> None:
@@ -134,6 +165,20 @@ def _warm_window(precision: str) -> None:
     session = _tiny().session(precision=precision, threads=1)
     session.probes = Probes("hook_embed")
     for _ in session.generate([0, 1], max_tokens=1):
+        pass
+
+
+def _adapted() -> Any:
+    from sg_core.network.adapters import new_adapter
+    from sg_core.network.lora_settings import LoraSettings
+
+    model = _tiny()
+    model.adapters = model.adapters.with_(new_adapter(LoraSettings(r=1), model.config, 0))
+    return model
+
+
+def _warm_adapters(precision: str) -> None:
+    for _ in _adapted().session(precision=precision, threads=1).generate([0, 1], max_tokens=1):
         pass
 
 
@@ -157,6 +202,18 @@ def _warm_backward() -> None:
 
     model, batch, ids = _batch()
     batch.loss_and_gradients(ids, ids, Parameters(model.config))
+
+
+def _warm_adapter_backward(precision: str) -> None:
+    import numpy as np
+
+    from sg_core.kernels.team import Team
+    from sg_core.network.batch_pass import BatchPass
+
+    model, ids = _adapted(), np.zeros((1, 2), np.int32)
+    batch = BatchPass(model.parameters, 1, 2, Team(1), model.weights(precision), adapters=model.adapters)
+    batch.losses(ids, ids)
+    batch.loss_and_adapter_gradients(ids, ids, model.adapters.stack[0][0].like())
 
 
 def _warm_optimizer(name: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from collections import deque
 
-WINDOW = 50  # tokens
+WINDOW = 64  # tokens
 
 
 class TokenTimes:

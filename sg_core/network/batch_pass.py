@@ -12,9 +12,12 @@ from sg_core.config import ACTIVATIONS
 from sg_core.kernels.attention import backward_scratch
 from sg_core.kernels.blocked import BLOCKED_ROOM
 from sg_core.kernels.products import PANEL_SIZE
+from sg_core.kernels.stored import STORED_ROOM
 from sg_core.kernels.team import Team
 from sg_core.memory import aligned
 from sg_core.network.activations import Activations
+from sg_core.network.adapter_backward import adapter_backward
+from sg_core.network.adapters import Adapter, Adapters
 from sg_core.network.backward import backward, loss_forward
 from sg_core.network.forward import Pass, attention_scales
 from sg_core.network.optimizations import STAGES
@@ -44,6 +47,7 @@ class BatchPass:
     """Room for batches of B sequences of T tokens; shared by training, evaluation, and the model's own passes.
 
     weights: the matrices in some precision, by default the float32 parameters themselves, which gradients need.
+    adapters: what is added to them.
     gradients: whether they will be asked for; every activation is kept then.
     """
 
@@ -55,6 +59,7 @@ class BatchPass:
         team: Team,
         weights: Weights | None = None,
         *,
+        adapters: Adapters | None = None,
         gradients: bool = True,
     ) -> None:
         if weights is None:
@@ -62,7 +67,7 @@ class BatchPass:
             weights = quantized(parameters, "f32")
         config = parameters.config
         self.shape = (B, T)
-        self._parameters, self._weights = parameters, weights
+        self._parameters, self._weights, self._adapters = parameters, weights, adapters
         self._activations = Activations(config, B * T, kept=gradients)
         self._starts = np.zeros(len(STAGES), np.int64)
         self._logits: FloatArray | None = None
@@ -72,15 +77,22 @@ class BatchPass:
     def use_team(self, team: Team) -> None:
         """Compute with these threads from now on; the activations stay where they are."""
         self._team = team
-        self._pass = Pass(self._parameters, self._weights, team)
+        self._pass = Pass(self._parameters, self._weights, team, self._adapters)
         self._backward_room: tuple[Any, ...] | None = None
 
     def _forward(
-        self, ids: IntArray, logits: FloatArray, wanted: int, rate: float = 0.0, key: int = 0, window: Any = None
+        self,
+        ids: IntArray,
+        logits: FloatArray,
+        wanted: int,
+        rate: float = 0.0,
+        key: int = 0,
+        window: Any = None,
+        adapter_rate: float = 0.0,
     ) -> None:
         self._pass.run(
             ids, self.shape[1], self._starts, self._activations, logits, (0, wanted),
-            cache=None, use_table=False, rate=rate, key=key, window=window,
+            cache=None, use_table=False, rate=rate, key=key, adapter_rate=adapter_rate, window=window,
         )  # fmt: skip
 
     def _piece(self) -> FloatArray:
@@ -108,22 +120,29 @@ class BatchPass:
         )  # fmt: skip
         return self._losses.copy()
 
-    def scores(
-        self, ids: IntArray, targets: IntArray, first: int, top: int, marks: FloatArray, window: Any = None
-    ) -> RowScores:
-        """What rows first:B*T of ids (B, T) int32 say of targets (B*T - first,) int32, exact (no table).
+    def read(self, ids: IntArray, window: Any = None) -> None:
+        """Compute all but logits of ids (B, T) int32, exact (no table): `scores_of` tells of its rows."""
+        self._forward(ids, self._piece(), 0, window=window)
 
-        top: likeliest tokens told of each row; marks (V,) float32, or (0,): see `RowScores`.
+    def scores_of(self, first: int, stop: int, targets: IntArray, top: int, marks: FloatArray) -> RowScores:
+        """What rows first:stop of what was read say of targets (stop - first,) int32.
+
+        top: likeliest tokens told of each row; marks (V,) float32, or (0,): see `RowScores`. As many rows as `piece`
+        has leave their logits there.
         """
         logits, weights, threads = self._piece(), self._weights, self._team.threads
-        self._forward(ids, logits, 0, window=window)
-        found = RowScores.empty(self._activations.rows - first, top)
+        found = RowScores.empty(stop - first, top)
         self._team.run(
-            scores_forward, *found, self._activations.final()[first:], weights.words,
+            scores_forward, *found, self._activations.final()[first:stop], weights.words,
             weights.head, weights.stored, weights.scales, weights.share,
             aligned(threads, PANEL_SIZE), targets, marks, logits, aligned(threads, logits.shape[1]),
         )  # fmt: skip
         return found
+
+    @property
+    def piece(self) -> FloatArray:
+        """(R, V) float32, logits of the last rows that `scores_of` told of, from its first row on."""
+        return self._piece()
 
     def loss_and_gradients(
         self,
@@ -154,6 +173,41 @@ class BatchPass:
             *self._backward_room, np.float32(rate), np.uint32(key),
             logits, self._losses, np.float32(share / rows),
             lesson.soft, np.float32(lesson.mix), np.float32(lesson.temperature),
+        )  # fmt: skip
+        return float(self._losses.sum() / rows)
+
+    def loss_and_adapter_gradients(
+        self,
+        ids: IntArray,
+        targets: IntArray,
+        gradients: Adapter,
+        rates: tuple[float, float] = (0.0, 0.0),
+        key: int = 0,
+        share: float = 1.0,
+        lesson: Lesson | None = None,
+    ) -> float:
+        """As `loss_and_gradients`, the gradients of the one adapter that acts; nothing else has any.
+
+        rates: of dropout in the blocks, and before the adapter.
+        """
+        weights, activations, threads = self._weights, self._activations, self._team.threads
+        rows = activations.rows
+        config, logits = self._parameters.config, self._piece()
+        if self._backward_room is None:
+            self._backward_room = (*self._make_backward_room(), aligned(threads, STORED_ROOM))
+        if lesson is None:
+            lesson = Lesson(np.empty((0, logits.shape[1]), np.float32))
+        rate, adapter_rate = rates
+        self._forward(ids, logits, 0, rate, key, adapter_rate=adapter_rate)
+        self._team.run(
+            adapter_backward, config.n_embd, config.n_head, config.hidden_size, np.float32(config.layer_norm_epsilon),
+            attention_scales(config), ACTIVATIONS.index(config.activation_function), self._parameters.arena,
+            *weights.places(self._parameters.layout), weights.words, weights.stored, weights.scales, weights.share,
+            aligned(threads, PANEL_SIZE), self.shape[0], targets.reshape(-1),
+            activations.arena, activations.places, activations.embedding, activations.final_norm,
+            *self._backward_room, np.float32(rate), np.uint32(key), logits, self._losses, np.float32(share / rows),
+            lesson.soft, np.float32(lesson.mix), np.float32(lesson.temperature),
+            self._pass.adapters(rows, adapter_rate), gradients.arena, gradients.lowest,
         )  # fmt: skip
         return float(self._losses.sum() / rows)
 

@@ -1,7 +1,8 @@
 """A block of GPT-2: x + attention(ln_1(x)), then + mlp(ln_2(x)).
 
 Each operation is told from which row on it computes; that is all an optimization changes. A `hook` after it is where
-probes and interventions act (see `kernels.probe`); without them it compiles to nothing.
+probes and interventions act (see `kernels.probe`); without them it compiles to nothing, as adapters do (see
+`kernels.low_rank`).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from sg_core.kernels.dropout import dropout, mix
 from sg_core.kernels.jit import part
 from sg_core.kernels.layernorm import layernorm_forward
 from sg_core.kernels.linear import linear_forward
+from sg_core.kernels.low_rank import low_rank_forward
 from sg_core.kernels.probe import (
     ATTN_OUT,
     KEYS,
@@ -34,6 +36,7 @@ from sg_core.kernels.probe import (
     norm_hook,
 )
 from sg_core.kernels.residual import residual_forward
+from sg_core.kernels.shared_attention import attention_shared, shared_until
 from sg_core.kernels.simd import ZERO, constants, nanoseconds
 from sg_core.kernels.team import barrier
 from sg_core.network.activations import ATT, FC, GELU, LN1, LN2, MLP, PROJ, QKV, RES1, RES2
@@ -60,6 +63,7 @@ EMBEDDING_TIME, LAYERNORM_TIME, QKV_TIME, ATTENTION_TIME, LINEAR_TIME, GELU_TIME
 CLOCK = constants(9)[8]  # the cell of `times` that holds when the last operation ended
 # Sites of dropout in a block; each draws its own mask.
 ATTENTION_DROPOUT, PROJECTION_DROPOUT, MLP_DROPOUT = constants(3)
+ADAPT_QKV, ADAPT_PROJ, ADAPT_FC, ADAPT_MLP = constants(4)  # projections, as `adapters.PROJECTIONS` counts them
 
 
 class Context(NamedTuple):
@@ -99,10 +103,12 @@ class Context(NamedTuple):
     keys: Any
     values: Any
     capacity: int
+    spans: Any  # of positions whose keys and values other texts share
     scratch: Any
     rate: Any  # of dropout
     key: Any
     times: Any
+    adapters: Any
     window: Any
 
 
@@ -114,24 +120,24 @@ def block(g: Any, layer: int, x: Any) -> Any:
     look(g, layer, RESID_PRE, x, ZERO, C, g.new_from if layer == 0 else g.residual_from)
 
     norm = layer_norm(g, a[LN1], x, p[LN1_W], p[LN1_B], layer, LN1_SCALE)  # (M, C)
-    qkv = linear(g, a[QKV], 3 * C, norm, p[QKV_W], p[QKV_B], g.attend_from, QKV_TIME)  # (M, 3C)
+    qkv = linear(g, a[QKV], 3 * C, norm, p[QKV_W], p[QKV_B], layer, ADAPT_QKV, g.attend_from, QKV_TIME)  # (M, 3C)
     look(g, layer, QUERIES, qkv, ZERO, C, g.attend_from)
     look(g, layer, KEYS, qkv, C, C, g.attend_from)
     look(g, layer, VALUES, qkv, 2 * C, C, g.attend_from)
     mixed = attention(g, a[ATT], layer, qkv)  # (M, C)
     look(g, layer, MIXED, mixed, ZERO, C, g.attend_from)
-    branch = linear(g, a[PROJ], C, mixed, p[PROJ_W], p[PROJ_B], g.linear_from, LINEAR_TIME)  # (M, C)
+    branch = linear(g, a[PROJ], C, mixed, p[PROJ_W], p[PROJ_B], layer, ADAPT_PROJ, g.linear_from, LINEAR_TIME)  # (M, C)
     look(g, layer, ATTN_OUT, branch, ZERO, C, g.linear_from)
     drop(g, branch, layer + 1, PROJECTION_DROPOUT)
     middle = residual(g, a[RES1], x, branch)  # (M, C)
     look(g, layer, RESID_MID, middle, ZERO, C, g.residual_from)
 
     norm = layer_norm(g, a[LN2], middle, p[LN2_W], p[LN2_B], layer, LN2_SCALE)  # (M, C)
-    wide = linear(g, a[FC], H, norm, p[FC_W], p[FC_B], g.linear_from, LINEAR_TIME)  # (M, H)
+    wide = linear(g, a[FC], H, norm, p[FC_W], p[FC_B], layer, ADAPT_FC, g.linear_from, LINEAR_TIME)  # (M, H)
     look(g, layer, MLP_PRE, wide, ZERO, H, g.linear_from)
     active = activate(g, a[GELU], wide)  # (M, H)
     look(g, layer, MLP_POST, active, ZERO, H, g.activation_from)
-    branch = linear(g, a[MLP], C, active, p[MLP_W], p[MLP_B], g.linear_from, LINEAR_TIME)  # (M, C)
+    branch = linear(g, a[MLP], C, active, p[MLP_W], p[MLP_B], layer, ADAPT_MLP, g.linear_from, LINEAR_TIME)  # (M, C)
     look(g, layer, MLP_OUT, branch, ZERO, C, g.linear_from)
     drop(g, branch, layer + 1, MLP_DROPOUT)
     out = residual(g, a[RES2], middle, branch)  # (M, C)
@@ -193,12 +199,17 @@ def layer_norm(g: Any, place: int, x: Any, w: int, b: int, layer: int, site: int
 
 
 @part
-def linear(g: Any, place: int, N: int, x: Any, w: int, b: int, first: int, operation: int) -> Any:
-    """x (M, K)·wᵀ + b -> (M, N)."""
+def linear(
+    g: Any, place: int, N: int, x: Any, w: int, b: int, layer: int, projection: int, first: int, operation: int
+) -> Any:
+    """x (M, K)·wᵀ + b, and what adapters add -> (M, N)."""
     out = matrix(g.activations, place, g.rows, N)
     linear_forward(
         out, x, g.words, w, g.stored, g.scales, g.group_size, g.panel, g.parameters[b : b + N],
         first, g.length, g.thread, g.threads,
+    )  # fmt: skip
+    low_rank_forward(
+        g.adapters, layer, projection, out, x, first, g.length, g.key, g.thread, g.threads, g.cells
     )  # fmt: skip
     done(g, operation)
     return out
@@ -246,20 +257,28 @@ def attend_to_caches(g: Any, mixed: Any, qkv: Any, layer: int, scale: Any) -> No
     """Positions from `attend_from` on of each sequence enter its cache, and attend to it."""
     C, length = mixed.shape[1], g.stop - g.base
     head_size, span = C // g.heads, C * g.capacity
-    start = g.base + g.attend_from
+    start, own = g.base + g.attend_from, shared_until(g.spans)
     for b in range(g.sequences):
         place = (b * g.blocks.shape[0] + layer) * span
         keys = g.keys[place : place + span].reshape((g.heads, head_size, g.capacity))
         values = g.values[place : place + span].reshape((g.heads, g.capacity, head_size))
         rows = qkv[b * length : (b + 1) * length]
-        scatter_keys_values(keys, values, rows, g.base, start, g.stop, g.heads, head_size, g.thread, g.threads)
+        scatter_keys_values(
+            keys, values, rows, g.base - own, start - own, g.stop - own, g.heads, head_size, g.thread, g.threads
+        )
     barrier(g.cells, g.threads)
     for b in range(g.sequences):
         place = (b * g.blocks.shape[0] + layer) * span
         keys = g.keys[place : place + span].reshape((g.heads, head_size, g.capacity))
         values = g.values[place : place + span].reshape((g.heads, g.capacity, head_size))
         some = slice(b * length, (b + 1) * length)
-        attention_cached(
-            mixed[some], qkv[some], keys, values, g.base, start, g.stop, g.scratch, scale, g.window, layer, b,
-            g.thread, g.threads,
-        )  # fmt: skip
+        if own:
+            attention_shared(
+                mixed[some], qkv[some], keys, values, g.spans, g.base, start, g.stop, g.scratch, scale, g.window,
+                layer, b, g.thread, g.threads,
+            )  # fmt: skip
+        else:
+            attention_cached(
+                mixed[some], qkv[some], keys, values, g.base, start, g.stop, g.scratch, scale, g.window, layer, b,
+                g.thread, g.threads,
+            )  # fmt: skip

@@ -14,10 +14,12 @@ from sg_core.kernels.jit import entry
 from sg_core.kernels.linear import linear_forward
 from sg_core.kernels.probe import LN_FINAL_SCALE, embed
 from sg_core.kernels.products import PANEL_SIZE
+from sg_core.kernels.shared_attention import SPAN_FIELDS
 from sg_core.kernels.simd import ZERO, nanoseconds
 from sg_core.kernels.team import Team
 from sg_core.memory import aligned
 from sg_core.network.activations import PROJ, Activations
+from sg_core.network.adapters import Adapters
 from sg_core.network.block import (
     CLOCK,
     EMBEDDING_TIME,
@@ -38,6 +40,7 @@ from sg_core.types import FloatArray
 # Cells of `starts`: the first position each kind of operation computes, in the order of optimizations.STAGES.
 LAYERNORM, ATTENTION, LINEAR, GELU, RESIDUAL = range(5)
 _NO_CACHE = np.zeros(1, np.float32)
+_NO_SPANS = np.zeros((0, SPAN_FIELDS), np.int64)
 
 
 @entry
@@ -47,17 +50,19 @@ def forward(
     blocks: Any, ends: Any, words: Any, stored: int, scales: Any, group_size: int, panels: Any,
     ids: Any, base: int, stop: int, starts: Any, use_table: bool,
     activations: Any, places: Any, embedding_place: int, final_place: int, rows: int,
-    cached: bool, keys: Any, values: Any, capacity: int, scratch: Any, rate: Any, key: Any,
-    logits: Any, logits_from: int, logits_to: int, times: Any, window: Any,
+    cached: bool, keys: Any, values: Any, capacity: int, spans: Any, scratch: Any, rate: Any, key: Any,
+    logits: Any, logits_from: int, logits_to: int, times: Any, adapters: Any, window: Any,
 ) -> None:  # fmt: skip
     """Run positions up to `stop` through the model; every thread of a team calls it with the same arguments.
 
     ids (B, n) int32 are the new tokens: positions stop-n:stop of each of B sequences. Buffers of `activations` have
     `rows` rows; row b*(stop-base) + t - base belongs to position t of sequence b. starts (5,) are first positions;
     with B > 1 all of them are `base`. With `cached`, keys (B, L, NH, hs, capacity) and values (B, L, NH, capacity, hs),
-    flat, receive the positions that attention computes; else attention stays inside the rows.
+    flat, receive the positions that attention computes; else attention stays inside the rows. spans: positions before
+    those, which other texts share (see `kernels.shared_attention`).
     rate > 0 drops out. Rows logits_from:logits_to of the final norm become logits (n, V) from row 0 on.
-    times (9,) int64 gains the nanoseconds of each operation. window: see `kernels.probe`.
+    times (9,) int64 gains the nanoseconds of each operation. adapters: see `kernels.low_rank`; window: see
+    `kernels.probe`.
     """
     B, L, V = ids.shape[0], places.shape[0], logits.shape[1]
     new = stop - ids.shape[1]
@@ -67,7 +72,8 @@ def forward(
         parameters, blocks, words, stored, scales, group_size, panels[thread], activations, places, rows,
         B, base, stop, B * (stop - base), new - base,
         starts[LAYERNORM] - base, starts[ATTENTION] - base, starts[LINEAR] - base, starts[GELU] - base,
-        starts[RESIDUAL] - base, cached, keys, values, capacity, scratch, rate, key, times, window,
+        starts[RESIDUAL] - base, cached, keys, values, capacity, spans,
+        scratch, rate, key, times, adapters, window,
     )  # fmt: skip
     if thread == 0:
         times[CLOCK] = nanoseconds()
@@ -95,13 +101,16 @@ class Pass:
     times (8,) int64: nanoseconds of each of OPERATIONS in the last pass.
     """
 
-    def __init__(self, parameters: Parameters, weights: Weights, team: Team) -> None:
+    def __init__(self, parameters: Parameters, weights: Weights, team: Team, adapters: Adapters | None = None) -> None:
         config = parameters.config
         activation = config.activation_function
         self.parameters, self.weights, self.team = parameters, weights, team
         self._times = np.zeros(len(OPERATIONS) + 1, np.int64)
         self.times = self._times[: len(OPERATIONS)]
         self._scratch = aligned(team.threads, 0)
+        self._packed = None if adapters is None else adapters.packed()
+        self._adapters: Any = None  # as kernels see them
+        self._adapted = (0, 0.0)  # rows they have room for, and their dropout
         self._model = (
             config.n_embd, config.n_head, config.hidden_size, np.float32(config.layer_norm_epsilon),
             attention_scales(config), ACTIVATIONS.index(activation), activation_table(activation),
@@ -111,13 +120,14 @@ class Pass:
 
     def run(
         self, ids: Any, stop: int, starts: Any, activations: Activations, logits: FloatArray, wanted: tuple[int, int],
-        *, cache: KVCache | None, use_table: bool, rate: float = 0.0, key: int = 0, window: Any = None,
+        *, cache: KVCache | None, use_table: bool, rate: float = 0.0, key: int = 0, adapter_rate: float = 0.0,
+        window: Any = None,
     ) -> None:  # fmt: skip
         """One pass over new tokens ids (B, n) int32 at positions stop-n:stop; see `forward`.
 
         starts (5,): the first position each kind of operation computes. `wanted` rows of the final norm become rows of
-        logits. Without a cache whole sequences are computed. Raises SettingError where there is no room: kernels check
-        no bounds.
+        logits. adapter_rate: of dropout before adapters. Without a cache whole sequences are computed. Raises
+        SettingError where there is no room: kernels check no bounds.
         """
         B, n = ids.shape
         base = 0 if activations.kept else stop - n
@@ -125,19 +135,26 @@ class Pass:
         if (
             B * (stop - base) > activations.rows
             or wanted[1] - wanted[0] > len(logits)
-            or (cache is not None and (stop > cache.capacity or cache.count < B))
+            or (cache is not None and (stop > cache.positions or cache.count < B))
         ):
             raise SettingError(f"there is no room for {n} tokens at position {stop - n}")
-        self._reserve(forward_scratch(size, stop) if cache is None else ROWS * cache.capacity)
-        kept = (False, _NO_CACHE, _NO_CACHE, stop)
+        self._reserve(forward_scratch(size, stop) if cache is None else ROWS * cache.positions)
+        kept = (False, _NO_CACHE, _NO_CACHE, stop, _NO_SPANS)
         if cache is not None:
-            kept = (True, cache.keys, cache.values, cache.capacity)
+            kept = (True, cache.keys, cache.values, cache.capacity, cache.spans)
         self._times.fill(0)
         self.team.run(
             forward, *self._model, ids, base, stop, starts, use_table,
             activations.arena, activations.places, activations.embedding, activations.final_norm, activations.rows,
-            *kept, self._scratch, np.float32(rate), np.uint32(key), logits, *wanted, self._times, window,
+            *kept, self._scratch, np.float32(rate), np.uint32(key), logits, *wanted, self._times,
+            self.adapters(activations.rows, adapter_rate), window,
         )  # fmt: skip
+
+    def adapters(self, rows: int, rate: float) -> Any:
+        """As kernels see them, with room for so many rows; None where there are none."""
+        if self._packed is not None and (rows > self._adapted[0] or rate != self._adapted[1]):
+            self._adapters, self._adapted = self._packed.arrays(rows, rate), (rows, rate)
+        return self._adapters
 
     def _reserve(self, size: int) -> None:
         if self._scratch.shape[1] < size:

@@ -1,49 +1,147 @@
-"""The KV cache: keys and values of the positions computed so far, of one text or of several side by side."""
+"""The KV cache: keys and values of the positions computed so far, of one text or of several side by side.
+
+Texts that begin alike share what they have in common: a cache holds its own positions in arrays of its own, and those
+before them in spans of the arrays of others, which nobody writes any more. Whoever would, copies first.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from weakref import WeakSet
+
+import numpy as np
+import numpy.typing as npt
+
 from sg_core.config import GPT2Config
 from sg_core.kernels.copying import row_stride
+from sg_core.kernels.shared_attention import SPAN_FIELDS
 from sg_core.memory import aligned
+from sg_core.types import FloatArray
 
-_LEAST = 64
+_LEAST = 64  # positions that a cache has room for
+_LEAST_OWN = 32  # those of a cache that shares others
+_STEP = 16  # shared positions end at a multiple of this: whole vectors and cache lines
+_SHORTEST = 32  # positions of a span: fewer are copied
+_MOST_SPANS = 8
+
+
+class _Arrays:
+    """keys (count, L*NH, hs, capacity) and values (count, L*NH, capacity, hs) of positions from `first` on."""
+
+    def __init__(self, config: GPT2Config, count: int, first: int, capacity: int) -> None:
+        heads, size = config.n_layer * config.n_head, config.head_size
+        self.first, self.capacity = first, capacity
+        self.keys = aligned(count, heads, size, capacity)
+        self.values = aligned(count, heads, capacity, size)
+        self.lent: WeakSet[_Span] = WeakSet()
+
+    def copy(self, other: _Arrays, place: int, start: int, stop: int) -> None:
+        """Take positions start:stop of a text of another into every text."""
+        own, theirs = slice(start - self.first, stop - self.first), slice(start - other.first, stop - other.first)
+        self.keys[..., own] = other.keys[place, :, :, theirs]
+        self.values[:, :, own] = other.values[place, :, theirs]
+
+
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
+class _Span:
+    """Positions start:stop of the text at a place of some arrays."""
+
+    arrays: _Arrays
+    place: int
+    start: int
+    stop: int
+    of: _Span | None = None  # the one it is a part of, which stays lent as long
+
+    def until(self, limit: int) -> _Span:
+        """As far as `limit`."""
+        return self if self.stop <= limit else _Span(self.arrays, self.place, self.start, limit, self)
+
+    def row(self) -> tuple[int, ...]:
+        """As kernels read it: see `kernels.shared_attention`."""
+        arrays, place = self.arrays, self.place
+        addresses = (arrays.keys[place].ctypes.data, arrays.values[place].ctypes.data)
+        return self.stop, arrays.first, arrays.capacity, *addresses
 
 
 class KVCache:
-    """Room for `capacity` positions of `count` texts.
+    """Room for `positions` positions of `count` texts, `capacity` of them their own.
 
     keys: flat (count, L, NH, hs, capacity) float32; values: flat (count, L, NH, capacity, hs). A key's dimensions lie
-    `capacity` apart, so that the scores of neighbouring positions are one vector.
+    `capacity` apart, so that the scores of neighbouring positions are one vector. spans (S, 5) int64: where the
+    positions before them lie, which all the texts share.
     """
 
-    def __init__(self, config: GPT2Config, capacity: int, count: int = 1) -> None:
+    def __init__(self, config: GPT2Config, capacity: int, count: int = 1, shared: tuple[_Span, ...] = ()) -> None:
         self.capacity = capacity = row_stride(capacity) if capacity else 0
         self.count = count
+        self.shared = shared
+        self.first = shared[-1].stop if shared else 0
+        self.positions = self.first + capacity
+        rows = [span.row() for span in shared]
+        self.spans: npt.NDArray[np.int64] = np.array(rows, np.int64).reshape(-1, SPAN_FIELDS)
         self._config = config
-        heads, size = config.n_layer * config.n_head, config.head_size
-        self._keys = aligned(count, heads, size, capacity)
-        self._values = aligned(count, heads, capacity, size)
-        self.keys, self.values = self._keys.reshape(-1), self._values.reshape(-1)
+        self._own = _Arrays(config, count, self.first, capacity)
+        self.keys: FloatArray = self._own.keys.reshape(-1)
+        self.values: FloatArray = self._own.values.reshape(-1)
+
+    @staticmethod
+    def bytes_of(config: GPT2Config) -> int:
+        """Memory of a full context."""
+        return 2 * 4 * config.n_layer * config.n_embd * row_stride(config.n_ctx)
+
+    @property
+    def writable_from(self) -> int:
+        """Positions before this one are read by others too."""
+        return max((span.stop for span in self._own.lent), default=self.first)
+
+    def arrays(self) -> tuple[FloatArray, ...]:
+        """All that it reads, its own and shared."""
+        every = [*(span.arrays for span in self.shared), self._own]
+        return tuple(array for one in every for array in (one.keys, one.values))
 
     def grown(self, positions: int, filled: int) -> KVCache:
-        """One with room for at least so many positions, up to the model's context; the first `filled` are copied."""
-        most = self._config.n_ctx
-        larger = KVCache(self._config, min(most, max(positions, 2 * self.capacity, _LEAST)))
-        larger._fill(0, self, filled)
+        """One with room for at least so many positions, up to the model's context, that holds the first `filled`."""
+        if self._own.lent:
+            return self.fork(filled, positions)
+        first = self.first
+        wanted = max(positions - first, 2 * self.capacity, _LEAST_OWN if first else _LEAST)
+        larger = KVCache(self._config, min(self._config.n_ctx - first, wanted), self.count, self.shared)
+        larger._take(self, 0, first, filled)
         return larger
 
-    def copies(self, count: int, positions: int, filled: int) -> KVCache:
-        """`count` texts that begin with the first `filled` positions of this one, with room for `positions` each."""
-        many = KVCache(self._config, positions, count)
-        for place in range(count):
-            many._fill(place, self, filled)
-        return many
+    def fork(self, filled: int, positions: int, count: int = 1, place: int = 0) -> KVCache:
+        """`count` texts that begin with the first `filled` positions of the one at `place`, with room for `positions`.
+
+        Whole steps of what comes before the last position are shared, the rest is copied.
+        """
+        limit = max(0, filled - 1) // _STEP * _STEP
+        mine = _Span(self._own, place, self.first, min(limit, self.positions))
+        spans = [span.until(limit) for span in (*self.shared, mine) if span.start < limit]
+        while spans and (len(spans) > _MOST_SPANS or spans[-1].stop - spans[-1].start < _SHORTEST):
+            spans.pop()
+        if mine in spans:
+            self._own.lent.add(mine)
+        first = spans[-1].stop if spans else 0
+        least = min(self._config.n_ctx - first, _LEAST_OWN)
+        new = KVCache(self._config, max(positions - first, filled - first, least), count, tuple(spans))
+        new._take(self, place, first, filled)
+        return new
+
+    def alone(self, filled: int) -> KVCache:
+        """The same, its first `filled` positions copied, that shares nothing."""
+        new = KVCache(self._config, self.positions)
+        new._take(self, 0, 0, filled)
+        return new
 
     def move(self, source: int, place: int) -> None:
         """The text at `source` takes the place of another."""
         if source != place:
-            self._keys[place], self._values[place] = self._keys[source], self._values[source]
+            for array in (self._own.keys, self._own.values):
+                array[place] = array[source]
 
-    def _fill(self, place: int, other: KVCache, count: int) -> None:
-        self._keys[place, :, :, :count] = other._keys[0, :, :, :count]
-        self._values[place, :, :count] = other._values[0, :, :count]
+    def _take(self, other: KVCache, place: int, first: int, stop: int) -> None:
+        """Copy positions first:stop of another's text."""
+        for span in (*other.shared, _Span(other._own, place, other.first, other.positions)):
+            start, end = max(span.start, first), min(span.stop, stop)
+            if start < end:
+                self._own.copy(span.arrays, span.place, start, end)

@@ -12,9 +12,11 @@ from sg_core.config import GPT2Config
 from sg_core.errors import SettingError, TrainingError
 from sg_core.kernels.fingerprint import fingerprint
 from sg_core.kernels.team import Team, physical_cores
+from sg_core.network.adapters import Adapters
 from sg_core.network.batch_pass import BatchPass
 from sg_core.network.interventions import Interventions
 from sg_core.network.parameters import Parameters
+from sg_core.network.precisions import Precision
 from sg_core.network.probes import Probes
 from sg_core.network.weights import Weights, quantized
 from sg_core.network.window import Window
@@ -41,7 +43,10 @@ class Model:
         self._digest: int | None = None
         self._team: Team | None = None
         self._reduced: tuple[int, Weights] | None = None
+        self._drafting: tuple[int, Weights] | None = None
         self._only = only
+        self._adapters = Adapters()
+        self._adapter_changes = 0  # of `version`
 
     # ------------------------------------------------------------ weights
 
@@ -70,10 +75,40 @@ class Model:
                     f"{self.name} was loaded in {self._only.precision} alone; load it in f32 to use {precision}"
                 )
             return self._only
-        version, kept = self.current_version(), self._reduced
+        version, kept = self.current_version() - self._adapter_changes, self._reduced
         if kept is None or kept[0] != version or kept[1].precision != precision:
             self._reduced = None  # before the next one takes memory
             kept = self._reduced = (version, quantized(self.parameters, precision))
+        return kept[1]
+
+    @property
+    def adapters(self) -> Adapters:
+        """What is added to the weights in every pass. Raises SettingError when set to those of other sizes."""
+        return self._adapters
+
+    @adapters.setter
+    def adapters(self, adapters: Adapters) -> None:
+        for adapter, _ in adapters.stack:
+            adapter.require_fitting(self.config)
+        self._adapters = adapters
+        self.adapters_changed()
+
+    def adapters_changed(self) -> None:
+        """Numbers of an adapter are others now: what was computed with it does not count any more."""
+        self.version += 1
+        self._adapter_changes += 1
+
+    def drafter(self, precision: str) -> str:
+        """The precision whose weights write ahead for those of another; "" where no cheaper ones can be had."""
+        return Precision.named(precision).drafter if self._only is None else ""
+
+    def draft_weights(self, precision: str) -> Weights:
+        """The weights that write ahead for those of a precision, which has a `drafter`; made as in `weights`."""
+        name = self.drafter(precision)
+        version, kept = self.current_version(), self._drafting
+        if kept is None or kept[0] != version or kept[1].precision != name:
+            self._drafting = None
+            kept = self._drafting = (version, quantized(self.parameters, name))
         return kept[1]
 
     def not_finite(self) -> list[str]:
@@ -149,6 +184,8 @@ class Model:
         if len(shape) != 2 or shape != np.shape(targets):
             raise SettingError(f"inputs {shape} and targets {np.shape(targets)} must both be (B, T)")
         x, y = self.check_ids(inputs, most=2), self.check_ids(targets, most=2)
+        if self._adapters:
+            raise SettingError("the weights have no gradients while adapters act; take these away or merge them")
         gradients = Parameters(self.config)
         batch = BatchPass(self.parameters, x.shape[0], x.shape[1], self._shared_team())
         return batch.loss_and_gradients(x, y, gradients), gradients
@@ -191,7 +228,8 @@ class Model:
 
     def _batch_pass(self, B: int, T: int, precision: str | None) -> BatchPass:
         weights = self.weights(precision or self.precision)
-        return BatchPass(self.parameters, B, T, self._shared_team(), weights, gradients=False)
+        team = self._shared_team()
+        return BatchPass(self.parameters, B, T, team, weights, adapters=self._adapters, gradients=False)
 
     def _shared_team(self) -> Team:
         if self._team is None:

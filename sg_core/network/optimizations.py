@@ -22,12 +22,12 @@ def _switch(label: str, *, on: str = "", off: str = "", stage: str = "") -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Optimizations:
-    """One switch an optimization: the first seven on by default, `lookup` off.
+    """One switch an optimization: the first seven on by default, `lookup` and `draft` off.
 
     A switch decides which rows (token positions) one kind of operation computes at each new token: only
     the new positions (on), or every position so far (off). No switch changes a value, so every
-    combination writes the same text; `gelu_table` alone may differ within fp16 rounding. `lookup` computes several
-    positions at once where the text repeats itself; its tokens are then no longer alike in time.
+    combination writes the same text; `gelu_table` alone may differ within fp16 rounding. `lookup` and `draft`
+    compute several positions at once, those that have been guessed; the tokens are then no longer alike in time.
     """
 
     kv_cache: bool = _switch("KV cache", stage="attention", off="QKV and attention run again for every position")
@@ -38,10 +38,11 @@ class Optimizations:
     layernorm: bool = _switch("layer norm", stage="layernorm", off="layer norms run for every position")
     unembedding: bool = _switch("unembedding", stage="unembedding", off="logits of every position, not of the last")
     lookup: bool = _switch("lookup", on="drafts from the text so far")
+    draft: bool = _switch("draft", on="drafts from the model's own reduced weights")
 
     @classmethod
     def names(cls) -> tuple[str, ...]:
-        """The field names in the order of their numbers, 1 to 8."""
+        """The field names in the order of their numbers, 1 to 9."""
         return tuple(field.name for field in fields(cls))
 
     @classmethod
@@ -60,6 +61,16 @@ class Optimizations:
     def toggled(self, name: str) -> Optimizations:
         """A copy with one switch flipped."""
         return self.without(name) if getattr(self, name, False) else self.with_(name)
+
+    @property
+    def bursts(self) -> bool:
+        """Whether tokens come in bursts: one takes the time of several, and the others take none."""
+        return self.lookup or self.draft
+
+    @property
+    def alike(self) -> Optimizations:
+        """The same switches without those that make tokens come in bursts."""
+        return self.without("lookup", "draft")
 
     @property
     def needs_earlier_rows(self) -> bool:

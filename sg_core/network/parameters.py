@@ -150,6 +150,15 @@ class Parameters(Mapping[str, FloatArray]):
     def __contains__(self, name: Any) -> bool:
         return name in self._tensors or f"{PREFIX}{name}" in self._tensors
 
+    @property
+    def decayed(self) -> int:
+        """Numbers that decay in training, the first ones: the matrices."""
+        return self.layout.decayed
+
+    def like(self, arena: FloatArray | None = None) -> Parameters:
+        """Others of the same shapes with another arena, by default zeros: gradients, moments, averages."""
+        return Parameters(self.config, arena, lean=self.lean)
+
     def require_all(self) -> None:
         """Raises SettingError when they are lean."""
         if self.lean:

@@ -19,7 +19,8 @@ class Precision:
     """A storage of weights.
 
     bits: of a stored number. format: its number in `kernels.formats.FORMATS`. scaled: neighbours share a scale.
-    kernels: the name of the precision that stands for all which the same kernels compute.
+    kernels: the name of the precision that stands for all which the same kernels compute. drafter: the name of the one
+    whose weights write ahead for these, "" where none is so much cheaper.
     """
 
     name: str
@@ -27,6 +28,7 @@ class Precision:
     format: int
     scaled: bool
     kernels: str
+    drafter: str = ""
 
     @staticmethod
     def named(name: str) -> Precision:
@@ -107,9 +109,9 @@ class _Int4(Precision):
 
 
 _ALL = (
-    Precision("f32", 32, 0, scaled=False, kernels="f32"),
-    _BFloat16("bf16", 16, 1, scaled=False, kernels="bf16"),
-    _Int8("int8", 8, 2, scaled=True, kernels="bf16"),
+    Precision("f32", 32, 0, scaled=False, kernels="f32", drafter="int8"),
+    _BFloat16("bf16", 16, 1, scaled=False, kernels="bf16", drafter="int8"),
+    _Int8("int8", 8, 2, scaled=True, kernels="bf16", drafter="int4"),
     _Int4("int4", 4, 3, scaled=True, kernels="bf16"),
 )
 _BY_NAME = {one.name: one for one in _ALL}

@@ -68,7 +68,7 @@ def model_folder(folder: Path) -> Path:
         raise ModelFileError(_elsewhere(folder, names) or explain(names, shown(folder)))
     for name in sorted(names):
         if name.endswith((".json", ".txt", ".safetensors")):
-            _check_first_bytes(folder, name)
+            check_first_bytes(folder, name)
     return folder
 
 
@@ -92,8 +92,8 @@ def explain(names: Collection[str], where: str) -> str:
         return f"{where} is empty; {_HERE} is needed"
     if ADAPTER in names:
         return (
-            f"{where} is an adapter (PEFT), not a whole model; merge it into its model where peft is installed: "
-            "AutoPeftModelForCausalLM.from_pretrained(FOLDER).merge_and_unload().save_pretrained(OUT)"
+            f"{where} is an adapter (PEFT), not a whole model; use it with the model it was made for: "
+            "--model MODEL --adapter FOLDER"
         )
     if packed := sorted(name for name in names if name.endswith(".gz") and name[:-3] in _WANTED):
         return f"{where} has {packed[0]}, which is compressed; unpack it: gunzip {packed[0]}"
@@ -156,7 +156,7 @@ def _elsewhere(folder: Path, names: Collection[str]) -> str | None:
     return f"{shown(folder)} is the folder above a model; give {shown(folder / found[0])}"
 
 
-def _check_first_bytes(folder: Path, name: str) -> None:
+def check_first_bytes(folder: Path, name: str) -> None:
     """Raises ModelFileError for a file that is, by its first bytes, not what its name says."""
     first = b""
     with contextlib.suppress(ModelFileError, OSError), open_regular(folder / name, ModelFileError) as file:

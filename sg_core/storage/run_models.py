@@ -12,8 +12,10 @@ from sg_core.errors import CheckpointError, ModelFileError, SettingError, SgErro
 from sg_core.files import shown
 from sg_core.network.parameters import Parameters, layout
 from sg_core.storage.checkpoint import load_checkpoint
-from sg_core.storage.diagnosis import is_model, names_of
+from sg_core.storage.diagnosis import ADAPTER, is_model, names_of
 from sg_core.storage.manifest import checkpoint_folders, entries, read_manifests, sizes_fit
+from sg_core.storage.peft_file import EXPORT as ADAPTER_EXPORT
+from sg_core.storage.peft_file import base_model
 from sg_core.storage.runs import REQUEST
 from sg_core.types import FloatArray
 
@@ -43,11 +45,27 @@ def model_of_run(run: Path) -> Path:
     """
     if is_model(names_of(run / EXPORT)):
         return run / EXPORT
+    _require_weights(run)
     whole = [manifest for manifest in read_manifests(checkpoint_folders(run))[0] if sizes_fit(manifest)]
     best = [manifest for manifest in whole if manifest.best]
     if not whole:
         raise ModelFileError(f"the run {shown(run)} has saved no weights yet; go on with it: sg-tui train --resume")
     return (best or whole)[0].folder
+
+
+def _require_weights(run: Path) -> None:
+    """Raises ModelFileError for a run that trains an adapter: it has no weights of its own."""
+    if (run / ADAPTER_EXPORT / ADAPTER).is_file():
+        base = base_model(run / ADAPTER_EXPORT) or "MODEL"
+        raise ModelFileError(
+            f"the run {shown(run)} trained an adapter, which is used with its model: --model {shown(base)} --adapter "
+            f"{shown(run)}"
+        )
+    manifests = read_manifests(checkpoint_folders(run))[0]
+    if manifests and "arrays/adapter.npy" in manifests[0].files:
+        raise ModelFileError(
+            f"the run {shown(run)} trains an adapter, and is not through with it; go on with it: sg-tui train --resume"
+        )
 
 
 def checkpoint_config(folder: Path) -> GPT2Config:
@@ -62,6 +80,8 @@ def checkpoint_config(folder: Path) -> GPT2Config:
 def checkpoint_weights(folder: Path, config: GPT2Config) -> Iterator[tuple[str, FloatArray]]:
     """Canonical name and float32 array, in Hugging Face's shape, of every tensor. Raises as `checkpoint_config`."""
     arena = load_checkpoint(folder, arrays=(_PARAMETERS,)).arrays.get(_PARAMETERS)
-    if arena is None or arena.shape != (layout(config).size,) or arena.dtype != "<f4":
+    if arena is None:
+        raise CheckpointError(f"the checkpoint {shown(folder)} is of an adapter; its run's is used with --adapter")
+    if arena.shape != (layout(config).size,) or arena.dtype != "<f4":
         raise CheckpointError(f"the checkpoint {shown(folder)} does not hold the weights that its sizes ask for")
     yield from Parameters(config, arena).items()

@@ -59,13 +59,19 @@ def require_new(folder: Path) -> None:
 def write_request(folder: Path, request: Mapping[str, Any]) -> None:
     """Put what a run was asked to be into its folder, as format 1 where the request names no other.
 
-    Raises CheckpointError when it can't be written, or when the folder holds checkpoints of an earlier run.
+    Raises CheckpointError when it can't be written, and leaves no empty folder then, or when the folder holds
+    checkpoints of an earlier run.
     """
     require_new(folder)
     make_folder(folder, CheckpointError)
     text = json.dumps({"format": _FORMATS[0], **request}, indent=1)
-    with replacing(folder / REQUEST, CheckpointError) as file:
-        file.write(f"{text}\n".encode())
+    try:
+        with replacing(folder / REQUEST, CheckpointError) as file:
+            file.write(f"{text}\n".encode())
+    except CheckpointError:
+        with suppress(OSError):  # one that holds anything stays
+            folder.rmdir()
+        raise
 
 
 def read_request(folder: Path) -> dict[str, Any] | None:

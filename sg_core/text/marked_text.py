@@ -1,10 +1,11 @@
-"""A prompt in which some parts may hold special tokens, and the others are plain whatever they hold."""
+"""A prompt in which some parts may hold special tokens, others are plain whatever they hold, and others are tokens."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-Part = tuple[str, bool]  # text, and whether special tokens in it are ids
+# Text, and whether special tokens in it are ids; or the ids it stands for, which need not be those of the text.
+Part = tuple[str, bool | tuple[int, ...]]
 
 
 class MarkedText(str):

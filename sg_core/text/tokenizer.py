@@ -132,13 +132,16 @@ class Tokenizer:
     def encode_prompt(self, text: str) -> list[int]:
         """The ids of a text that is to go on: as `encode`, without what would end it.
 
-        In the marked parts of a MarkedText special tokens are ids.
+        In the marked parts of a MarkedText special tokens are ids; of parts that are tokens the ids are taken.
         """
         if not isinstance(text, MarkedText):
             return [*self.before, *self.encode_part(text)]
         ids = list(self.before) if text.whole else []
         runs: list[str | int] = [""]
         for part, marked in text.parts:
+            if isinstance(marked, tuple):
+                runs += [*marked, ""]
+                continue
             for piece in self._finder.split(part, True) if marked else (part,):
                 if isinstance(piece, str) and isinstance(runs[-1], str):
                     runs[-1] += piece

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sg_core.network.parameters import Parameters
+from sg_core.network.adapters import Trainable
 from sg_core.training.settings import TrainingConfig
 
 _CHUNK = 1 << 18  # numbers
@@ -16,8 +16,8 @@ class WeightAverage:
     Until a mean begins it is the weights themselves. count: how many steps are in it.
     """
 
-    def __init__(self, parameters: Parameters, config: TrainingConfig) -> None:
-        self.parameters = Parameters(parameters.config, parameters.arena.copy())
+    def __init__(self, parameters: Trainable, config: TrainingConfig) -> None:
+        self.parameters = parameters.like(parameters.arena.copy())
         self.count = 0
         self._weights = parameters.arena
         self._config = config

@@ -56,6 +56,7 @@ def calibrate(
     parameters: of the model to calibrate, by default what the trainer validates.
     """
     calibrated = trainer.validated_parameters if parameters is None else parameters
+    assert isinstance(calibrated, Parameters)  # an adapter has no norm
     characters = trainer.dataset.validation_chars
 
     def loss(scale: float) -> float:

@@ -8,10 +8,12 @@ from dataclasses import dataclass, replace
 from sg_core.config import GPT2Config
 from sg_core.errors import TrainingError
 from sg_core.memory import available_memory
+from sg_core.network.adapters import adapter_size
+from sg_core.network.precisions import PRECISIONS
+from sg_core.network.weights import bytes_read
 from sg_core.training.settings import TrainingConfig
 
 _FLOAT = 4  # bytes
-_VALIDATION_ROWS = 32  # windows: a full pass and a smaller last one
 _LOGITS = 1 << 25  # bytes of the logits that are there at a time
 _SMALL = 1 << 25  # bytes of what grows with neither model nor batch
 
@@ -42,15 +44,35 @@ def plan_memory(config: GPT2Config, training: TrainingConfig) -> MemoryPlan:
     rows = training.batch_size * context
     forward_width = config.n_layer * (10 * C + 2 * H) + 2 * C  # numbers a row: of each block, and of the two ends
     backward_width = 6 * C + H  # of a backward pass, which serves one block after another
-    arenas = 4 if training.average == "none" else 5  # weights, gradients, two moments; the average
 
     def logits(rows: int) -> int:
         return max(_FLOAT * V, min(_LOGITS, _FLOAT * V * rows))
 
     batch = rows * (_FLOAT * (forward_width + backward_width) + 16) + logits(rows) + _SMALL
-    validated = _VALIDATION_ROWS * context if training.evaluate_every else 0
+    if training.adapter is not None and training.adapter.dropout:
+        batch += rows * _FLOAT * H
+    # a full pass and a smaller last one
+    validated = 2 * training.validation_batch * context if training.evaluate_every else 0
+    if training.adapter is not None:  # whose validation keeps no activations for a way back
+        forward_width = 12 * C + 2 * H
     validation = validated * _FLOAT * forward_width + (2 * logits(validated) if validated else 0)
-    return MemoryPlan(arenas * _FLOAT * config.parameter_count, batch, validation)
+    return MemoryPlan(_parameters(config, training), batch, validation)
+
+
+def loaded_bytes(config: GPT2Config, training: TrainingConfig) -> int:
+    """Of the model that a training begins with, once it is loaded."""
+    if training.precision == PRECISIONS[0]:
+        return _FLOAT * config.parameter_count
+    embeddings = (config.vocab_size + config.n_ctx) * config.n_embd
+    return bytes_read(config, training.precision) + _FLOAT * embeddings
+
+
+def _parameters(config: GPT2Config, training: TrainingConfig) -> int:
+    """Weights, and of what learns gradients, two moments, and the average. What is frozen has only itself."""
+    further = 3 if training.average == "none" else 4
+    if training.adapter is None:
+        return (1 + further) * _FLOAT * config.parameter_count
+    return loaded_bytes(config, training) + (1 + further) * _FLOAT * adapter_size(training.adapter, config)
 
 
 def require_training_memory(config: GPT2Config, training: TrainingConfig, loaded: int = 0) -> MemoryPlan:

@@ -11,6 +11,7 @@ from sg_core.kernels.jit import entry
 from sg_core.kernels.muon import muon
 from sg_core.kernels.team import Team
 from sg_core.memory import aligned
+from sg_core.network.adapters import Trainable
 from sg_core.network.block import matrix
 from sg_core.network.parameters import FC_W, MLP_W, PROJ_W, QKV_W, Parameters
 from sg_core.training.optimizer import AdamW, update_entry
@@ -40,9 +41,9 @@ class Muon(AdamW):
         self._start, self._stop = self._matrices[0][0], place + N * K
         self._scratch = {shape: _scratch(*shape) for shape in {(N, K) for _, N, K in self._matrices}}
 
-    def _apply(self, gradients: Parameters, rate: float, scale: float) -> None:
+    def _apply(self, gradients: Trainable, rate: float, scale: float) -> None:
         """The update with the rate and the clipping's scale."""
-        config, weights, layout = self._config, self._parameters.arena, self._parameters.layout
+        config, weights, decayed_in_all = self._config, self._parameters.arena, self._parameters.decayed
         rooms = aligned(self.team.threads, BLOCKED_ROOM)
         for place, N, K in self._matrices:
             self.team.run(
@@ -50,7 +51,7 @@ class Muon(AdamW):
                 config.weight_decay, scale, *self._scratch[N, K], rooms,
             )  # fmt: skip
         for part, decayed in (
-            (slice(0, self._start), self._start), (slice(self._stop, None), layout.decayed - self._stop)
+            (slice(0, self._start), self._start), (slice(self._stop, None), decayed_in_all - self._stop)
         ):  # fmt: skip
             arenas = (weights, gradients.arena, self.first.arena, self.second.arena)
             self.team.run(
@@ -74,6 +75,8 @@ def _scratch(N: int, K: int) -> tuple[Any, ...]:
     return aligned(n, m), aligned(n, n), aligned(n, n), aligned(n, m), np.empty(n, np.float64)
 
 
-def make_optimizer(parameters: Parameters, config: TrainingConfig, team: Team) -> AdamW:
-    """The optimizer that the settings name."""
-    return Muon(parameters, config, team) if config.optimizer == "muon" else AdamW(parameters, config, team)
+def make_optimizer(parameters: Trainable, config: TrainingConfig, team: Team) -> AdamW:
+    """The optimizer that the settings name; an adapter's is AdamW."""
+    if config.optimizer == "muon" and isinstance(parameters, Parameters):
+        return Muon(parameters, config, team)
+    return AdamW(parameters, config, team)

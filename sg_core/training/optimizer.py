@@ -1,4 +1,4 @@
-"""AdamW over a whole model, its learning-rate schedule, and clipping by the global norm."""
+"""AdamW over a whole model or an adapter, its learning-rate schedule, and clipping by the global norm."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from sg_core.kernels.adamw import NORM_BLOCK, adamw, block_squares
 from sg_core.kernels.jit import entry
 from sg_core.kernels.team import Team, barrier
-from sg_core.network.parameters import Parameters
+from sg_core.network.adapters import Trainable
 from sg_core.training.settings import TrainingConfig
 
 
@@ -53,32 +53,32 @@ def update_entry(
 class AdamW:
     """The moments of AdamW for `parameters`, and its update."""
 
-    def __init__(self, parameters: Parameters, config: TrainingConfig, team: Team) -> None:
-        self.first = Parameters(parameters.config)
-        self.second = Parameters(parameters.config)
+    def __init__(self, parameters: Trainable, config: TrainingConfig, team: Team) -> None:
+        self.first = parameters.like()
+        self.second = parameters.like()
         self.updates = 0
         self._parameters = parameters
         self._config = config
         self.team = team
         self._sums = np.empty(-(-parameters.arena.size // NORM_BLOCK), np.float64)
 
-    def norm(self, gradients: Parameters) -> float:
+    def norm(self, gradients: Trainable) -> float:
         """Euclidean norm of all gradients together."""
         self.team.run(_squares, self._sums, gradients.arena)
         return math.sqrt(float(self._sums.sum()))
 
-    def update(self, gradients: Parameters, rate: float, norm: float) -> None:
+    def update(self, gradients: Trainable, rate: float, norm: float) -> None:
         """One step along the gradients, clipped to `clip_norm`; the gradients are zero afterwards."""
         config = self._config
         self.updates += 1
         scale = config.clip_norm / norm if 0 < config.clip_norm < norm else 1.0
         self._apply(gradients, rate, scale)
 
-    def _apply(self, gradients: Parameters, rate: float, scale: float) -> None:
+    def _apply(self, gradients: Trainable, rate: float, scale: float) -> None:
         """The update with the rate and the clipping's scale."""
         config = self._config
         self.team.run(
             update_entry, self._parameters.arena, gradients.arena, self.first.arena, self.second.arena,
-            self._parameters.layout.decayed, rate, config.beta1, config.beta2, config.adam_epsilon,
+            self._parameters.decayed, rate, config.beta1, config.beta2, config.adam_epsilon,
             config.weight_decay, self.updates, scale,
         )  # fmt: skip

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from sg_core.config import GPT2Config
 from sg_core.errors import CheckpointError, DataError, SettingError, TrainingError
-from sg_core.files import shown
+from sg_core.files import absolute, shown
 from sg_core.storage import runs
 from sg_core.training.settings import FIELD, PARTS, TrainingConfig
 from sg_core.types import Cancelled, Progress
@@ -69,10 +69,12 @@ def prepare_training(
 
     from sg_core.training.dataset import TextDataset
     from sg_core.training.hold_out import held_out
-    from sg_core.training.memory_plan import require_training_memory
+    from sg_core.training.memory_plan import loaded_bytes, require_training_memory
     from sg_core.training.texts import read_texts
 
     sources = [data] if isinstance(data, str) else data
+    if model is None and training.lora:
+        raise SettingError("an adapter is trained on a model that is there: name it, --model M")
     if model is None:
         shape = config or GPT2Config()
         _require_context(training.context, shape)
@@ -81,9 +83,9 @@ def prepare_training(
         _require_length(texts, training.context)
         start = _new_model(texts, shape, training.seed, progress, cancelled)
     else:
-        start = GPT2.from_pretrained(model)
+        start = GPT2.from_pretrained(model, training.precision)
         _require_context(training.context, start.config)
-        require_training_memory(start.config, training, 4 * start.config.parameter_count)
+        require_training_memory(start.config, training, loaded_bytes(start.config, training))
         texts = read_texts(sources, field, progress, cancelled)
     if start.tokenizer is None:
         raise TrainingError(f"{shown(start.name)} has no tokenizer files, so it can't be trained on a text")
@@ -143,8 +145,8 @@ def write_request(folder: Path, request: RunRequest) -> None:
     sources = [request.data] if isinstance(request.data, str) else request.data
     local = {
         "format": 2 if several else 1,  # version 0.1 reads a run of one text
-        "data": [_absolute(source) for source in sources] if several else _absolute(sources[0]),
-        "model": request.model and _absolute(request.model),
+        "data": [absolute(source) for source in sources] if several else absolute(sources[0]),
+        "model": request.model and absolute(request.model),
     }
     runs.write_request(folder, asdict(request) | local)
 
@@ -153,16 +155,10 @@ def with_absolute_paths(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Settings, by field, whose teachers and held-out file mean the same from every folder."""
     found = dict(settings)
     if "distill" in found:
-        found["distill"] = ",".join(_absolute(name.strip()) for name in found["distill"].split(",") if name.strip())
+        found["distill"] = ",".join(absolute(name.strip()) for name in found["distill"].split(",") if name.strip())
     if found.get("hold_out", "") not in ("", *PARTS):
-        found["hold_out"] = _absolute(found["hold_out"])
+        found["hold_out"] = absolute(found["hold_out"])
     return found
-
-
-def _absolute(name: str) -> str:
-    """A path that means the same from every folder; anything else, the name of a text or model, stays."""
-    path = Path(name).expanduser()
-    return str(path.absolute()) if path.exists() else name
 
 
 def _request_without_checkpoint(folder: Path) -> RunRequest | None:

@@ -19,7 +19,7 @@ _DATA: Mapping[str, tuple[type, ...]] = {
     "name": (str,), "train_chars": (int,), "validation_chars": (int,), "fingerprint": (str,)
 }  # fmt: skip
 _ARRAYS = {
-    "parameters": "f", "first_moment": "f", "second_moment": "f", "train_ids": "i", "validation_ids": "i"
+    "first_moment": "f", "second_moment": "f", "train_ids": "i", "validation_ids": "i"
 }  # fmt: skip
 
 
@@ -31,7 +31,8 @@ def require_training(checkpoint: Checkpoint) -> None:
     for name in ("train_chars", "validation_chars"):
         if not is_whole(checkpoint.info["data"][name], 1):
             raise CheckpointError(f"the checkpoint {where} can't be used: its {name} is no number of characters")
-    for name, kind in _ARRAYS.items():
+    learned = "adapter" if checkpoint.info["training"].get("lora") else "parameters"
+    for name, kind in {learned: "f", **_ARRAYS}.items():
         array = checkpoint.arrays.get(name)
         if array is None or array.dtype.kind != kind or array.dtype.itemsize != 4 or array.ndim != 1:
             raise CheckpointError(f"the checkpoint {where} can't be used: it lacks the array {name}, as it must be")

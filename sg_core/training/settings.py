@@ -7,8 +7,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from sg_core.config import GPT2Config
+from sg_core.errors import SettingError
+from sg_core.network.lora_settings import LoraSettings
 from sg_core.setting import check_settings, choice, setting, words
 
+_VALIDATION_BATCH = 16  # windows a pass
 PARTS = ("scenes", "train-tail")  # of the training text, that can be held out
 FIELD = "text"  # of a JSON line: holds its text
 
@@ -59,13 +62,32 @@ class TrainingConfig:
     distill_mix: float = setting(0.5, 0.0, 1.0, "share of the teachers in the loss; the text has the rest")
     distill_temperature: float = setting(1.0, 0.1, 100.0, "of the teachers' and the student's probabilities")
 
+    lora: str = words("train an adapter, PEFT's files: r=8,alpha=16,dropout=0.05,targets=c_attn,c_proj")
+    precision: str = choice("f32", ("f32", "bf16", "int8"), "of the model that an adapter is trained on")
+
     def __post_init__(self) -> None:
         check_settings(self)
+        if self.lora:
+            LoraSettings.parse(self.lora)
+            if self.optimizer != "adamw":
+                raise SettingError(f"optimizer is {self.optimizer}; an adapter is trained with adamw")
+        elif self.precision != "f32":
+            raise SettingError(f"precision is {self.precision}; weights that learn are f32: others need lora")
 
     @classmethod
     def from_saved(cls, saved: Mapping[str, Any]) -> TrainingConfig:
         """The settings of a checkpoint or request; what an earlier version did not write means what it did then."""
         return cls(**{"order": "drawn", "export": "last", **saved})
+
+    @property
+    def adapter(self) -> LoraSettings | None:
+        """What adapter is trained; None where all weights are."""
+        return LoraSettings.parse(self.lora) if self.lora else None
+
+    @property
+    def validation_batch(self) -> int:
+        """Windows of a validation pass; few where a large model is tuned in little memory."""
+        return min(_VALIDATION_BATCH, max(4, self.batch_size)) if self.lora else _VALIDATION_BATCH
 
     @property
     def teachers(self) -> tuple[str, ...]:

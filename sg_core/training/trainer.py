@@ -16,15 +16,16 @@ from sg_core.errors import CheckpointError, DataError, SettingError, TrainingErr
 from sg_core.files import shown
 from sg_core.gpt2 import GPT2
 from sg_core.kernels.team import Team, physical_cores
+from sg_core.network.adapters import Trainable
 from sg_core.network.batch_pass import BatchPass
-from sg_core.network.parameters import Parameters
 from sg_core.storage.checkpoint import load_checkpoint, save_checkpoint, sweep
 from sg_core.storage.lock import run_is_free
 from sg_core.text.tokenizer import Tokenizer
 from sg_core.text.tokenizer_files import has_tokenizer
 from sg_core.training.averaging import WeightAverage
 from sg_core.training.dataset import TextDataset
-from sg_core.training.memory_plan import require_training_memory
+from sg_core.training.learner import make_learner, require_same_base, saved_model
+from sg_core.training.memory_plan import loaded_bytes, require_training_memory
 from sg_core.training.muon import make_optimizer
 from sg_core.training.optimizer import learning_rate
 from sg_core.training.order import batch
@@ -35,7 +36,6 @@ from sg_core.training.teachers import load_teachers
 from sg_core.types import Cancelled
 
 _MOST_SKIPPED = 5  # steps in a row with a loss or gradient that is not finite
-_VALIDATION_BATCH = 16  # windows a pass
 _DATA = ("train_ids", "validation_ids")  # what all checkpoints of a run hold alike
 
 
@@ -53,7 +53,7 @@ class Trainer:
                 f"the text has token {dataset.highest_id}; the model's vocabulary ends at {model.config.vocab_size - 1}"
             )
         model.require_finite()
-        self.memory_plan = require_training_memory(model.config, config, 4 * model.config.parameter_count)
+        self.memory_plan = require_training_memory(model.config, config, loaded_bytes(model.config, config))
         self.model = model
         self.dataset = dataset
         self.config = config
@@ -67,11 +67,13 @@ class Trainer:
         self._evaluations_in_vain = 0  # since the best one
         self._skipped_in_a_row = 0
         self._team = Team(threads or physical_cores())
-        self._gradients = Parameters(model.config)
-        self._optimizer = make_optimizer(model.parameters, config, self._team)
-        self._average = WeightAverage(model.parameters, config) if config.average != "none" else None
+        self._learner = make_learner(model, config)
+        trained = self._learner.trained
+        self._gradients = trained.like()
+        self._optimizer = make_optimizer(trained, config, self._team)
+        self._average = WeightAverage(trained, config) if config.average != "none" else None
         self._teachers = load_teachers(model, config, self._team)
-        self._batch_pass = BatchPass(model.parameters, config.batch_size, config.context, self._team)
+        self._batch_pass = self._learner.batch_pass(self._team)
         self._validation_passes: dict[tuple[int, int, int], BatchPass] = {}
 
     @property
@@ -85,9 +87,9 @@ class Trainer:
         return 0 < self.config.patience <= self._evaluations_in_vain
 
     @property
-    def validated_parameters(self) -> Parameters:
-        """What is validated and exported: the average of the weights, or the weights themselves."""
-        return self.model.parameters if self._average is None else self._average.parameters
+    def validated_parameters(self) -> Trainable:
+        """What is validated and exported: the average of what learns (all weights or an adapter), or that itself."""
+        return self._learner.trained if self._average is None else self._average.parameters
 
     def use_threads(self, threads: int | None) -> None:
         """Compute with so many from the next batch on, None: physical cores. No bit of the training depends on it."""
@@ -122,21 +124,16 @@ class Trainer:
             inputs, targets = batch(self.dataset, index, config)
             key = _dropout_key(config.seed, index)
             share = 1.0 / config.accumulation
-            loss += share * self._batch_pass.loss_and_gradients(
-                inputs,
-                targets,
-                self._gradients,
-                config.dropout,
-                key,
-                share,
-                None if self._teachers is None else self._teachers.lesson(inputs),
+            lesson = None if self._teachers is None else self._teachers.lesson(inputs)
+            loss += share * self._learner.gradients(
+                self._batch_pass, inputs, targets, self._gradients, key, share, lesson
             )
         norm = self._optimizer.norm(self._gradients)
         rate = learning_rate(self.step_count, config)
         usable = math.isfinite(loss) and math.isfinite(norm)
         if usable:
             self._optimizer.update(self._gradients, rate, norm)
-            self.model.version += 1
+            self._learner.changed()
             self._skipped_in_a_row = 0
             if self._average is not None:
                 self._average.add(self.step_count + 1)
@@ -171,7 +168,7 @@ class Trainer:
             self._evaluated_step = self.step_count
         return result
 
-    def validation_nats(self, cancelled: Cancelled | None = None, parameters: Parameters | None = None) -> float:
+    def validation_nats(self, cancelled: Cancelled | None = None, parameters: Trainable | None = None) -> float:
         """Total nats of the validation tokens, in windows of the context without overlap. nan when cancelled.
 
         Where only some of them are read, the others are taken to be like these. parameters: by default the
@@ -181,7 +178,7 @@ class Trainer:
             parameters = self.validated_parameters
         windows = self.dataset.validation_windows(self.config.context, self.config.evaluate_tokens)
         total, read = 0.0, 0
-        while group := list(itertools.islice(windows, _VALIDATION_BATCH)):
+        while group := list(itertools.islice(windows, self.config.validation_batch)):
             if cancelled is not None and cancelled():
                 return math.nan
             for length in sorted({len(inputs) for inputs, _ in group}, reverse=True):
@@ -193,11 +190,11 @@ class Trainer:
         wanted = len(self.dataset.validation_ids) - 1
         return total if read == wanted else total / read * wanted
 
-    def _validation_pass(self, parameters: Parameters, shape: tuple[int, ...]) -> BatchPass:
+    def _validation_pass(self, parameters: Trainable, shape: tuple[int, ...]) -> BatchPass:
         B, T = shape
         key = (id(parameters), B, T)  # the pass keeps the parameters, so that no others get their id
         if key not in self._validation_passes:
-            self._validation_passes[key] = BatchPass(parameters, B, T, self._team)
+            self._validation_passes[key] = self._learner.validation_pass(parameters, B, T, self._team)
         return self._validation_passes[key]
 
     def save(self, folder: Path | str) -> Path:
@@ -206,7 +203,7 @@ class Trainer:
         Raises CheckpointError when it can't be written; what was there stays.
         """
         arrays = {
-            "parameters": self.model.parameters.arena,
+            self._learner.array: self._learner.trained.arena,
             "first_moment": self._optimizer.first.arena,
             "second_moment": self._optimizer.second.arena,
             "train_ids": self.dataset.train_ids,
@@ -233,6 +230,7 @@ class Trainer:
             "evaluations_in_vain": self._evaluations_in_vain,
             "averaged": self._average.count if self._average is not None else 0,
             "teachers": self._teachers.fingerprint if self._teachers is not None else None,
+            "base": self._learner.base(),
         }
         tokenizer = self.model.tokenizer
         extra = tokenizer.save if tokenizer is not None else None
@@ -271,7 +269,7 @@ class Trainer:
                     f"tokens), not on {shown(dataset.name)} ({len(dataset.train_ids):,} tokens) as it is now"
                 )
             tokenizer = Tokenizer.from_folder(checkpoint.folder) if has_tokenizer(checkpoint.folder) else None
-            model = GPT2(config, Parameters(config, arrays["parameters"]), tokenizer, info["name"])
+            model = saved_model(config, training, info, arrays, tokenizer)
             trainer = cls(model, dataset or saved, training, threads)
             trainer._restore(checkpoint.step, info, arrays)
             trainer.passed_over = checkpoint.passed_over
@@ -282,6 +280,8 @@ class Trainer:
         return trainer
 
     def _restore(self, step: int, info: dict[str, Any], arrays: dict[str, Any]) -> None:
+        require_same_base(self._learner, info)
+        self._learner.trained.arena[:] = arrays[self._learner.array]
         self.step_count = step
         self._optimizer.first.arena[:] = arrays["first_moment"]
         self._optimizer.second.arena[:] = arrays["second_moment"]

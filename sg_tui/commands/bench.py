@@ -22,6 +22,7 @@ from sg_core.measure.benchmark import (
 from sg_core.network.optimizations import TABLE, Optimizations
 from sg_core.network.precisions import PRECISIONS, Precision
 from sg_core.training.settings import PRESETS
+from sg_tui.commands.adapters import add_adapter
 from sg_tui.commands.interrupt import Interrupt
 from sg_tui.commands.options import DEFAULT_MODEL, add_json, add_threads, add_with, names, whole
 from sg_tui.commands.output import DONE, Output
@@ -32,13 +33,13 @@ if TYPE_CHECKING:
 
 HELP = "measure ms/token on this machine"
 DESCRIPTION = """\
-Measure greedy decoding from a prompt of one token: by default one row with every optimization on but lookup. The
+Measure greedy decoding from a prompt of one token: by default one row with every usual optimization on. The
 figure of a row is the median of its tokens' times, choosing the token included, compiling and warming up not; with
-lookup, whose tokens come in bursts, it is the mean. With an optimization off a token costs more the longer the text is:
-the median is then the cost near the middle of the run, the minimum and maximum mostly its two ends. Beside each row
-stands the bound: the weights a token must read, at the best rate this machine reads memory with as many threads,
-measured in the same run. The peak memory is that of a row's run. With --quality no time is measured, but what each
-precision costs in perplexity on a validation text.
+lookup or draft, whose tokens come in bursts, it is the mean. With an optimization off a token costs more the longer the
+text is: the median is then the cost near the middle of the run, the minimum and maximum mostly its two ends. Beside
+each row stands the bound: the weights a token must read, at the best rate this machine reads memory with as many
+threads, measured in the same run. The peak memory is that of a row's run. With --quality no time is measured, but what
+each precision costs in perplexity on a validation text; with --ablate-each what each head and MLP is worth on a text.
 """
 _SIZES = {
     "gpt2": GPT2Config.gpt2,
@@ -57,6 +58,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--random", choices=[*_SIZES, *PRESETS], metavar="SIZE",
         help=f"random weights of a size, no download: {', '.join([*_SIZES, *PRESETS])}",
     )  # fmt: skip
+    add_adapter(parser)
     parser.add_argument(
         "--tokens", type=whole(1), metavar="N",
         help=f"of a row (default: {TOKENS}, {TOKENS_OF_MANY} with --all, or as many as the context takes)",
@@ -78,6 +80,15 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--quality", action="store_true",
         help="perplexity, and KL divergence from f32, in each precision; --tokens limits the text",
     )  # fmt: skip
+    rows.add_argument(
+        "--ablate-each", metavar="FILE",
+        help="no times, but what the text of FILE (- for stdin) loses when each head and each MLP is muted alone, the "
+        "largest change of the mean loss first; --tokens limits the text",
+    )  # fmt: skip
+    rows.add_argument(
+        "--race", nargs=2, metavar=("LEFT", "RIGHT"),
+        help="two settings on one prompt and seed, a token each in turn: f32, int8, f32-kv_cache, f32-all, int8+lookup",
+    )  # fmt: skip
     parser.add_argument(
         "--data", default="tinyshakespeare", metavar="DATA",
         help="the text of --quality, its last tenth: tinyshakespeare (default), python-docs, or a text file",
@@ -95,7 +106,17 @@ def run(args: argparse.Namespace, output: Output) -> int:
         from sg_tui.commands.quality import run_quality
 
         return run_quality(args, _model(args, output, PRECISIONS[0]), precisions, output)
+    if args.race:
+        from sg_tui.commands.race import run_race
+
+        return run_race(args, lambda: _model(args, output, PRECISIONS[0]), output)
     precisions = precisions or [PRECISIONS[0]]
+    if args.ablate_each is not None:
+        from sg_tui.commands.ablation import run_ablations
+
+        if len(precisions) > 1:
+            raise SettingError("--ablate-each measures one precision; give one by --precision")
+        return run_ablations(args, _model(args, output, precisions[0]), precisions[0], output)
     benchmark = Benchmark(_model(args, output, precisions[0]))
     config = benchmark.model.config
     for precision in precisions:
@@ -124,6 +145,12 @@ def _tables(args: argparse.Namespace) -> list[tuple[str, tuple[Rung, ...]]]:
 
 
 def _model(args: argparse.Namespace, output: Output, precision: str) -> GPT2:
+    model = _bare_model(args, output, precision)
+    model.load_adapters(args.adapter)
+    return model
+
+
+def _bare_model(args: argparse.Namespace, output: Output, precision: str) -> GPT2:
     output.progress("starting the engine")
     from sg_core.gpt2 import GPT2
 
@@ -164,7 +191,7 @@ class _Bench:
 
         began = time.perf_counter()
         for precision in precisions:
-            warm_up(progress=self._output.compiling, precision=precision)
+            warm_up(progress=self._output.compiling, precision=precision, adapters=bool(self._benchmark.model.adapters))
         self._began = time.perf_counter()
         self._output.note(f"kernels were compiled or loaded in {self._began - began:.1f} s, which no figure contains")
 
@@ -220,7 +247,7 @@ class _Bench:
 
 
 def as_json(row: Measurement) -> dict[str, Any]:
-    """A row as --json prints it. mean: the run's time by its tokens; ms_per_token: the median, with lookup the mean."""
+    """A row as --json prints it. mean: the run's time by its tokens; ms_per_token: the median, in bursts the mean."""
     timing = row.timing
     return {
         "model": row.model,

@@ -11,6 +11,7 @@ from sg_core import paths
 from sg_core.errors import DataError, ModelFileError
 from sg_core.inference.sampling import Sampling
 from sg_core.text.templates import FILE, Conversation, Template, choose, read_own
+from sg_tui.commands.adapters import add_adapter
 from sg_tui.commands.interrupt import Interrupt
 from sg_tui.commands.options import add_model, add_precision, add_settings, add_threads, given_settings, whole
 from sg_tui.commands.output import DONE, Output
@@ -31,6 +32,7 @@ Special tokens in what you type are plain text. Lines can be piped in, one turn 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
     add_model(parser)
+    add_adapter(parser)
     parser.add_argument("--template", default="", metavar="NAME", help="how turns become a text (default: the model's)")
     parser.add_argument(
         "--max-tokens", type=whole(0), default=200, metavar="N", help="of an answer, at most (default: %(default)s)"
@@ -77,8 +79,11 @@ def _start(args: argparse.Namespace, own: list[Template], output: Output) -> tup
     model = GPT2.from_pretrained(args.model, args.precision)
     if model.tokenizer is None:
         raise ModelFileError(f"{args.model} has no tokenizer files, so it can't be talked to")
+    model.load_adapters(args.adapter)
+    for note in model.notes:
+        output.note(f"{args.model}: {note}")
     session = model.session(precision=args.precision, threads=args.threads)
-    warm_up(progress=output.compiling, precision=session.precision)
+    warm_up(progress=output.compiling, precision=session.precision, adapters=bool(model.adapters))
     if complaint := misread(model.tokenizer):
         output.note(complaint)
     return session, templates_for(model.tokenizer, own)

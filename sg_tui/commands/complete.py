@@ -9,8 +9,11 @@ import time
 from typing import TYPE_CHECKING
 
 from sg_core.errors import DataError, SettingError
-from sg_core.inference.sampling import Sampling
+from sg_core.inference.sampling import MOST_AT_ONCE, Sampling
 from sg_core.network.optimizations import USUAL, Optimizations
+from sg_core.network.precisions import PRECISIONS
+from sg_tui.commands.adapters import add_adapter
+from sg_tui.commands.complete_many import as_json, complete_many
 from sg_tui.commands.options import (
     add_json,
     add_model,
@@ -34,7 +37,8 @@ the prompt is read from stdin, exactly as it is, its last line break too. An emp
 tokens of the model in it, such as <|endoftext|>, are read as such unless --plain is given. On a terminal, control
 characters are shown as symbols; into a pipe or a file the text goes unchanged, as UTF-8. Figures go to stderr. The
 same seed gives the same text, with any number of threads and any optimizations; another precision may change it.
-ms/token is the median, with lookup, whose tokens come in bursts, the mean.
+ms/token is the median, with lookup or draft, whose tokens come in bursts, the mean. Several continuations are written
+at once and printed one after another, each with a line break behind it; with --json every line has its number.
 """
 
 
@@ -42,6 +46,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
     parser.add_argument("prompt", nargs="?", metavar="PROMPT", help="the text to continue; - reads it from stdin")
     add_model(parser)
+    add_adapter(parser)
     parser.add_argument("--max-tokens", type=whole(0), default=200, metavar="N", help="at most (default: %(default)s)")
     add_settings(parser, Sampling, usual=True)
     parser.add_argument("--stop", action="append", default=[], metavar="TEXT", help="end before TEXT; can be repeated")
@@ -52,6 +57,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--without", default="", metavar="NAMES",
         help=f"optimizations to switch off, separated by commas: {', '.join(USUAL)}",
+    )  # fmt: skip
+    parser.add_argument(
+        "--n", type=whole(1, MOST_AT_ONCE), default=1, metavar="N",
+        help="continuations at once, number i with the seed raised by i (default: %(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--ablate", default="", metavar="NAMES",
+        help="heads (LAYER.HEAD, such as 5.1) and MLPs (LAYER.mlp) to mute, separated by commas",
     )  # fmt: skip
     add_json(parser)
 
@@ -65,6 +78,8 @@ def run(args: argparse.Namespace, output: Output) -> int:
         raise SettingError("--stop is empty; give the text to end before")
     prompt = _prompt(args.prompt)
     session = _session(args, optimizations, output)
+    if args.n > 1:
+        return complete_many(args, session, prompt, sampling, output, began)
     tokens = session.generate(
         prompt,
         args.max_tokens,
@@ -83,15 +98,7 @@ def run(args: argparse.Namespace, output: Output) -> int:
         if token.context_moved:
             moves.append(token.context_moved)
         if args.json:
-            output.json(
-                {
-                    "id": token.id,
-                    "text": token.text,
-                    "logprob": token.logprob,
-                    "ms": token.ms,
-                    "op_ms": token.op_ms,
-                }
-            )
+            output.json(as_json(token))
         elif token.text:
             output.text(token.text)
     output.end_line()
@@ -141,23 +148,35 @@ def _session(args: argparse.Namespace, optimizations: Optimizations, output: Out
     from sg_core.measure.compilation import warm_up
 
     output.progress(f"loading {args.model}")
-    model = GPT2.from_pretrained(args.model, args.precision)
+    # what writes ahead is made of the float32 weights
+    model = GPT2.from_pretrained(args.model, PRECISIONS[0] if optimizations.draft else args.precision)
     model.require_tokenizer()
+    model.load_adapters(args.adapter)
     for note in model.notes:
         output.note(f"{args.model}: {note}")
     if damaged := model.not_finite():
-        names = ", ".join(damaged[:5])
-        output.note(f"{args.model}: {len(damaged)} tensors hold NaN or infinite numbers, first {names}")
+        tensors = ", ".join(damaged[:5])
+        output.note(f"{args.model}: {len(damaged)} tensors hold NaN or infinite numbers, first {tensors}")
     session = model.session(optimizations, args.precision, args.threads)
-    warm_up(progress=output.compiling, precision=session.precision)
+    ablated = names(args.ablate)
+    if ablated:
+        from sg_core.measure.ablation import muted
+
+        session.interventions = muted(model, ablated)
+    precisions = [session.precision]
+    if optimizations.draft:
+        output.note(session.draft_note)
+        precisions += [session.drafter] if session.drafter else []
+    for precision in precisions:
+        warm_up(progress=output.compiling, precision=precision, window=bool(ablated), adapters=bool(model.adapters))
     return session
 
 
 def _tell_end(as_json: bool, output: Output, session: Session, times: list[float], first_token_ms: float) -> None:
     """The summary: a last JSON line, or a line on stderr."""
-    lookup = session.optimizations.lookup
-    typical = (statistics.fmean if lookup else statistics.median)(times) if times else 0.0
-    drafted, accepted = session.lookup.drafted, session.lookup.accepted
+    bursts = session.optimizations.bursts
+    typical = (statistics.fmean if bursts else statistics.median)(times) if times else 0.0
+    drafted, accepted = session.drafted, session.accepted
     if as_json:
         output.json(
             {
@@ -166,11 +185,13 @@ def _tell_end(as_json: bool, output: Output, session: Session, times: list[float
                 "ms_per_token": typical,
                 "first_token_ms": first_token_ms,
                 "prefill_ms": session.prefill_ms,
-                **({"drafted": drafted, "accepted": accepted} if lookup else {}),
+                **({"drafted": drafted, "accepted": accepted, "rounds": session.rounds} if bursts else {}),
             }
         )
     elif times:
-        pace = f"{typical:.3g} ms/token, {1000 / typical:,.0f} tokens/s ({'mean' if lookup else 'median'})"
-        drafts = f", {accepted:,} of {drafted:,} drafts kept" if lookup else ""
+        pace = f"{typical:.3g} ms/token, {1000 / typical:,.0f} tokens/s ({'mean' if bursts else 'median'})"
+        drafts = f", {accepted:,} of {drafted:,} drafts kept" if bursts else ""
+        if session.rounds:
+            drafts += f", {1 + accepted / session.rounds:.1f} tokens a round"
         start = f"first token after {first_token_ms:,.0f} ms, prompt {session.prefill_ms:,.1f} ms"
         output.note(f"{len(times)} tokens, {pace}{drafts}, {start}, ended by {session.finish_reason}")

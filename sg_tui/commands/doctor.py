@@ -106,7 +106,7 @@ def _cores() -> str:
 
 def _threads() -> str:
     from sg_core.config import GPT2Config
-    from sg_core.inference.decoder import default_threads
+    from sg_core.inference.threads import default_threads
 
     large = default_threads(4 * GPT2Config.gpt2().parameter_count)
     return f"{large} for GPT-2, {default_threads(0)} for small models"

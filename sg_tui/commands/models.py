@@ -8,10 +8,11 @@ import sys
 from sg_tui.commands.options import Parser
 from sg_tui.commands.output import DONE, Output
 
-HELP = "list models, fetch one from the Hub, remove one"
+HELP = "list models, fetch one from the Hub, remove one, merge an adapter"
 DESCRIPTION = """\
 List the models that are here, a person's own runs too; fetch one from the Hugging Face Hub (a download that breaks off
-is resumed by the same command, and verified before it is used); print the folder of one; or remove one. Fetched models
+is resumed by the same command, and verified before it is used); print the folder of one; remove one; or merge a LoRA
+adapter (a folder as PEFT saves it, or a run that trained one) into a model, for programs that know none. Fetched models
 lie in the cache of huggingface_hub, where other programs find them, and theirs are found here (HF_HOME, HF_HUB_CACHE,
 HF_TOKEN, HF_ENDPOINT and HF_HUB_OFFLINE are obeyed).
 """
@@ -19,7 +20,7 @@ HF_TOKEN, HF_ENDPOINT and HF_HUB_OFFLINE are obeyed).
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
-    metavar = "list | pull ID | path ID | remove ID"
+    metavar = "list | pull ID | path ID | remove ID | merge MODEL ADAPTER OUT"
     actions = parser.add_subparsers(dest="action", metavar=metavar, parser_class=Parser)
     actions.add_parser("list", help="the models that are here (the default)")
     pull = actions.add_parser("pull", help="fetch a model from the Hub, for example openai-community/gpt2")
@@ -27,6 +28,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     remove = actions.add_parser("remove", help="delete a fetched model, after saying what goes")
     for action in (pull, path, remove):
         action.add_argument("id", metavar="ID")
+    merge = actions.add_parser("merge", help="write a model with an adapter added to its weights")
+    merge.add_argument("model", metavar="MODEL")
+    merge.add_argument("adapter", metavar="ADAPTER[:SCALE]")
+    merge.add_argument("out", metavar="OUT", help="a new folder")
     remove.add_argument("--yes", action="store_true", help="do not ask, also where other programs use the files")
 
 
@@ -38,6 +43,8 @@ def run(args: argparse.Namespace, output: Output) -> int:
         _pull(args.id, output)
     elif args.action == "path":
         output.line(str(hub.resolve(args.id)))
+    elif args.action == "merge":
+        _merge(args.model, args.adapter, args.out, output)
     elif args.action == "remove":
         _remove(args.id, args.yes, output)
     else:
@@ -54,6 +61,27 @@ def _pull(id: str, output: Output) -> None:
     pulled = pull.pull(id, tell)
     output.note(f"{id} is here ({pulled.note}); use it with --model {id}")
     output.line(str(pulled.folder))
+
+
+def _merge(name: str, adapter: str, out: str, output: Output) -> None:
+    from pathlib import Path
+
+    from sg_core.errors import ModelFileError
+    from sg_core.gpt2 import GPT2
+
+    folder = Path(out).expanduser()
+    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+        raise ModelFileError(f"{out} is there already; name a new folder for the merged model")
+    output.progress(f"loading {name}")
+    model = GPT2.from_pretrained(name)
+    model.load_adapters([adapter])
+    for note in model.notes:
+        output.note(f"{name}: {note}")
+    model.merge_adapters()
+    output.progress(f"writing {out}")
+    model.save_pretrained(folder)
+    output.note(f"{name} with {adapter} merged into it is written; use it with --model {out}")
+    output.line(str(folder))
 
 
 def _remove(id: str, sure: bool, output: Output) -> None:

@@ -5,21 +5,28 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sg_core.errors import DataError, SettingError
 from sg_core.files import read_bytes, shown
 from sg_core.network.precisions import PRECISIONS
+from sg_tui.commands.adapters import add_adapter
 from sg_tui.commands.interrupt import Interrupt
 from sg_tui.commands.options import add_json, add_model, names
 from sg_tui.commands.output import DONE, Output
 from sg_tui.figures import duration
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
     from sg_core.gpt2 import GPT2
     from sg_core.inference.score import Scores
+    from sg_core.types import Count
+
+    Doubles = npt.NDArray[np.float64]
 
 HELP = "tell how likely a model finds a text"
 DESCRIPTION = """\
@@ -38,6 +45,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
     parser.add_argument("file", metavar="FILE", help="the text, UTF-8; - reads it from stdin")
     add_model(parser)
+    add_adapter(parser)
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--by", choices=_UNITS, default=_UNITS[0], help="what has a row (default: %(default)s)")
     what.add_argument(
@@ -48,7 +56,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--compare", default="", metavar="M,...",
         help=f"score the text with these too, separated by commas: models, or {', '.join(PRECISIONS)} for the same "
-        "model in that precision; a difference above 0 says that they are more surprised",
+        "model in that precision; a difference above 0 says that they are more surprised, and KL how far what they "
+        "expect is from what the model does (Kullback-Leibler divergence, nats a token), where tokens are the same",
     )  # fmt: skip
     parser.add_argument("--special", action="store_true", help="<|endoftext|> in the text is the token of that name")
     form = parser.add_mutually_exclusive_group()
@@ -64,15 +73,13 @@ def run(args: argparse.Namespace, output: Output) -> int:
     text = read_text(args.file)
     with Interrupt() as interrupt:
         scorer = Scorer(args.special, output, interrupt)
-        model = scorer.load(args.model, [PRECISIONS[0], *(name for name in others if name in PRECISIONS)])
+        model = scorer.load(args.model, [PRECISIONS[0], *(name for name in others if name in PRECISIONS)], args.adapter)
         if args.choices:
             from sg_tui.commands.score_choices import ranked
 
             questions = list(ranked(text, lambda one: scorer.score(model, one)))
         else:
-            compared = {args.model: scorer.score(model, text)}
-            for name, other, precision in _others(scorer, model, others):
-                compared[name] = scorer.score(other, text, precision)
+            first, compared, divergences = scorer.compare(model, text, _others(scorer, model, others))
     form = "json" if args.json else "csv" if args.csv else "table"
     if args.choices:
         from sg_tui.commands.score_choices import print_questions
@@ -81,7 +88,7 @@ def run(args: argparse.Namespace, output: Output) -> int:
     else:
         from sg_tui.commands.score_rows import print_rows
 
-        print_rows(compared, args.by, form, output)
+        print_rows({args.model: first, **compared}, args.by, form, output, divergences)
     return DONE
 
 
@@ -116,7 +123,7 @@ class Scorer:
     def __init__(self, special: bool, output: Output, interrupt: Interrupt) -> None:
         self._special, self._output, self._interrupt = special, output, interrupt
 
-    def load(self, name: str, precisions: list[str]) -> GPT2:
+    def load(self, name: str, precisions: list[str], adapters: Sequence[str] = ()) -> GPT2:
         """A model, with its kernels compiled; what is wrong with it is told."""
         self._output.progress("starting the engine")
         from sg_core.gpt2 import GPT2
@@ -124,28 +131,64 @@ class Scorer:
 
         self._output.progress(f"loading {name}")
         model = GPT2.from_pretrained(name)
+        model.load_adapters(adapters)
         for note in model.notes:
             self._output.note(f"{name}: {note}")
         if damaged := model.not_finite():
             tensors = ", ".join(damaged[:5])
             self._output.note(f"{name}: {len(damaged)} tensors hold NaN or infinite numbers, first {tensors}")
         for precision in precisions:
-            warm_up_scores(self._output.compiling, precision)
+            warm_up_scores(self._output.compiling, precision, adapters=bool(model.adapters))
         self._go_on()
         return model
 
     def score(self, model: GPT2, text: str, precision: str = PRECISIONS[0]) -> Scores:
         """The scores of a text. Raises KeyboardInterrupt."""
+        tell = self._progress(f"scoring with {model.name} in {precision}")
+        scores = model.score(text, self._special, precision, progress=tell, cancelled=self._interrupt)
+        self._go_on()
+        return scores
+
+    def compare(
+        self, model: GPT2, text: str, others: Iterable[tuple[str, GPT2, str]]
+    ) -> tuple[Scores, dict[str, Scores], dict[str, Doubles]]:
+        """The scores by a model, by others (name, model, precision), and where they see the same tokens in the same
+        windows, how far they are apart before each token. Raises KeyboardInterrupt."""
+        first: Scores | None = None
+        compared: dict[str, Scores] = {}
+        divergences: dict[str, Doubles] = {}
+        for name, other, precision in others:
+            if self._comparable(model, other, text):
+                first, compared[name], divergences[name] = self._beside(model, other, text, precision)
+            else:
+                compared[name] = self.score(other, text, precision)
+        return first or self.score(model, text), compared, divergences
+
+    def _comparable(self, model: GPT2, other: GPT2, text: str) -> bool:
+        from sg_core.inference.beside import comparable
+
+        return comparable(model, other, model.tokenizer, other.tokenizer, text)
+
+    def _beside(self, model: GPT2, other: GPT2, text: str, precision: str) -> tuple[Scores, Scores, Doubles]:
+        from sg_core.inference.beside import score_beside
+
+        tell = self._progress(f"scoring with {model.name} and {other.name} in {precision}")
+        found = score_beside(
+            model, other, model.tokenizer, text, self._special,
+            PRECISIONS[0], precision, progress=tell, cancelled=self._interrupt,
+        )  # fmt: skip
+        self._go_on()
+        return found.first, found.other, found.divergences
+
+    def _progress(self, what: str) -> Count:
         began = time.perf_counter()
 
         def tell(done: int, total: int) -> None:
             left = duration((time.perf_counter() - began) / done * (total - done))
-            self._output.progress(f"scoring with {model.name} in {precision}: token", done, total, f"about {left} left")
+            self._output.progress(f"{what}: token", done, total, f"about {left} left")
 
         self._output.progress("reading the text")
-        scores = model.score(text, self._special, precision, progress=tell, cancelled=self._interrupt)
-        self._go_on()
-        return scores
+        return tell
 
     def _go_on(self) -> None:
         if self._interrupt.asked:

@@ -17,7 +17,12 @@ from sg_tui.figures import nats, number
 from sg_tui.terminal.textsafe import safe_line
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
     from sg_core.inference.score import Scores
+
+    Doubles = npt.NDArray[np.float64]
 
 Record = dict[str, Any]
 _OTHER = 14  # width of the column of another model
@@ -34,22 +39,32 @@ class Comparison:
     """Another model or precision beside the first: the log-probability of each part, and how far they are apart.
 
     mean, error: of the differences in nats, and its standard error, over `parts` that both have; NaN without any.
+    divergences: Kullback-Leibler divergence of the first from it before each token, nats, None where they are not told.
     """
 
     logprobs: dict[int, float | None]
     mean: float
     error: float
     parts: int
+    divergences: list[float] | None = None
+
+    @property
+    def divergence(self) -> float | None:
+        """The mean, nats a token."""
+        return statistics.fmean(self.divergences[1:]) if self.divergences and len(self.divergences) > 1 else None
 
 
-def print_rows(compared: Mapping[str, Scores], by: str, form: str, output: Output) -> None:
+def print_rows(
+    compared: Mapping[str, Scores], by: str, form: str, output: Output, divergences: Mapping[str, Doubles]
+) -> None:
     """Print the first model's scores by token, word or line, and beside them those of the others.
 
-    form: "table", "json" or "csv". Raises SettingError where tokens can not stand beside each other.
+    form: "table", "json" or "csv". divergences: of those whose distributions can be compared. Raises SettingError
+    where tokens can not stand beside each other.
     """
     (_, first), *rest = compared.items()
-    others = {name: _compared(first, scores, name, by) for name, scores in rest}
-    rows = (_with_others(key, record, others) for key, record in _keyed(first, by))
+    others = {name: _compared(first, scores, name, by, divergences.get(name)) for name, scores in rest}
+    rows = (_with_others(key, record, others, by) for key, record in _keyed(first, by))
     total = totals(first)
     if form == "json":
         for record in rows:
@@ -61,6 +76,7 @@ def print_rows(compared: Mapping[str, Scores], by: str, form: str, output: Outpu
                     "difference": one.mean,
                     "standard_error": one.error,
                     "parts": one.parts,
+                    "kl": one.divergence,
                 }
                 for name, one in others.items()
             }
@@ -146,7 +162,7 @@ def _keyed(scores: Scores, by: str) -> Iterator[tuple[int, Record]]:
         yield place if by == "token" else int(record["start" if by == "word" else "line"]), record
 
 
-def _compared(first: Scores, other: Scores, name: str, by: str) -> Comparison:
+def _compared(first: Scores, other: Scores, name: str, by: str, divergences: Doubles | None) -> Comparison:
     if by == "token" and first.text.ids.tolist() != other.text.ids.tolist():
         raise SettingError(f"{shown(name)} cuts the text into other tokens; compare --by word or --by line")
     theirs = {key: record["logprob"] for key, record in _keyed(other, by)}
@@ -154,10 +170,10 @@ def _compared(first: Scores, other: Scores, name: str, by: str) -> Comparison:
     apart = [ours - other for ours, other in both if ours is not None and other is not None]
     mean = statistics.fmean(apart) if apart else math.nan
     error = statistics.stdev(apart) / math.sqrt(len(apart)) if len(apart) > 1 else math.nan
-    return Comparison(theirs, mean, error, len(apart))
+    return Comparison(theirs, mean, error, len(apart), None if divergences is None else divergences.tolist())
 
 
-def _with_others(key: int, record: Record, others: Mapping[str, Comparison]) -> Record:
+def _with_others(key: int, record: Record, others: Mapping[str, Comparison], by: str) -> Record:
     if not others:
         return record
     beside = {}
@@ -165,6 +181,8 @@ def _with_others(key: int, record: Record, others: Mapping[str, Comparison]) -> 
         ours, theirs = record["logprob"], one.logprobs.get(key)
         apart = None if ours is None or theirs is None else ours - theirs
         beside[name] = {"logprob": theirs, "difference": apart}
+        if by == "token" and one.divergences is not None:
+            beside[name]["kl"] = one.divergences[key] if key else None
     return {**record, "compare": beside}
 
 
@@ -183,7 +201,10 @@ def _flat(record: Record) -> Record:
 
 def _head(by: str, others: Mapping[str, Comparison]) -> str:
     own = "".join(f"{head:>{width}}" for _, head, width in _COLUMNS[by])
-    beside = "".join(f"{_short(name):>{_OTHER}}{'more':>8}" for name in others)
+    beside = "".join(
+        f"{_short(name):>{_OTHER}}{'more':>8}" + ("       KL" if by == "token" and one.divergences else "")
+        for name, one in others.items()
+    )
     return f"{'start':>7}{'nats':>9}{'bits':>9}{own}{beside}  {by}"
 
 
@@ -191,7 +212,7 @@ def _table_row(record: Record, by: str) -> str:
     logprob = record["logprob"]
     own = "".join(f"{_SHOWN[field](record[field]):>{width}}" for field, _, width in _COLUMNS[by])
     beside = "".join(
-        f"{_surprise(one['logprob']):>{_OTHER}}{_signed(one['difference']):>8}"
+        f"{_surprise(one['logprob']):>{_OTHER}}{_signed(one['difference']):>8}{_far(one)}"
         for one in record.get("compare", {}).values()
     )
     text = safe_line(record["text"], _LONGEST)
@@ -207,7 +228,8 @@ def _print_totals(compared: Mapping[str, Scores], others: Mapping[str, Compariso
         if name in others:
             one = others[name]
             apart = f"{_signed(one.mean)} nats a {by}, standard error {_figure(one.error)}, {one.parts:,} {by}s"
-            output.line(f"  more surprised by {apart}")
+            far = "" if one.divergence is None else f"; KL {one.divergence:.4g} nats a token"
+            output.line(f"  more surprised by {apart}{far}")
     first = next(iter(compared.values()))
     seen = f"windows of {first.window:,} tokens that overlap by {first.overlap:,}"
     output.line(f"{seen}; the first token has no probability and is in no total")
@@ -227,6 +249,12 @@ def _figure(value: float | None) -> str:
 
 def _surprise(logprob: float | None) -> str:
     return "–" if logprob is None else nats(abs(logprob))
+
+
+def _far(beside: Record) -> str:
+    if "kl" not in beside:
+        return ""
+    return f"{'–' if beside['kl'] is None else format(beside['kl'], '.2g'):>9}"
 
 
 def _signed(value: float | None) -> str:

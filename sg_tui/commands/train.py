@@ -24,7 +24,8 @@ train, its last 10% validate, or what --hold-out names. Checkpoints go to --out;
 on with --resume and gives the numbers it would have given; with a higher --steps it goes on beyond its end, at the
 learning rate it ended with. Ctrl-C saves and stops, twice it stops at once; SIGTERM, SIGHUP and a pipe that nobody
 reads any more do the same. At the end the model of the best checkpoint lies in OUT/model in Hugging Face layout:
-sg-tui --model OUT/model.
+sg-tui --model OUT/model. With --lora an adapter learns beside a model that stays as it is, in any --precision: much
+less memory; it lies in OUT/adapter in PEFT's files: sg-tui complete PROMPT --model M --adapter OUT.
 """
 # option -> field of GPT2Config, help
 _SIZES = {
@@ -123,15 +124,21 @@ def _train(args: argparse.Namespace, output: Output, folder: Path | None, lock: 
         output.note(f"{len(left_out)} files of the folders are no texts and left out, first {left_out[0]}")
     if args.resume is not None or request.config is None:
         output.note(f"memory: {trainer.memory_plan}")
+    if trainer.config.lora:
+        learning = trainer.validated_parameters.arena.size
+        output.note(f"an adapter of {learning:,} numbers learns; the model's own, in {trainer.config.precision}, stay")
     if args.resume is not None:
         _require_same(trainer, args, sizes, training)
         _go_on(trainer, args.steps, output)
 
-    from sg_core.measure.compilation import warm_up
+    from sg_core.measure.compilation import warm_up, warm_up_adapters
     from sg_tui.commands.training_loop import train
 
-    optimizer, teachers = trainer.config.optimizer, bool(trainer.config.teachers)
-    warm_up(training=True, progress=output.compiling, optimizer=optimizer, teachers=teachers)
+    if trainer.config.lora:
+        warm_up_adapters(True, output.compiling, trainer.config.precision)
+    else:
+        optimizer, teachers = trainer.config.optimizer, bool(trainer.config.teachers)
+        warm_up(training=True, progress=output.compiling, optimizer=optimizer, teachers=teachers)
     if args.resume is None:  # only now: a training that is refused leaves no folder and no promise
         folder = folder or new_run_folder(args.model or args.config or "tiny")
         write_request(folder, request)
@@ -184,13 +191,17 @@ def _config(args: argparse.Namespace, sizes: dict[str, Any], training: dict[str,
 
 
 def _training(args: argparse.Namespace, given: dict[str, Any]) -> TrainingConfig:
+    if given.get("lora") and args.model is None and args.resume is None:
+        raise SettingError("--lora trains an adapter on a model that is there: name it, --model M")
+    if given.get("lora") and args.calibrate:
+        raise SettingError("--calibrate scales the final norm of a model, which an adapter leaves as it is: choose one")
     if args.model is None:
         return replace(PRESETS[args.config or "tiny"].training, **given)
     from sg_core.storage.hub import resolve
     from sg_core.storage.pretrained import read_config
 
     # a resumed run keeps its settings, and its model may be gone
-    n_ctx = (GPT2Config() if args.resume else read_config(resolve(args.model))).n_ctx
+    n_ctx = (GPT2Config() if args.resume else read_config(resolve(args.model), given.get("precision", "f32"))).n_ctx
     return replace(fine_tuning(n_ctx), **given)
 
 

@@ -14,8 +14,8 @@ from sg_core import paths
 from sg_core.engine.commands import (
     Generate,
     Load,
+    SetAdapterScale,
     SetOptimizations,
-    SetPace,
     SetPrecision,
     SetSampling,
     SetThreads,
@@ -38,6 +38,7 @@ from sg_core.errors import SettingError
 from sg_core.network.optimizations import Optimizations
 from sg_core.processors import allowed_threads
 from sg_tui.desk.engine_link import EngineLike, Severity
+from sg_tui.desk.glass import Glass
 from sg_tui.desk.library_desk import LibraryDesk
 from sg_tui.library import marks, preferences
 from sg_tui.library.habits import Habits
@@ -46,15 +47,20 @@ from sg_tui.library.preferences import Preferences
 from sg_tui.library.store import Store
 from sg_tui.library.text_keeper import TextKeeper
 from sg_tui.state.bench_state import BenchState
+from sg_tui.state.continuations import Continuations
+from sg_tui.state.first_minute import FirstMinute
 from sg_tui.state.generation_state import GenerationState
-from sg_tui.state.manuscript import Manuscript
+from sg_tui.state.manuscript import Manuscript, Piece
+from sg_tui.state.race_state import RaceState
 from sg_tui.state.shelf import Section
+from sg_tui.state.tint import Tint
 from sg_tui.state.training_state import TrainingState
 from sg_tui.state.writing import Writing
 
 MOST_THREADS = 256
+SEEDS = 1 << 63
 UNSTOPPABLE = ("importing", "compiling", "loading", "converting", "downloading")  # nothing is to be saved then
-SLOW_MOTION = 12.0  # tokens a second
+FADE_STEP = 10  # percent of the adapters, a press
 PATIENT, HASTY = 0.5, 0.05  # seconds the engine has to end
 LIBRARY_PATIENCE = 3.0  # seconds the library has to take the last words, in another file if need be
 SAVING = 600.0  # and to save a training, after the terminal was given back
@@ -69,7 +75,7 @@ class Returned(NamedTuple):
     prompt: str
 
 
-class Desk(LibraryDesk):
+class Desk(Glass, LibraryDesk):
     """`submit` reaches the engine; what it tells is taken into the states by `drain`, and the screens show them.
 
     tell: shows one line to the person, any text, with its severity.
@@ -81,6 +87,7 @@ class Desk(LibraryDesk):
         model: str,
         precision: str | None = None,
         threads: int | None = None,
+        adapters: tuple[str, ...] = (),
         plain: bool = False,
     ) -> None:
         super().__init__(tell)
@@ -98,19 +105,24 @@ class Desk(LibraryDesk):
         self._kept_at = 0.0
         self._kept_preferences = self.preferences
         self._leaving = False  # the person wanted to leave, and that waits for something
+        self._adapters = adapters  # of the model that is asked for first
         self.model = model  # the loaded one, or the one asked for first
         self.precision = precision or self.preferences.precision  # wanted, also where a model can't have it
         self.generation = GenerationState()
         self.generation.threads = None if threads is None else allowed_threads(threads)
         self.generation.sampling = self.preferences.sampling
         self.generation.max_tokens = self.preferences.max_tokens
+        self.toured = self.preferences.toured
+        self.tint = Tint()
         self.training = TrainingState()
         self.bench = BenchState()
+        self.race = RaceState()
+        self.minute = FirstMinute()
         self.writing = Writing(chat=self.preferences.mode == "chat", cast=self.preferences.cast, plain=plain)
         self.load_trouble = ""  # why the model that was asked for is not there, until someone has told it
-        self._requests = 0
         self._loading = False
         self._told_of_move = False
+        self.several: Continuations | None = None  # what the newest generation writes, if not the text itself
 
     # ------------------------------------------------------------ the engine
 
@@ -119,7 +131,9 @@ class Desk(LibraryDesk):
         if self._trouble:
             self.say(self._trouble, "warning")
         self.librarian.ask(self._bring_back)
-        self.load(self.model)
+        self.load(self.model, self._adapters)
+        if self.preferences.pace:
+            self.set_pace(self.preferences.pace)
         self.connect(engine)
 
     @property
@@ -127,22 +141,38 @@ class Desk(LibraryDesk):
         """Whether the engine does something that can be stopped."""
         return self.generation.running or (self.engine is not None and self.engine.busy)
 
-    def load(self, model: str) -> None:
-        """Load a model; the old one stays until it is there."""
+    def load(self, model: str, adapters: tuple[str, ...] = ()) -> None:
+        """Load a model, with adapters on top; the old one stays until it is there."""
         self._loading = True
-        self.submit(Load(model, self.precision, self.generation.threads))
-
-    def next_request(self) -> int:
-        """A number for a generation or a benchmark, never used before."""
-        self._requests += 1
-        return self._requests
+        self.submit(Load(model, self.precision, self.generation.threads, adapters))
 
     def generate(self) -> None:
         """Let the model go on with the text being written."""
         state = self.generation
+        self.writing.manuscript.model = self._writes
         command = self.writing.command(self.next_request(), state.max_tokens, state.sampling)
+        self.several = None
         state.asked(command)
         self.submit(command)
+
+    def generate_several(self, index: int, count: int, tokens: int, later: int = 0) -> Continuations:
+        """Let the model go on from before the piece at `index` in several ways at once; the text stays as it is.
+
+        later: how many seeds after the set one theirs begin.
+        """
+        state, manuscript = self.generation, self.writing.manuscript
+        manuscript.model = self._writes
+        sampling = replace(state.sampling, seed=(state.sampling.seed + later) % SEEDS)
+        command = self.writing.command(self.next_request(), tokens, sampling, index, count)
+        self.several = Continuations(manuscript, index, count, sampling.seed, self._writes)
+        state.asked(command)
+        self.submit(command)
+        return self.several
+
+    @property
+    def _writes(self) -> str:
+        """The model whose tokens come."""
+        return self.generation.loaded.model if self.generation.loaded else self.model
 
     def stop(self) -> None:
         """Stop the running generation or benchmark within one token; one that has not begun, at once."""
@@ -211,14 +241,20 @@ class Desk(LibraryDesk):
 
     def _take(self, event: Event) -> None:
         request = self.generation.request
-        for state in (self.generation, self.training, self.bench):
+        for state in (self.generation, self.training, self.bench, self.race, self.tint):
             state.take(event)
         match event:
+            case TokenEvent() if event.request == request and self.several is not None:
+                self.several.write(event.number, Piece.written(event.token, event.top_texts))
+            case Done() if request and event.request == request and self.several is not None:
+                self.several.end(event.number, event.reason, event.rest)
+                self.keep_text()
             case TokenEvent() if event.request == request:
                 self.writing.manuscript.write(event.token, event.top_texts)
             case Done() | Failed() if request and event.request == request:
                 self.writing.manuscript.complete(event.rest if isinstance(event, Done) else "")
                 self.keep_text()
+        self.look_closer(event)
         self._note(event)
 
     def _note(self, event: Event) -> None:
@@ -229,8 +265,8 @@ class Desk(LibraryDesk):
             case ContextMoved(kept=kept) if not self._told_of_move:
                 self._told_of_move = True
                 self.say(f"The context is full: the model now sees the newest {kept:,} tokens, and so on from here.")
-            case Exported(folder=folder):
-                self.say(f"The trained model is in {folder}; Ctrl+L opens it.")
+            case Exported(folder=folder, adapter=adapter):
+                self.say(f"The trained {'adapter' if adapter else 'model'} is in {folder}; Ctrl+L opens it.")
             case Failed(message=message, request=None, command=command) if self._loading and command != "SetPrecision":
                 self._loading, self.load_trouble = False, message
             case Failed(message=message):
@@ -260,10 +296,15 @@ class Desk(LibraryDesk):
         self.generation.ask_precision(precision)
         self.submit(SetPrecision(precision))
 
-    def set_slow_motion(self, slow: bool) -> None:
-        """Tokens at a pace that can be read, or as fast as they come; a running generation follows at its next one."""
-        self.generation.set_slow_motion(slow)
-        self.submit(SetPace(SLOW_MOTION if slow else 0.0))
+    def fade_adapters(self) -> None:
+        """A step less of the adapters, after none all of them; a running generation follows at its next token."""
+        state = self.generation
+        if not state.adapters:
+            self.say("The model has no adapter to fade; start with one: sg-tui --adapter FOLDER")
+            return
+        amount = state.adapter_amount - FADE_STEP if state.adapter_amount > 0 else 100
+        state.fade(amount)
+        self.submit(SetAdapterScale(amount / 100))
 
     def set_sampling(self, name: str, value: float) -> None:
         """Change one setting; a running generation follows at its next token."""
@@ -272,7 +313,7 @@ class Desk(LibraryDesk):
             if name == "max_tokens":
                 state.max_tokens = max(1, min(1_000_000, int(value)))
             elif name == "threads":
-                state.threads = allowed_threads(min(int(value), MOST_THREADS)) or None
+                state.set_threads(allowed_threads(min(int(value), MOST_THREADS)) or None)
                 self.submit(SetThreads(state.threads))
             else:
                 state.sampling = replace(state.sampling, **{name: value})  # type: ignore[arg-type]  # validated there
@@ -303,6 +344,8 @@ class Desk(LibraryDesk):
             sampling=state.sampling,
             precision=self.precision,
             keys=self.keys,
+            pace=state.pace,
+            toured=self.toured,
         )
 
     def keep_now_and_then(self, theme: str) -> None:

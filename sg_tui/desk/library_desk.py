@@ -39,6 +39,10 @@ class LibraryDesk(EngineLink):
         """Store the weights in another precision."""
 
     @abstractmethod
+    def set_pace(self, tokens_per_second: float) -> None:
+        """Tokens at a pace that can be read, 0: as fast as they come."""
+
+    @abstractmethod
     def set_sampling(self, name: str, value: float) -> None:
         """Change one setting of the sampling."""
 
@@ -94,5 +98,7 @@ class LibraryDesk(EngineLink):
         """Change one of the settings that the engine follows. Its value was checked."""
         if name == "precision":
             self.set_precision(str(value))
+        elif name == "pace" and isinstance(value, int | float):
+            self.set_pace(value)
         elif isinstance(value, int | float):
             self.set_sampling(name, value)

@@ -12,12 +12,14 @@ from textual.binding import Binding
 
 from sg_core.network.optimizations import TABLE
 from sg_tui.keys.action import SCOPES, TYPED, Action, Scope, key_text
+from sg_tui.keys.branches import BRANCHES
 from sg_tui.keys.chosen import choose, chosen, name_of, present
 from sg_tui.keys.dialogs import DIALOGS
 from sg_tui.keys.everywhere import EVERYWHERE, MODES, Mode
 from sg_tui.keys.library import LIBRARY
 from sg_tui.keys.measuring import MEASURING
 from sg_tui.keys.training import TRAINING
+from sg_tui.keys.walking import SEVERAL, WALKING
 from sg_tui.keys.writing import BESIDE, WRITING
 
 __all__ = [
@@ -25,7 +27,18 @@ __all__ = [
     "choose", "chosen", "first_key", "footer", "help_sections", "key_text", "markdown", "name_of",
 ]  # fmt: skip
 
-ACTIONS: tuple[Action, ...] = (*EVERYWHERE, *WRITING, *BESIDE, *TRAINING, *MEASURING, *LIBRARY, *DIALOGS)
+ACTIONS: tuple[Action, ...] = (
+    *EVERYWHERE,
+    *WALKING,
+    *SEVERAL,
+    *WRITING,
+    *BESIDE,
+    *BRANCHES,
+    *TRAINING,
+    *MEASURING,
+    *LIBRARY,
+    *DIALOGS,
+)
 
 
 def actions(*scopes: Scope) -> list[Action]:

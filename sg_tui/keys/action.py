@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 Scope = Literal[
-    "app", "write", "small", "prompt", "document", "switches", "sampling",
+    "app", "write", "small", "prompt", "editor", "document", "several", "tree", "branches", "switches", "sampling",
     "form", "choice", "train", "chart", "bench", "dialog", "help", "library", "search", "settings",
 ]  # fmt: skip
 
@@ -15,7 +15,11 @@ SCOPES: dict[Scope, str] = {
     "write": "Write",
     "small": "On a small screen",
     "prompt": "In the prompt",
-    "document": "In the text (click it, or Esc from the prompt)",
+    "editor": "Changing the text",
+    "document": "Walking through the text (Esc from the prompt, or a click)",
+    "several": "Where four continuations are shown",
+    "tree": "In the tree of a text",
+    "branches": "Beside the tree",
     "switches": "In the optimizations (Tab goes there)",
     "sampling": "In the sampling settings",
     "form": "Before a training",
@@ -30,7 +34,7 @@ SCOPES: dict[Scope, str] = {
     "settings": "In the settings",
 }
 # Where the widget takes keys in `on_key`: characters that are typed, or keys that must keep their place among them.
-TYPED: tuple[Scope, ...] = ("prompt", "document", "sampling")
+TYPED: tuple[Scope, ...] = ("prompt", "document", "several", "sampling")
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,9 +51,18 @@ EVERYWHERE = (
         priority=True,
     ),
     Action(
+        "fade_adapters",
+        ("alt+a",),
+        "adapter",
+        "10% less of the LoRA adapters, after none all of them",
+        "app",
+        priority=True,
+    ),
+    Action(
         "copy_or_stop", ("ctrl+c",), "copy", "Copy the selection, or else stop", "app", priority=True, palette=False
     ),
     Action("settings", ("f10", "alt+s"), "settings", "All settings, and the keys of every action", "app"),
+    Action("export", ("f12",), "export", "The screen as SVG, its numbers as JSON and CSV, into files", "app"),
     Action("toggle_theme", ("f9",), "theme", "Dark or light colours", "app"),
     Action("quit", ("ctrl+q",), "quit", "Leave; the text is kept", "app", footer=2, priority=True),
 )

@@ -2,21 +2,36 @@
 
 from __future__ import annotations
 
-from sg_core.network.optimizations import TABLE, USUAL
+from sg_core.network.optimizations import TABLE
 from sg_tui.keys.action import Action, inner
-
-LAST = len(TABLE)
-_ALL = f"Switch 1 to {len(USUAL)} off, or all of them on again"
+from sg_tui.keys.walking import ALL
 
 WRITING = (
+    Action("send", ("enter",), "go on", "The model goes on from the cursor", "editor", footer=1, palette=False),
+    Action("newline", ("ctrl+j", "shift+enter"), "new line", "A new line", "editor", footer=1, palette=False),
+    Action("done", ("escape",), "done", "Done: the changed text is a branch", "editor", footer=1, palette=False),
     Action("send", ("enter",), "go on", "Send the prompt; empty: go on writing", "prompt", footer=1, palette=False),
     Action("newline", ("ctrl+j", "shift+enter"), "new line", "A new line in the prompt", "prompt", palette=False),
     Action("older", ("up",), "", "An earlier prompt (in the first line)", "prompt", palette=False),
     Action("newer", ("down",), "", "A later prompt (in the last line)", "prompt", palette=False),
-    Action("stop", ("escape",), "stop", "Stop writing at once; else go to the text and back", "write", footer=1),
+    Action(
+        "stop", ("escape",), "stop", "Stop writing at once; when it rests, walk through the text", "write", footer=1
+    ),
     Action("retry", ("ctrl+r",), "retry", "Write the last part again with another seed", "write", footer=4),
     Action("undo", ("ctrl+z",), "undo", "Take back the last part", "write", footer=5),
     Action("redo", ("ctrl+y",), "redo", "Put the part taken back in place again", "write"),
+    Action("several", ("ctrl+g",), "four ways", "Four continuations of the text at once", "write", footer=6),
+    Action(
+        "edit_text", ("alt+e",), "change", "Change the text anywhere; the old one stays a branch", "write", footer=6
+    ),
+    Action(
+        "tree",
+        ("alt+t",),
+        "tree",
+        "All branches of the text: what was written again, taken or edited",
+        "write",
+        footer=6,
+    ),
     Action("chat_or_complete", ("alt+c",), "chat", "Chat as in a play, or complete one text", "write", footer=3),
     Action(
         "panel",
@@ -28,21 +43,29 @@ WRITING = (
         priority=True,
     ),
     Action(
-        "heat",
+        "tint",
         ("f7",),
-        "surprise",
-        "Tint every token by how much it surprised the model",
+        "tint",
+        "Tint every token by surprise, rank, entropy or who wrote it; or not",
         "write",
         footer=7,
         priority=True,
     ),
     Action(
-        "slow_motion",
+        "pace",
         ("f8",),
-        "slow",
-        "Slow motion: 12 tokens a second, to flip switches while they come; or full speed",
+        "pace",
+        "Text at a reading pace, 12 tokens a second, or at full speed; the figures stay the engine's",
         "write",
         footer=6,
+        priority=True,
+    ),
+    Action(
+        "first_minute",
+        ("alt+m",),
+        "first minute",
+        "The first minute again: write, flip a switch, take another word",
+        "write",
         priority=True,
     ),
     Action("new_text", ("ctrl+n",), "new", "Begin a new text; the old one is kept", "write", footer=7),
@@ -59,25 +82,13 @@ WRITING = (
         )
         for one in TABLE
     ),
-    *(
-        Action(
-            f"flip('{one.name}')",
-            (str(one.number),),
-            "switches" if one.number == 1 else "",
-            f"Switch {one.label} on or off",
-            "document",
-            footer=1 if one.number == 1 else 0,
-            palette=False,
-            shown=f"1-{LAST}" if one.number == 1 else "",
-        )
-        for one in TABLE
-    ),
-    Action("flip('all')", ("alt+0",), "all", _ALL, "write", priority=True),
-    Action("flip('all')", ("0",), "all", _ALL, "document", footer=3, palette=False),
-    Action("cursor_left", ("left",), "token", "The token before", "document", palette=False),
-    Action("cursor_right", ("right",), "token", "The token after", "document", palette=False),
-    Action("to_prompt", ("enter",), "prompt", "Back to the prompt", "document", footer=2, palette=False),
-    Action("type", (), "", "Write it in the prompt", "document", palette=False, shown="a letter"),
+    Action("flip('all')", ("alt+0",), "all", ALL, "write", priority=True),
+    Action("scroll(-1)", ("pageup",), "", "Scroll the text up, also while it is written", "prompt", palette=False),
+    Action("scroll(1)", ("pagedown",), "", "Scroll the text down", "prompt", palette=False),
+    Action("scroll(-9)", ("ctrl+home",), "", "To the beginning of the text", "prompt", palette=False),
+    Action("scroll(9)", ("ctrl+end",), "", "To the end of the text, and along with it", "prompt", palette=False),
+    Action("edge(-9)", ("home",), "", "With an empty prompt: to the beginning of the text", "prompt", palette=False),
+    Action("edge(9)", ("end",), "", "With an empty prompt: to the end of the text", "prompt", palette=False),
 )
 
 BESIDE = (

@@ -49,7 +49,7 @@ def markdown(document: Document) -> str:
 
 
 def _marked(piece: Piece) -> str:
-    mark = {"person": "**", "cue": "*", "model": ""}[piece.author]
+    mark = {"person": "**", "edit": "**", "cue": "*"}.get(piece.author, "")
     return "\n".join(
         re.sub(r"^(\s*)(.*?)(\s*)$", rf"\1{mark}\2{mark}\3", _literal(line)) if line.strip() else line
         for line in safe(piece.text).split("\n")

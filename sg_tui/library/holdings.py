@@ -47,6 +47,7 @@ def _text(one: SavedText) -> Item:
 def runs_and_models() -> list[Item]:
     """The runs, the deleted ones too, and the models on this machine. Takes as long as the disk does."""
     from sg_core.storage.hub import RUN, SHIPPED, installed
+    from sg_core.storage.peft_file import adapter_runs
 
     losses = {}
     for run in load_records(paths.runs_dir(), MOST_RECORDS):
@@ -63,6 +64,11 @@ def runs_and_models() -> list[Item]:
             note = f"{model.origin}, {size(model.size)}"
             fixed = model.origin == SHIPPED
             items.append(Item("model", model.name, model.name, note, folder=str(model.path), fixed=fixed))
+    listed = {item.id for item in items}
+    for folder in adapter_runs():
+        if folder.name not in listed:
+            note = "adapter, with its model"
+            items.append(Item("run", folder.name, folder.name, note, _when(folder), folder=str(folder)))
     return items + _deleted_runs()
 
 

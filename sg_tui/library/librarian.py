@@ -12,7 +12,7 @@ from pathlib import Path
 
 from sg_core.storage.lock import FileLock, HeldError
 from sg_tui.library.store import SESSION, Place, Store
-from sg_tui.library.unkept import MoreText, Unkept, WholeText
+from sg_tui.library.unkept import TextNews, Unkept
 
 Work = Callable[[Store], None]
 RETRY = 2.0  # seconds between two attempts to keep what no file takes
@@ -41,7 +41,7 @@ class Librarian:
         """Do `work` with the store, on the librarian's thread; what it raises becomes a notice."""
         self._work.put(work)
 
-    def keep(self, item: WholeText | MoreText | Place) -> None:
+    def keep(self, item: TextNews | Place) -> None:
         """Keep this, in whatever file takes it."""
         self._work.put(lambda store: self._unkept.take(item))
 

@@ -18,13 +18,15 @@ from sg_core.setting import check_settings, choice, setting, settings_of, words
 from sg_tui.state.play import Cast, name
 from sg_tui.terminal.textsafe import safe_line
 
-FILE = "settings.toml"
+FILE, BROKEN = "settings.toml", "settings-broken.toml"
 LONGEST = 1 << 20  # bytes of a settings file that are read
 
 
 @dataclass(frozen=True, slots=True)
 class Preferences:
     """What is remembered. model: the one used last, offered first; keys: by the names of actions, as people write them.
+
+    toured: the first minute is over.
 
     Raises SettingError.
     """
@@ -36,10 +38,16 @@ class Preferences:
     cast: Cast = field(default_factory=Cast)
     sampling: Sampling = field(default_factory=Sampling)
     precision: str = choice(PRECISIONS[0], PRECISIONS, "how weights are stored")
+    pace: float = setting(0.0, 0.0, 1000.0, "tokens a second that are shown; 0: as fast as they come")
+    toured: bool = True
     keys: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         check_settings(self)
+
+
+READING_PACE = 12.0  # tokens a second
+FIRST = Preferences(pace=READING_PACE, toured=False)  # of someone who was never here
 
 
 def read(folder: Path) -> tuple[Preferences, str]:
@@ -51,7 +59,7 @@ def read(folder: Path) -> tuple[Preferences, str]:
     try:
         data = path.read_bytes()[:LONGEST]
     except FileNotFoundError:
-        return Preferences(), ""
+        return (Preferences() if (folder / BROKEN).exists() else FIRST), ""
     except OSError as problem:
         return Preferences(), f"settings can't be read ({problem.strerror}); the usual ones hold"
     try:
@@ -75,7 +83,7 @@ def write(folder: Path, preferences: Preferences) -> None:
 
 
 def _keep_aside(path: Path, problem: Exception) -> str:
-    kept = path.with_name("settings-broken.toml")
+    kept = path.with_name(BROKEN)
     where = f"it is kept as {kept.name}"
     try:
         os.replace(path, kept)
@@ -95,6 +103,7 @@ def _parse(data: dict[str, Any]) -> Preferences:
             name(_text(chat, "person", ""), usual.cast.person),
             name(_text(chat, "model", ""), usual.cast.model),
         ),
+        toured=_flag(data, "toured", usual.toured),
         sampling=replace(Sampling(), **{key: value for key, value in sampling.items() if key in known}),
         keys={key: _text(keys, key, "") for key in keys},
     )
@@ -114,11 +123,19 @@ def _text(data: dict[str, Any], key: str, usual: str) -> str:
     return value
 
 
+def _flag(data: dict[str, Any], key: str, usual: bool) -> bool:
+    value = data.get(key, usual)
+    if not isinstance(value, bool):
+        raise ValueError(f"{key} is {value!r}; it must be true or false")
+    return value
+
+
 def _toml(preferences: Preferences) -> str:
     cast, sampling = preferences.cast, preferences.sampling
     lines = [
         "# Settings of sg-tui, written by it.",
         *(f"{one.name} = {_value(getattr(preferences, one.name))}" for one in settings_of(Preferences)),
+        f"toured = {str(preferences.toured).lower()}",
         "",
         "[chat]",
         f"person = {_quoted(cast.person)}",

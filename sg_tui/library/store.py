@@ -6,30 +6,29 @@ A `Store` belongs to one thread; `librarian.Librarian` gives the app one off the
 from __future__ import annotations
 
 import json
-import math
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sg_core.inference.token import Token
 from sg_core.storage.lock import FileLock, HeldError
-from sg_tui.library import marks
+from sg_tui.library import marks, tree_table
 from sg_tui.library.elsewhere import is_private, last_folder, remove, stamp
-from sg_tui.state.manuscript import Author, Manuscript, Piece, Turn
+from sg_tui.library.migration import keep_copy
+from sg_tui.library.tree_table import Growth, dumped, read_author
+from sg_tui.state.manuscript import Manuscript, Piece, Turn
 from sg_tui.terminal.textsafe import safe_line
 
-FORMAT = 1
+FORMAT = 2
 NAME = "library.sqlite3"
 ASIDE = "library-aside-"
 SESSION = "session-"
 WAIT = 0.4  # seconds for another program to release the file
 
-_TABLES = (
-    """
+_TABLES = """
 CREATE TABLE IF NOT EXISTS texts (
     id TEXT PRIMARY KEY, title TEXT NOT NULL, model TEXT NOT NULL, mode TEXT NOT NULL,
     created REAL NOT NULL, updated REAL NOT NULL, characters INTEGER NOT NULL, turns BLOB NOT NULL);
@@ -38,9 +37,7 @@ CREATE TABLE IF NOT EXISTS tails (
     PRIMARY KEY (text, turn, start));
 CREATE TABLE IF NOT EXISTS places (
     session TEXT PRIMARY KEY, text TEXT NOT NULL, prompt TEXT NOT NULL, updated REAL NOT NULL);
-"""
-    + marks.TABLE
-)
+"""  # turns and tails: how version 0.1 kept a text; read as they are until it is changed
 _SAVE_TEXT = """
 INSERT INTO texts VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET
     title = excluded.title, model = excluded.model, mode = excluded.mode, updated = excluded.updated,
@@ -54,13 +51,13 @@ _NEWER_TEXTS = _NEWER.format(table="texts", key="id")
 _ADOPT = (
     f"DELETE FROM tails WHERE text IN ({_NEWER_TEXTS})",
     f"INSERT OR REPLACE INTO tails SELECT * FROM aside.tails WHERE text IN ({_NEWER_TEXTS})",
+    *(command.format(newer=_NEWER_TEXTS) for command in tree_table.ADOPT),
     f"INSERT OR REPLACE INTO texts SELECT * FROM aside.texts WHERE id IN ({_NEWER_TEXTS})",
     "INSERT OR REPLACE INTO places SELECT * FROM aside.places WHERE session IN "
     f"({_NEWER.format(table='places', key='session')})",
     f"INSERT OR REPLACE INTO marks SELECT * FROM aside.marks WHERE id IN ({_NEWER.format(table='marks', key='id')})",
 )
-_ADD = "INSERT OR REPLACE INTO tails VALUES (?, ?, ?, ?)"
-_GROWN = "UPDATE texts SET title = ?, updated = ?, characters = ? WHERE id = ?"
+KEPT_IN = (("texts", "id"), ("marks", "id"), *((table, "text") for table in ("tails", "trees", "nodes", "chunks")))
 _PLACE = "INSERT OR REPLACE INTO places VALUES (?, ?, ?, ?)"
 
 
@@ -110,19 +107,17 @@ class Store:
     # ------------------------------------------------------------ texts
 
     def save_text(self, id: str, manuscript: Manuscript, model: str, mode: str) -> None:
-        """Keep the text under its id; what was kept under it before is replaced. Raises sqlite3.Error."""
-        now, turns = time.time(), dump_turns(manuscript.turns)
-        title = safe_line(manuscript.title)
-        with self._together():
-            self._run(_SAVE_TEXT, (id, title, _plain(model), mode, now, now, len(manuscript.text), turns))
-            self._run("DELETE FROM tails WHERE text = ?", (id,))
+        """Keep the text with all its branches under its id. Raises sqlite3.Error."""
+        whole = [Growth(node, 0, tuple(node.pieces)) for node in manuscript.tree.nodes.values()]
+        self.grow_text(id, manuscript, whole, model, mode)
 
-    def add_text(self, id: str, manuscript: Manuscript, start: int) -> None:
-        """Keep what the last turn has from its piece `start` on; what is before is kept. Raises sqlite3.Error."""
-        written = json.dumps([_written(piece) for piece in manuscript.turns[-1].written[start:]], separators=(",", ":"))
+    def grow_text(self, id: str, manuscript: Manuscript, news: Sequence[Growth], model: str, mode: str) -> None:
+        """Keep what is new of a text; all else of it is kept. Raises sqlite3.Error."""
+        now, title = time.time(), safe_line(manuscript.title)
         with self._together():
-            self._run(_ADD, (id, len(manuscript.turns) - 1, start, written.encode("ascii")))
-            self._run(_GROWN, (safe_line(manuscript.title), time.time(), len(manuscript.text), id))
+            self._run(_SAVE_TEXT, (id, title, dumped(model), mode, now, now, len(manuscript.text), b""))
+            self._run("DELETE FROM tails WHERE text = ?", (id,))
+            tree_table.save(self, id, news, manuscript.head)
 
     def texts(self, limit: int = 500) -> list[SavedText]:
         """The texts, newest first, the deleted ones too. Raises sqlite3.Error."""
@@ -131,7 +126,7 @@ class Store:
     def forget_text(self, id: str) -> None:
         """Remove a text for good. Raises sqlite3.Error."""
         with self._together():
-            for table, key in (("texts", "id"), ("tails", "text"), ("marks", "id")):
+            for table, key in KEPT_IN:
                 self._run(f"DELETE FROM {table} WHERE {key} = ?", (id,))
 
     def query(self, command: str, values: tuple[object, ...] = ()) -> list[tuple[Any, ...]]:
@@ -145,10 +140,12 @@ class Store:
         try:
             if not rows:
                 return None
+            if (loaded := tree_table.load(self, id)) is not None:
+                return Manuscript(tree=loaded[0], head=loaded[1])
             turns = load_turns(rows[0][0])
             for turn, start, written in tails:
                 if turn == len(turns) - 1 and start == len(turns[-1].written):  # else the text was changed since
-                    turns[-1].written += [_read(*one) for one in json.loads(written)]
+                    turns[-1].written += [tree_table.read(*one) for one in json.loads(written)]
             return Manuscript(turns)
         except (ValueError, TypeError, KeyError, IndexError, RecursionError) as problem:
             self.notices.append(f"a kept text can't be read, it stays in the library: {safe_line(str(problem), 200)}")
@@ -158,7 +155,7 @@ class Store:
 
     def keep_place(self, session: str, place: Place) -> None:
         """Keep where the person of this session is. Raises sqlite3.Error."""
-        self._run(_PLACE, (session, place.text, _plain(place.prompt), time.time()))
+        self._run(_PLACE, (session, place.text, dumped(place.prompt), time.time()))
 
     def forget_place(self, session: str) -> None:
         """Nothing is to be brought back. Raises sqlite3.Error."""
@@ -305,8 +302,11 @@ def _connect(path: Path | None, alone: bool = False) -> sqlite3.Connection:
         (version,) = database.execute("PRAGMA user_version").fetchone()
         if version > FORMAT:
             raise _NewerFormatError
-        if not database.execute("SELECT 1 FROM sqlite_master WHERE name = 'marks'").fetchone():
-            database.executescript(f"{_TABLES} PRAGMA user_version = {FORMAT};")
+        if version < FORMAT:
+            if version and path is not None and path.name == NAME:
+                keep_copy(database, path, version)
+            database.executescript(f"{_TABLES} {tree_table.TABLES} PRAGMA user_version = {FORMAT};")
+        database.executescript(marks.TABLE)
     except BaseException:
         database.close()
         raise
@@ -320,20 +320,11 @@ def dump_turns(turns: list[Turn]) -> bytes:
             "typed": turn.typed,
             "seed": turn.seed,
             "given": [[piece.author, piece.text] for piece in turn.given],
-            "written": [_written(piece) for piece in turn.written],
+            "written": [tree_table.written(piece) for piece in turn.written],
         }
         for turn in turns
     ]
     return json.dumps(data, separators=(",", ":")).encode("ascii")
-
-
-def _written(piece: Piece) -> list[object]:
-    """What the model wrote: text, id, logprob and alternatives, as version 0.1 wrote it too."""
-    token = piece.token
-    if token is None:
-        return [piece.text, -1, None, []]
-    top = [(*one, text) for one, text in zip(token.top, piece.top_texts, strict=True)]
-    return [token.text, token.id, _number(token.logprob), top]
 
 
 def load_turns(data: bytes) -> list[Turn]:
@@ -342,21 +333,8 @@ def load_turns(data: bytes) -> list[Turn]:
 
 
 def _turn(data: dict[str, Any]) -> Turn:
-    given = [Piece(str(text), _author(author)) for author, text in data["given"]]
-    return Turn(given, [_read(*one) for one in data["written"]], str(data["typed"]), int(data["seed"]))
-
-
-def _read(text: object, id: Any, logprob: Any, top: Any) -> Piece:
-    """A token as it was written; how long it took is not kept: NaN."""
-    token = Token(
-        int(id),
-        str(text),
-        math.nan if logprob is None else float(logprob),
-        tuple((int(other), float(value)) for other, value, _ in top),
-        math.nan,
-        {},
-    )
-    return Piece.written(token, tuple(str(shown) for _, _, shown in top))
+    given = [Piece(str(text), read_author(author)) for author, text in data["given"]]
+    return Turn(given, [tree_table.read(*one) for one in data["written"]], str(data["typed"]), int(data["seed"]))
 
 
 def _listed(id: Any, title: Any, model: Any, mode: Any, updated: Any, characters: Any, deleted: Any) -> SavedText:
@@ -364,16 +342,3 @@ def _listed(id: Any, title: Any, model: Any, mode: Any, updated: Any, characters
     when = updated if isinstance(updated, int | float) and 0 <= updated < 1 << 34 else 0.0
     count = characters if isinstance(characters, int) else 0
     return SavedText(str(id), str(title), str(model), str(mode), when, count, deleted is not None)
-
-
-def _author(name: object) -> Author:
-    return "cue" if name == "cue" else "model" if name == "model" else "person"
-
-
-def _number(value: float) -> float | None:
-    return value if math.isfinite(value) else None
-
-
-def _plain(text: str) -> str:
-    """Text that SQLite can hold: lone surrogates replaced."""
-    return text.encode("utf-8", "replace").decode("utf-8")

@@ -6,51 +6,55 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sg_tui.library.store import Place, Store
-from sg_tui.state.manuscript import Manuscript, Piece
+from sg_tui.library.tree_table import Growth
+from sg_tui.state.manuscript import Manuscript
+from sg_tui.state.tree import Place as Head
+from sg_tui.state.tree import Tree
 
 
 @dataclass(frozen=True, slots=True)
-class WholeText:
-    """A text as it is now."""
+class TextNews:
+    """What is new of a text. tree: all of it, a copy for the librarian alone, when another text was handed before."""
 
     id: str
-    manuscript: Manuscript  # a copy, of which nobody else knows
+    news: Sequence[Growth]
+    head: Head
     model: str
     mode: str
-
-
-@dataclass(frozen=True, slots=True)
-class MoreText:
-    """What the model added to the last turn of a text that was handed over before."""
-
-    id: str
-    pieces: Sequence[Piece]
+    tree: Tree | None = None
 
 
 class _Text:
-    """A text on its way. `kept`: pieces of the last turn that the store has; None when it needs the whole."""
+    """A text on its way: all of it, and what of it the library does not have."""
 
-    def __init__(self, whole: WholeText) -> None:
-        self.whole = whole
-        self.kept: int | None = None
+    def __init__(self, first: TextNews, tree: Tree) -> None:
+        self._tree = tree
+        self._last = first
+        self._news: list[Growth] = list(first.news)
+        self.due = True
+        self.whole = False  # nothing of it is where texts are kept now
+        self.new = True  # never written by this session
+
+    def grow(self, item: TextNews) -> None:
+        self._last, self.due = item, True
+        self._news += item.news
+        for one in item.news:
+            known = self._tree.nodes.get(one.node.id)
+            if known is None:
+                self._tree.add(one.node)
+            else:
+                self._tree.rewrite(known, one.node.place, known.pieces)
+                known.marked, known.folded, known.removed = one.node.marked, one.node.folded, one.node.removed
+                known.pieces[one.start :] = one.pieces
 
     def write(self, store: Store) -> None:
         """Raises sqlite3.Error."""
-        whole, count = self.whole, self._count
-        if self.kept is None:
-            store.save_text(whole.id, whole.manuscript, whole.model, whole.mode)
-        elif self.kept < count:
-            store.add_text(whole.id, whole.manuscript, self.kept)
-        self.kept = count
-
-    @property
-    def _count(self) -> int:
-        turns = self.whole.manuscript.turns
-        return len(turns[-1].written) if turns else 0
-
-    @property
-    def due(self) -> bool:
-        return self.kept != self._count
+        last, manuscript = self._last, Manuscript(tree=self._tree, head=self._last.head)
+        if self.whole:
+            store.save_text(last.id, manuscript, last.model, last.mode)
+        else:
+            store.grow_text(last.id, manuscript, self._news, last.model, last.mode)
+        self._news, self.due, self.whole, self.new = [], False, False, False
 
 
 class Unkept:
@@ -63,16 +67,16 @@ class Unkept:
         self._kept_place = Place()
         self._moves = 0  # of the store, at the last writing
 
-    def take(self, item: WholeText | MoreText | Place) -> None:
+    def take(self, item: TextNews | Place) -> None:
         """Hold it until it is written."""
-        match item:
-            case WholeText(id=id):
-                self._texts[id] = _Text(item)
-            case MoreText(id=id, pieces=pieces):
-                for piece in pieces:
-                    self._texts[id].whole.manuscript.add(piece)
-            case Place():
-                self._place = item
+        if isinstance(item, Place):
+            self._place = item
+        elif item.tree is not None:
+            waiting = self._texts.pop(item.id, None)
+            self._texts[item.id] = _Text(item, item.tree)
+            self._texts[item.id].whole = waiting is not None and waiting.due
+        else:
+            self._texts[item.id].grow(item)
 
     @property
     def due(self) -> bool:
@@ -89,9 +93,10 @@ class Unkept:
         moves = store.moves
         moved, self._moves = moves != self._moves, moves
         for text in self._texts.values():
-            if moved:
-                text.kept = None
-            text.write(store)
+            if moved or (store.aside and text.new):
+                text.whole = text.due = True
+            if text.due:
+                text.write(store)
         if moved or self._place != self._kept_place:
             if self._place == Place():
                 store.forget_place(self._session)

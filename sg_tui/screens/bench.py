@@ -13,15 +13,16 @@ from sg_core.engine.commands import Bench
 from sg_core.engine.events import Loaded
 from sg_tui.desk import Desk
 from sg_tui.keys import Scope, bindings
-from sg_tui.screens.mode import ModeScreen
+from sg_tui.screens.bench_race import FigureActions
 from sg_tui.state.bench_state import COMBINATIONS, SORT_KEYS
 from sg_tui.terminal.textsafe import safe_line
 from sg_tui.widgets.bench_table import SORT_WORDS, BenchTable
+from sg_tui.widgets.race_view import RaceView
 
 FEWEST_TOKENS, MOST_TOKENS = 8, 1024
 
 
-class BenchScreen(ModeScreen):
+class BenchScreen(FigureActions):
     """`desk.bench` knows the rows; `tokens` is what the next measurement writes in each row."""
 
     MODE = "bench"
@@ -36,6 +37,7 @@ class BenchScreen(ModeScreen):
         yield Static(id="measured", markup=False)
         yield BenchTable(id="table")
         yield Static(id="bench-words", markup=False)
+        yield RaceView(id="race")
 
     def scopes(self) -> tuple[Scope, ...]:
         return ("bench", "app")
@@ -51,6 +53,10 @@ class BenchScreen(ModeScreen):
         self.query_one("#measured", Static).update(self._measured())
         self.query_one("#bench-words", Static).update(self._words())
         table.show(bench)
+        race = self.query_one(RaceView)
+        race.display = self.desk.race.command is not None
+        race.show(self.desk.race)
+        self.set_class(self._raced_last, "-race")
 
     def _measured(self) -> Content:
         """What the rows were measured on, or will be."""
@@ -76,7 +82,8 @@ class BenchScreen(ModeScreen):
             return Content.styled(words, "$accent")
         if bench.rows:
             end = "stopped" if bench.reason == "stopped" else "done"
-            words = f"{end}: {len(bench.rows)} rows, {SORT_WORDS[self.query_one(BenchTable).sort]}"
+            beside = f", beside {safe_line(bench.before_name, 40)}" if bench.before else ""
+            words = f"{end}: {len(bench.rows)} rows, {SORT_WORDS[self.query_one(BenchTable).sort]}{beside}"
             return Content.assemble((words, "$foreground"), (f"   next: {self.tokens} tokens a row", "$faint"))
         return _introduction(self.tokens)
 
@@ -90,7 +97,7 @@ class BenchScreen(ModeScreen):
 
     def _measure(self, every_combination: bool) -> None:
         loaded = self.desk.generation.loaded
-        if self.desk.bench.running:
+        if self.desk.bench.running or self.desk.race.running:
             self.desk.say("A measurement is under way. Esc stops it.")
             return
         if loaded is None:
@@ -98,6 +105,7 @@ class BenchScreen(ModeScreen):
             return
         command = Bench(self.desk.next_request(), self._tokens_within(loaded), every_combination)
         self.desk.bench.asked(command, loaded)
+        self._raced_last = False
         self.desk.submit(command)
         self.draw_all()
 
@@ -105,7 +113,7 @@ class BenchScreen(ModeScreen):
         return min(self.tokens, loaded.config.n_ctx)
 
     def action_stop_bench(self) -> None:
-        if self.desk.bench.running:
+        if self.desk.bench.running or self.desk.race.running:
             self.desk.stop()
 
     def action_sort(self) -> None:
@@ -130,6 +138,8 @@ def _introduction(tokens: int) -> Content:
         (" measures the ladder: every switch off, then one more on in each row.\n", "$foreground"),
         ("a", "bold $primary"),
         (f"     measures all {COMBINATIONS} combinations.\n", "$foreground"),
+        ("r", "bold $primary"),
+        ("     races the present setting against another, a token of each in turn; ← → choose it.\n", "$foreground"),
         ("+ -", "bold $primary"),
         (f"   {tokens} tokens a row; the longer, the more the early rows lose.\n\n", "$foreground"),
         ("Every row writes the same text; only the time differs. Pause a training first.", "$faint"),

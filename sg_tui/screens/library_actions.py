@@ -13,11 +13,11 @@ from textual.widgets import Input, OptionList
 
 from sg_tui.desk import Desk
 from sg_tui.library import holdings, marks
-from sg_tui.library.export import Document, read
+from sg_tui.library.export import Document, export, read
 from sg_tui.library.store import Store
 from sg_tui.screens.line_dialog import LineDialog
 from sg_tui.screens.mode import ModeScreen
-from sg_tui.screens.save_dialog import SaveDialog
+from sg_tui.screens.save_dialog import FORMS, SaveDialog
 from sg_tui.state.manuscript import Manuscript
 from sg_tui.state.shelf import Item, Kind, Shelf
 from sg_tui.state.writing import Writing
@@ -238,7 +238,7 @@ class LibraryActions(ModeScreen):
                 self.desk.say(f"Saved to {path}")
 
         document = Document(item.title, item.model, item.mode, manuscript)
-        self.app.push_screen(SaveDialog(document), saved)
+        self.app.push_screen(SaveDialog(partial(export, document), document.title, forms=FORMS), saved)
 
     def action_import_text(self) -> None:
         found: list[Document] = []

@@ -28,8 +28,8 @@ class ModeScreen(Screen[None]):
     """
 
     MODE: ClassVar[str] = ""
-    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide")]  # noqa: RUF012 (declared so by Textual)
-    VERTICAL_BREAKPOINTS = [(0, "-short"), (32, "-tall")]  # noqa: RUF012
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide"), (118, "-roomy")]  # noqa: RUF012 (declared so by Textual)
+    VERTICAL_BREAKPOINTS = [(0, "-short"), (32, "-tall"), (48, "-high")]  # noqa: RUF012
 
     def __init__(self, desk: Desk) -> None:
         super().__init__()

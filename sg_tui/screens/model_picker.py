@@ -38,7 +38,10 @@ class Choice:
 
 
 class ModelPicker(Dialog[str]):
-    """Answers with a model as `Load` takes it: the shipped name, a run's name, a folder, or a Hub id."""
+    """Answers with a model as `Load` takes it: the shipped name, a run's name, a folder, or a Hub id.
+
+    An adapter, a folder or the run that trained it, brings the model that it was made for.
+    """
 
     TITLE_TEXT = "model"
     HINT = "Enter choose   Esc close"

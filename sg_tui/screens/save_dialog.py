@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from textual import on
 from textual.widget import Widget
 from textual.widgets import Static
 
-from sg_tui.library.export import Document, export
 from sg_tui.screens.dialog import Dialog
 from sg_tui.terminal.textsafe import safe_line
 from sg_tui.widgets.line_input import LineInput
@@ -19,21 +18,22 @@ FORMS = "The ending says how: .txt the text as it is, .md, .json to take in agai
 
 
 class SaveDialog(Dialog[Path]):
-    """Writes the text in the form its file's ending names, and answers with the path; an existing file is asked about
-    first.
+    """Writes what `text` makes for the file's ending, and answers with the path; an existing file is asked about first.
+
+    forms: what the endings mean, told below.
     """
 
     TITLE_TEXT = "save the text"
     HINT = "Enter save   Esc close"
 
-    def __init__(self, document: Document) -> None:
+    def __init__(self, text: Callable[[str], str], title: str, suffix: str = ".txt", forms: str = "") -> None:
         super().__init__()
-        self._document, self._file = document, file_name(document.title)
+        self._text, self._file, self._forms = text, file_name(title, suffix), forms
         self._warned: Path | None = None
 
     def body(self) -> Iterable[Widget]:
         yield LineInput(self._file, placeholder="path of a file", id="path")
-        yield Static(FORMS, id="forms", markup=False)
+        yield Static(self._forms, id="forms", markup=False)
 
     @on(LineInput.Submitted)
     def _save(self, event: LineInput.Submitted) -> None:
@@ -48,7 +48,7 @@ class SaveDialog(Dialog[Path]):
                 self._warned = path
                 self.problem(f"{safe_line(path.name, 60)} exists: Enter again replaces it")
                 return
-            path.write_text(export(self._document, path.suffix), encoding="utf-8", errors="replace", newline="")
+            path.write_text(self._text(path.suffix), encoding="utf-8", errors="replace", newline="")
         except (OSError, ValueError, RuntimeError) as trouble:
             reason = trouble.strerror if isinstance(trouble, OSError) and trouble.strerror else str(trouble)
             self.problem(safe_line(f"can't be saved there: {reason}", 200))
@@ -56,7 +56,7 @@ class SaveDialog(Dialog[Path]):
         self.dismiss(path.absolute())
 
 
-def file_name(title: str) -> str:
+def file_name(title: str, suffix: str = ".txt") -> str:
     """A file's name from the first words of a text."""
     words = re.findall(r"\w+", title.casefold())[:5]
-    return "-".join(words)[:40] + ".txt" if words else "text.txt"
+    return ("-".join(words)[:40] or "text") + suffix

@@ -13,18 +13,25 @@ from textual.widget import Widget
 from sg_core.engine.events import Event, Loaded
 from sg_tui.desk import Desk, Returned
 from sg_tui.keys import Scope, bindings
+from sg_tui.screens.write_edit import EditActions
 from sg_tui.screens.write_settings import SettingsActions
-from sg_tui.screens.write_texts import TextActions
+from sg_tui.screens.write_tint import TintActions
+from sg_tui.screens.write_tour import TourActions
 from sg_tui.state.writing import Writing
 from sg_tui.terminal.textsafe import safe_line
+from sg_tui.widgets.alternatives_box import AlternativesBox
 from sg_tui.widgets.cast_bar import CastBar
 from sg_tui.widgets.compact_panel import CompactPanel
+from sg_tui.widgets.continuations_view import ContinuationsView
 from sg_tui.widgets.optimizations_panel import OptimizationsPanel
+from sg_tui.widgets.panel import Panel
 from sg_tui.widgets.prompt import LONGEST_PASTE, Prompt
 from sg_tui.widgets.sampling_panel import SamplingPanel
 from sg_tui.widgets.side_panel import SidePanel
 from sg_tui.widgets.template_choice import TemplateChoice
+from sg_tui.widgets.text_editor import TextEditor
 from sg_tui.widgets.text_view import TextView
+from sg_tui.widgets.tour import Tour
 
 FIGURES_SECONDS = 0.15  # between two drawings of figures that change with every token
 SLIM = 80  # columns below which the opened panel has one column
@@ -37,10 +44,11 @@ ENDS = {
 }
 
 
-class WriteScreen(TextActions, SettingsActions):
+class WriteScreen(EditActions, TourActions, TintActions, SettingsActions):
     """Shows `desk.writing`, and lets the person steer it."""
 
     MODE = "write"
+    AUTO_FOCUS = "#prompt"
     CSS_PATH = "../styles/write.tcss"
     BINDINGS = bindings("write", "small")  # type: ignore[assignment]  # a list of Binding is what Textual wants
 
@@ -53,15 +61,22 @@ class WriteScreen(TextActions, SettingsActions):
         with Horizontal(id="write"):
             with Vertical(id="left"):
                 yield TextView(id="text")
+                yield Tour(id="tour")
                 yield CompactPanel(id="compact")
                 yield CastBar(self.desk.writing.cast, id="cast")
                 yield Prompt(id="prompt")
+                yield TextEditor(id="editor")
             yield SidePanel(id="side")
+        yield ContinuationsView(id="several")
+        yield AlternativesBox(id="alternatives")
 
     def on_mount(self) -> None:
         self.query_one(Prompt).focus()
         self._offer_templates()
         self._show_mode()
+
+    def on_descendant_focus(self) -> None:
+        self.draw()
 
     def on_resize(self, event: events.Resize) -> None:
         super().on_resize(event)
@@ -71,10 +86,14 @@ class WriteScreen(TextActions, SettingsActions):
         everywhere: tuple[Scope, ...] = ("write", "app")
         if self.has_class("-narrow"):
             everywhere = ("write", "small", "app")
+        if isinstance(self.focused, TextEditor):
+            return ("editor", *everywhere)
         if isinstance(self.focused, Prompt):
             return ("prompt", *everywhere)
         if isinstance(self.focused, TextView):
             return ("document", *everywhere)
+        if isinstance(self.focused, ContinuationsView):
+            return ("several", *everywhere)
         if isinstance(self.focused, TemplateChoice):
             return ("choice", *everywhere)
         if isinstance(self.focused, OptimizationsPanel):
@@ -106,12 +125,20 @@ class WriteScreen(TextActions, SettingsActions):
         self.take_wanted()
         state, manuscript = self.desk.generation, self.desk.writing.manuscript
         view.show(manuscript, state.running)
+        self.show_tint()
+        self.show_tour()
+        self.show_alternatives()
+        self.show_several()
+        self.set_class(self.walking, "-walking")
         drawn = (
             state.version,
             manuscript.version,
             len(manuscript.pieces),
             view.cursor,
             view.unseen,
+            self.walking,
+            self.desk.tint.version,
+            self.desk.minute.version,
             self.size,
         )
         now = time.monotonic()
@@ -122,12 +149,17 @@ class WriteScreen(TextActions, SettingsActions):
         self.query_one(SidePanel).show(state, view.cursor_piece)
         self._show_frames(view)
 
+    @on(Panel.Resized)
+    def _draw_again(self) -> None:
+        self._drawn = ()
+        self.draw()
+
     def _show_frames(self, view: TextView) -> None:
         """What stands in the frames of the text and of the prompt."""
         state, writing = self.desk.generation, self.desk.writing
         title = safe_line(writing.manuscript.title, 40) or "a new text"
-        view.border_title = Content(title)
-        view.border_subtitle = f"↓ {view.unseen} more · End" if view.unseen else ""
+        view.border_title = Content(f"{'walk' if self.walking or self.choosing else 'edit'} · {title}")
+        view.border_subtitle = f"↓ {view.unseen} more · End" if view.unseen else self.tint_legend(view)
         prompt = self.query_one(Prompt)
         prompt.border_subtitle = "Esc stops" if state.running else ENDS.get(state.reason, "")
 
@@ -159,11 +191,16 @@ class WriteScreen(TextActions, SettingsActions):
 
     def _begin(self, typed: str) -> None:
         self.desk.writing.begin(typed, self.desk.generation.sampling.seed)
-        self._generate()
+        self.go_on()
 
-    def _generate(self) -> None:
+    def go_on(self) -> None:
+        self.close_several()
         self.desk.generate()
-        self.query_one(TextView).go_to_end()
+        view = self.query_one(TextView)
+        if self.walking:
+            view.follow()
+        else:
+            view.go_to_end()
         self.draw_all()
 
     def action_stop(self) -> None:
@@ -173,10 +210,9 @@ class WriteScreen(TextActions, SettingsActions):
             self.remove_class("-panel-open")
             self.query_one(Prompt).focus()
         elif isinstance(self.focused, Prompt):
-            self.query_one(TextView).focus()
+            self.walk()
         else:
-            self.query_one(TextView).move_cursor(None)
-            self.query_one(Prompt).focus()
+            self.edit()
 
     def action_retry(self) -> None:
         self.when_stopped(self._retry)
@@ -187,20 +223,19 @@ class WriteScreen(TextActions, SettingsActions):
             self.desk.say("There is nothing to write again yet.")
             return
         self.desk.set_sampling("seed", seed)
-        self._generate()
+        self.go_on()
 
     def action_undo(self) -> None:
         self.when_stopped(self._undo)
 
     def _undo(self) -> None:
         manuscript, prompt = self.desk.writing.manuscript, self.query_one(Prompt)
-        last = manuscript.turns[-1] if manuscript.turns else None
-        count = len(manuscript.turns)
+        given = manuscript.last_given
         if not manuscript.undo():
             self.desk.say("There is nothing to take back.")
-        elif last is not None and len(manuscript.turns) < count and last.typed and not prompt.text:
-            prompt.put(last.typed)
-        self._changed()
+        elif given is not None and given.typed and not manuscript.holds(given) and not prompt.text:
+            prompt.put(given.typed)
+        self.show_text()
 
     def action_redo(self) -> None:
         self.when_stopped(self._redo)
@@ -209,17 +244,20 @@ class WriteScreen(TextActions, SettingsActions):
         prompt, manuscript = self.query_one(Prompt), self.desk.writing.manuscript
         if not manuscript.redo():
             self.desk.say("Nothing was taken back.")
-        elif prompt.text == manuscript.turns[-1].typed:
+        elif (given := manuscript.last_given) is not None and prompt.text == given.typed:
             prompt.put("")  # what undo had put there stands in the text again
-        self._changed()
+        self.show_text()
 
-    def _changed(self) -> None:
+    def show_text(self) -> None:
+        self.close_several()
         self.desk.generation.reason = ""
         self._drawn = ()
         self.desk.keep_text()
         self.draw_all()
 
     def take_up(self, writing: Writing) -> None:
+        self.leave_editor()
+        self.close_several()
         super().take_up(writing)
         self._show_mode()
         self.query_one(Prompt).focus()
@@ -234,6 +272,8 @@ class WriteScreen(TextActions, SettingsActions):
         self._show_mode()
 
     def action_chat_or_complete(self) -> None:
+        self.leave_editor()
+        self.close_several()
         writing = self.desk.writing
         if not writing.chat and not writing.manuscript.empty and not writing.spoken:
             self.when_stopped(lambda: self.take_up(Writing(True, writing.cast)))
@@ -258,7 +298,7 @@ class WriteScreen(TextActions, SettingsActions):
 
     # ------------------------------------------------------------ between prompt and text
 
-    @on(Prompt.Changed)
+    @on(Prompt.Changed, "#prompt")
     def _remember_prompt(self, event: Prompt.Changed) -> None:
         self.desk.prompt = event.text_area.text
 
@@ -275,16 +315,6 @@ class WriteScreen(TextActions, SettingsActions):
             self.take_up(Writing(chat, cast, returned.manuscript, returned.id))
             self.desk.generation.reason, self._drawn = "came back", ()
         prompt.put(returned.prompt)
-
-    @on(TextView.CursorMoved)
-    def _cursor_moved(self) -> None:
-        self.draw()
-
-    @on(TextView.Typed)
-    def _typed(self, event: TextView.Typed) -> None:
-        prompt = self.query_one(Prompt)
-        prompt.focus()
-        prompt.insert(event.character)
 
     @on(Prompt.Passed)
     def _passed(self, event: Prompt.Passed) -> None:

@@ -9,7 +9,6 @@ from sg_tui.screens.mode import ModeScreen
 from sg_tui.widgets.optimizations_panel import OptimizationsPanel
 from sg_tui.widgets.precision_row import PrecisionAsked
 from sg_tui.widgets.sampling_panel import SamplingPanel
-from sg_tui.widgets.text_view import TextView
 
 
 class SettingsActions(ModeScreen):
@@ -32,11 +31,6 @@ class SettingsActions(ModeScreen):
         self.desk.set_sampling(event.name, event.value)
         self.draw_all()
 
-    def action_heat(self) -> None:
-        view = self.query_one(TextView)
-        view.set_heat(not view.heat)
-        if view.heat:
-            self.desk.say("The stronger the tint, the more a token surprised the model.")
-
-    def action_slow_motion(self) -> None:
-        self.desk.set_slow_motion(not self.desk.generation.slow_motion)
+    def action_pace(self) -> None:
+        self.desk.toggle_pace()
+        self.draw_all()

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from sg_core.engine.events import Done, Event, Failed
 from sg_tui.desk import Desk
-from sg_tui.library.export import Document
+from sg_tui.library.export import Document, export
 from sg_tui.screens.mode import ModeScreen
-from sg_tui.screens.save_dialog import SaveDialog
+from sg_tui.screens.save_dialog import FORMS, SaveDialog
 from sg_tui.state.writing import Writing
 
 
@@ -67,4 +68,5 @@ class TextActions(ModeScreen):
             if path is not None:
                 self.desk.say(f"Saved to {path}")
 
-        self.app.push_screen(SaveDialog(Document(manuscript.title, self.desk.model, mode, manuscript)), saved)
+        document = Document(manuscript.title, self.desk.model, mode, manuscript)
+        self.app.push_screen(SaveDialog(partial(export, document), document.title, forms=FORMS), saved)

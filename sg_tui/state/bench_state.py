@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from sg_core.engine.commands import Bench
 from sg_core.engine.events import (
@@ -41,6 +41,9 @@ class BenchState:
         self.command: Bench | None = None
         self.measured: Loaded | None = None  # the model the rows belong to
         self.rows: list[Measured] = []
+        self.before: dict[Optimizations, float] = {}  # ms per token of an earlier measurement
+        self.before_name = ""
+        self.chosen = 0  # place among the sorted rows
         self.running = False
         self.reason = ""  # why it ended
         self.failure = ""
@@ -51,6 +54,7 @@ class BenchState:
         """`command` is about to be submitted, to be measured on `loaded`."""
         self.command, self.measured = command, loaded
         self.rows, self.running, self.reason, self.failure = [], True, "", ""
+        self.chosen = 0
         self.phase = Phase("starting")
         self.version += 1
 
@@ -71,6 +75,28 @@ class BenchState:
                 return False
         self.version += 1
         return True
+
+    def choose(self, by: int) -> None:
+        """Another row."""
+        self.chosen = max(0, min(len(self.rows) - 1, self.chosen + by))
+        self.version += 1
+
+    def compare(self, rows: Sequence[Mapping[str, Any]], name: str) -> None:
+        """Put what an earlier measurement took beside the rows; none: no longer. Raises ValueError for other rows."""
+        before = {}
+        for row in rows:
+            switches, ms = row.get("optimizations"), row.get("ms_per_token")
+            if not isinstance(switches, dict) or not isinstance(ms, int | float):
+                raise ValueError("no rows of a benchmark")
+            on = [name for name in Optimizations.names() if switches.get(name) is True]
+            before[Optimizations.none().with_(*on)] = float(ms)
+        self.before, self.before_name = before, name
+        self.version += 1
+
+    def records(self) -> list[dict[str, Any]]:
+        """The rows for a file, with the names that the command prints."""
+        model = self.measured.model if self.measured else ""
+        return [_record(model, row) for row in self.rows]
 
     @property
     def is_ladder(self) -> bool:
@@ -118,6 +144,28 @@ def pattern(optimizations: Optimizations) -> str:
     """The switches as seven places: the number where one is on, a dot where it is off."""
     on = switched_on(optimizations)
     return "".join(str(one.number) if one.number in on else "·" for one in TABLE if one.default)
+
+
+def words_of(row: Measured) -> str:
+    """What a row is called, with the labels of the table of optimizations."""
+    name = row.label.removeprefix("+ ")
+    return next((f"+ {one.label}" for one in TABLE if one.name == name), row.label)
+
+
+def _record(model: str, row: Measured) -> dict[str, Any]:
+    timing = row.timing
+    return {
+        "model": model,
+        "precision": timing.precision,
+        "threads": timing.threads,
+        "optimizations": {name: getattr(timing.optimizations, name) for name in Optimizations.names()},
+        "tokens": timing.tokens,
+        "ms_per_token": timing.ms_per_token,
+        "mean": timing.mean,
+        "min": timing.minimum,
+        "max": timing.maximum,
+        "tokens_per_second": timing.tokens_per_second,
+    }
 
 
 def _times(before: float, after: float) -> float:

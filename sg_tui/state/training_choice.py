@@ -11,13 +11,15 @@ from sg_core.config import GPT2Config
 from sg_core.engine.commands import Train
 from sg_core.errors import SettingError
 from sg_core.setting import Setting, settings_of
-from sg_core.training.settings import FINE_TUNE, PRESETS, TrainingConfig, fine_tuning
+from sg_core.training.settings import PRESETS, TrainingConfig, fine_tuning
 
 SOURCES = {
     "tinyshakespeare": "tinyshakespeare  1.1 MB of plays, fetched once",
     "python-docs": "python-docs  0.7 MB, in every Python: needs no network",
     "file": "a text of yours: a file or a folder",
 }
+ADAPTER = "adapter"  # what can be trained on the loaded model, beside fine-tuning it
+_LORA, _LORA_RATE = "r=8,alpha=16,targets=c_attn", 1e-3  # few numbers learn, and bear a higher rate
 POINTS = 20  # evaluations, samples and saves in a run
 
 
@@ -26,8 +28,11 @@ FIELDS = tuple(one for one in settings_of(TrainingConfig) if one.name in _ASKED)
 
 
 def defaults(model: str, n_ctx: int = GPT2Config().n_ctx) -> TrainingConfig:
-    """The settings to begin with for a preset, or for FINE_TUNE of a model whose context is `n_ctx`."""
-    return PRESETS[model].training if model in PRESETS else fine_tuning(n_ctx)
+    """The settings to begin with for a preset, or for FINE_TUNE or ADAPTER of a model whose context is `n_ctx`."""
+    if model in PRESETS:
+        return PRESETS[model].training
+    tuning = fine_tuning(n_ctx)
+    return replace(tuning, lora=_LORA, learning_rate=_LORA_RATE) if model == ADAPTER else tuning
 
 
 def texts(training: TrainingConfig) -> dict[str, str]:
@@ -57,12 +62,12 @@ def command(source: str, path: str, model: str, entered: Mapping[str, str], load
     """The command that starts the run. `loaded`: name of the model to fine-tune. Raises SettingError."""
     if source == "file" and not path.strip():
         raise SettingError("no file is named; write the path of a text file, or of a folder of them")
-    if model == FINE_TUNE and loaded is None:
+    if model not in PRESETS and loaded is None:
         raise SettingError("no model is loaded yet; choose a new model, or wait until it is loaded")
     training = settings(model, entered)
     return Train(
         data=str(Path(path.strip()).expanduser()) if source == "file" else source,
-        model=loaded if model == FINE_TUNE else None,
+        model=None if model in PRESETS else loaded,
         config=model if model in PRESETS else next(iter(PRESETS)),
         training=training,
         sample_every=training.evaluate_every,
@@ -74,6 +79,8 @@ def summary(training: TrainingConfig, config: GPT2Config | None) -> str:
     tokens = training.batch_size * training.context * training.accumulation
     total = tokens * training.steps
     size = f"{config.parameter_count / 1e6:.1f} M parameters, " if config else ""
+    if training.lora:
+        size += f"an adapter learns ({training.lora}), "
     return f"{size}{tokens:,} tokens a step, {total / 1e6:.1f} M tokens in all"
 
 

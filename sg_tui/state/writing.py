@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 from sg_core.engine.commands import Generate
 from sg_core.inference.sampling import Sampling
-from sg_core.text.marked_text import MarkedText
-from sg_tui.state.manuscript import Manuscript
+from sg_core.text.marked_text import MarkedText, Part
+from sg_tui.state.manuscript import Manuscript, Piece
 from sg_tui.state.play import Cast, completion, speech
 
 
@@ -37,12 +37,23 @@ class Writing:
         given = speech(self.manuscript, typed, self.cast) if self.chat else completion(typed)
         self.manuscript.begin(given, typed, seed)
 
-    def command(self, request: int, max_tokens: int, sampling: Sampling) -> Generate:
-        """What the engine is asked: to continue the text as it stands.
+    def command(
+        self, request: int, max_tokens: int, sampling: Sampling, end: int | None = None, count: int = 1
+    ) -> Generate:
+        """What the engine is asked: to continue the text as it stands, or its first `end` pieces, in `count` ways.
 
-        In a chat the cues alone may hold special tokens, else what the person typed may too, unless it is `plain`.
+        What the model that is loaded wrote is handed over in its own tokens. In a chat the cues alone may hold special
+        tokens, else what the person typed may too, unless it is `plain`.
         """
-        form, plain = self.cast.form, ("person", "model") if self.chat or self.plain else ("model",)
-        parts = [(piece.text, piece.author not in plain) for piece in self.manuscript.pieces]
+        form, models = self.cast.form, self.manuscript.models()
+        pieces = self.manuscript.pieces[:end]
+        parts = [self._part(piece, model) for piece, model in zip(pieces, models, strict=False)]
         prompt = MarkedText(parts, whole=form.whole if self.chat else True)
-        return Generate(request, prompt, max_tokens, sampling, form.stop if self.chat else ())
+        return Generate(request, prompt, max_tokens, sampling, form.stop if self.chat else (), n=count)
+
+    def _part(self, piece: Piece, model: str) -> Part:
+        if piece.token is not None:
+            return piece.text, (piece.token.id,) if model and model == self.manuscript.model else False
+        return piece.text, piece.author == "cue" or (
+            piece.author in ("person", "edit") and not self.chat and not self.plain
+        )

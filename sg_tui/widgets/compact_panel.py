@@ -10,7 +10,7 @@ from sg_tui.state.generation_state import GenerationState
 from sg_tui.widgets import precision_row
 from sg_tui.widgets.optimizations_panel import NAMES, OptimizationsPanel, switches_text
 from sg_tui.widgets.panel import Panel, lines
-from sg_tui.widgets.speed_panel import milliseconds, strip
+from sg_tui.widgets.speed_panel import condition, headline, strip
 
 PRECISIONS_AT = 2 * len(NAMES) + 2  # the column
 ROOMY = 70  # columns from which all precisions are shown
@@ -43,21 +43,14 @@ class CompactPanel(Panel):
 
 
 def _speed_line(state: GenerationState, width: int) -> Content:
-    metrics, size = state.metrics, state.loaded.config.n_ctx if state.loaded else 0
-    slow = ("slow motion  " if state.slow_motion else "", "$warning")
-    if metrics is None:
-        return Content.assemble(("– ms/token  ", "$faint"), slow)
-    figures = Content.assemble(
-        (milliseconds(metrics.ms_per_token), "bold $foreground"),
-        (" ms/token  ", "$faint"),
-        (f"{metrics.tokens_per_second:,.0f}", "bold $foreground"),
-        (" tok/s  ", "$faint"),
-        slow,
-    )
-    context = Content.styled(f"  context {metrics.context_used:,}/{size or metrics.context_size:,}", "$faint")
-    room = width - figures.cell_length - context.cell_length
-    drawn = strip(state.ms, room)
-    return Content.assemble(figures, (drawn + " " * max(0, room - len(drawn)), "$primary"), context)
+    size, used = state.loaded.config.n_ctx if state.loaded else 0, state.position
+    said = Content.assemble(headline(state, 30 if width < ROOMY else 50), (f"  {condition(state)}", "$warning"))
+    context = Content.styled(f"  context {used:,}/{size:,}" if size else "", "$faint")
+    if said.cell_length + context.cell_length > width:
+        context = Content("")
+    room = max(0, width - said.cell_length - context.cell_length)
+    drawn = strip(state.ms, room - 2)
+    return Content.assemble(said, ("  " + drawn + " " * (room - len(drawn)), "$primary"), context).truncate(width)
 
 
 def _settings_line(state: GenerationState, width: int) -> Content:

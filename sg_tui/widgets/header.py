@@ -39,6 +39,8 @@ class Header(Widget):
             millions = loaded.config.parameter_count / 1e6
             size = f"{millions:,.0f}M" if millions >= 100 else f"{millions:.1f}M"
             threads = state.threads or loaded.threads
+            if state.adapters:  # in place of the size: it is to be seen on small screens too
+                size = f"+ LoRA {state.adapter_amount}%"
             how = f"{loaded.precision} · {threads} thread{'s' if threads != 1 else ''}"
         facts = (
             mode,

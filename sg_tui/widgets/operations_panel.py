@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from textual.content import Content
 
-from sg_tui.figures import bar
+from sg_tui.figures import bar, milliseconds
 from sg_tui.state.generation_state import GenerationState
 from sg_tui.terminal.textsafe import safe_line
 from sg_tui.widgets.panel import Panel, lines
-from sg_tui.widgets.speed_panel import milliseconds
 
 OPERATIONS = (
-    "embedding",
     "layernorm",
     "qkv",
     "attention",
@@ -20,12 +18,13 @@ OPERATIONS = (
     "residual",
     "unembedding",
     "sampling",
+    "other",
 )
-WORDS = {"layernorm": "layer norm", "qkv": "QKV", "gelu": "GELU"}
+WORDS = {"layernorm": "layer norm", "qkv": "QKV", "gelu": "GELU", "other": "the rest"}
 
 
 class OperationsPanel(Panel):
-    """The mean of the newest tokens, in the order of the computation."""
+    """What the tokens nearest the median took, in the order of the computation: it sums to ms a token."""
 
     TITLE = "where the time goes"
 
@@ -33,11 +32,20 @@ class OperationsPanel(Panel):
         width = self.content_size.width
         if width <= 0:
             return
-        times = state.average_op_ms()
+        times = _gathered(state.speed.operations)
         total = sum(times.values())
         most = max(times.values(), default=0.0)
         self.set_content(lines([_row(name, times.get(name), total, most, width) for name in times or OPERATIONS]))
-        self.border_subtitle = f"{milliseconds(total)} ms" if times else ""
+        figure = state.speed.figure
+        self.border_subtitle = f"sum {milliseconds(total)} ms · {figure.name}" if figure and times else ""
+        self.border_title = Content.assemble(self.TITLE, (" · before the change" if state.old else "", "$warning"))
+
+
+def _gathered(times: dict[str, float]) -> dict[str, float]:
+    """Looking up two rows of the embeddings takes next to nothing: that goes with the rest."""
+    rest = times.get("embedding", 0.0) + times.get("other", 0.0)
+    named = {name: ms for name, ms in times.items() if name not in ("embedding", "other")}
+    return named | {"other": rest} if times else {}
 
 
 def _row(name: str, ms: float | None, total: float, most: float, width: int) -> Content:

@@ -10,6 +10,7 @@ from sg_core.engine.events import Metrics
 from sg_core.network.optimizations import TABLE, Optimization, Optimizations
 from sg_core.network.precisions import PRECISIONS
 from sg_tui.keys import bindings
+from sg_tui.state.effects import Effect
 from sg_tui.state.generation_state import GenerationState
 from sg_tui.widgets import precision_row
 from sg_tui.widgets.panel import Panel, lines
@@ -18,6 +19,7 @@ NAMES = Optimizations.names()
 ROWS = len(NAMES) + 1  # the last one chooses the precision
 PRECISION_LABEL = "precision  "
 GAP = "  "
+BESIDE = 21  # columns of number, label and mark
 CLEAR_RATIO = 1.25  # from here on a ratio says more than a difference
 ALIKE = 0.02  # relative difference below which two times are called alike
 
@@ -46,16 +48,16 @@ class OptimizationsPanel(Panel, can_focus=True):
         rows = [self._line(one, state) if one.default else self._drafts_line(one, state) for one in TABLE]
         self.set_content(lines([*rows, self._precision_line(state)]))
         both = state.effects.between(Optimizations(), Optimizations.none())
-        self.border_subtitle = f"all off {effect_text(*both)}" if both else ""
+        self.border_subtitle = f"all off {effect_text(both, 30)}" if both else ""
 
     def _line(self, one: Optimization, state: GenerationState) -> Content:
         measured = state.effects.of(state.optimizations, one.name)
         on = getattr(state.optimizations, one.name)
-        words = f"off: {effect_text(*measured)}" if measured else ""
+        words = effect_text(measured, self.content_size.width - BESIDE) if measured else ""
         return self._switch(one, on, (words, "$faint" if on else "$foreground"))
 
     def _drafts_line(self, one: Optimization, state: GenerationState) -> Content:
-        on, room = getattr(state.optimizations, one.name), self.content_size.width - 23
+        on, room = getattr(state.optimizations, one.name), self.content_size.width - BESIDE
         words = drafts_text(state.metrics, room) if on else ""
         return self._switch(one, on, (words, "$foreground"))
 
@@ -63,8 +65,8 @@ class OptimizationsPanel(Panel, can_focus=True):
         return Content.assemble(
             self._pointer(one.number - 1),
             (f"{one.number} ", "bold $foreground" if on else "$faint"),
-            (f"{one.label:<13}", "$foreground"),
-            ("● on   " if on else "○ off  ", "bold $success" if on else "bold $warning"),
+            (f"{one.label:<12}", "$foreground"),
+            ("● on  " if on else "○ off ", "bold $success" if on else "bold $warning"),
             words,
         )
 
@@ -115,25 +117,44 @@ class OptimizationsPanel(Panel, can_focus=True):
             self.show(self._state)
 
 
-def effect_text(on_ms: float, off_ms: float) -> str:
-    """What switching off does to the time of a token: "× 6.1", "+0.30 ms", "no change"."""
-    if on_ms <= 0 or off_ms <= 0:
-        return ""
-    ratio, difference = off_ms / on_ms, off_ms - on_ms
-    if ratio >= CLEAR_RATIO:
-        return f"× {ratio:.0f}" if ratio >= 9.95 else f"× {ratio:.1f}"
-    if abs(difference) < ALIKE * on_ms:
-        return "no change"
+def effect_text(effect: Effect, room: int) -> str:
+    """What switching off does to the time of a token, where, of how many pairs of tokens, and half of them lie within.
+
+    "× 6.1 at 212 (n 40, 5.8–6.4)", "+0.30 ms at 96 (n 12)", "no change", in fewer words where there is no room.
+    """
+    if effect.unsure:
+        return "busy: can't tell" if room >= 16 else "busy"
+    figure, low, high = _figures(effect)
+    place, spread = f"{figure} at {effect.position}", f"{low}–{high}"
+    words = (f"{place} (n {effect.n}, {spread})", f"{place} (n {effect.n})", place)
+    return next((one for one in words if len(one) <= room), figure)
+
+
+def _figures(effect: Effect) -> tuple[str, str, str]:
+    """The effect and the two ends of its spread: a ratio where that is clear, else a difference."""
+    ms, difference = effect.one, (effect.times - 1) * effect.one
+    if effect.times >= CLEAR_RATIO:
+        return f"× {_ratio(effect.times)}", _ratio(effect.low), _ratio(effect.high)
     digits = 3 if abs(difference) < 0.1 else 2
-    return f"{difference:+.{digits}f} ms".replace("-", "−")
+    low, high = (f"{(one - 1) * ms:.{digits}f}".replace("-", "−") for one in (effect.low, effect.high))
+    if abs(difference) < ALIKE * ms:
+        return "no change", low, high
+    return f"{difference:+.{digits}f} ms".replace("-", "−"), low, high
+
+
+def _ratio(value: float) -> str:
+    return f"{value:.0f}" if value >= 9.95 else f"{value:.1f}"
 
 
 def drafts_text(metrics: Metrics | None, room: int) -> str:
-    """How many drafted tokens the text has kept: "43 of 75 drafts kept", in fewer words where there is no room."""
+    """How many drafted tokens the text has kept, and tokens a round: "43 of 75 kept, 3.9 a round", as there is room."""
     if metrics is None or not metrics.drafted:
         return "no draft yet"
     figures = f"{metrics.accepted:,} of {metrics.drafted:,}"
-    return next((words for words in (f"{figures} drafts kept", f"{figures} kept") if len(words) <= room), figures)
+    longer = [f"{figures} drafts kept", f"{figures} kept"]
+    if metrics.rounds:
+        longer.insert(0, f"{figures} kept, {1 + metrics.accepted / metrics.rounds:.1f} a round")
+    return next((words for words in longer if len(words) <= room), figures)
 
 
 def switches_text(optimizations: Optimizations) -> str:

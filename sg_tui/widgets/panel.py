@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from textual.content import Content
+from textual.message import Message
 from textual.widget import Widget
 
 
@@ -11,6 +12,9 @@ class Panel(Widget):
 
     ALLOW_SELECT = False
     TITLE = ""
+
+    class Resized(Message):
+        """There is more room, or less: it is to be drawn again."""
 
     def __init__(self, id: str | None = None) -> None:
         super().__init__(id=id)
@@ -21,6 +25,9 @@ class Panel(Widget):
         if not content.is_same(self._content):
             self._content = content
             self.refresh()
+
+    def on_resize(self) -> None:
+        self.post_message(self.Resized())
 
     def render(self) -> Content:
         return self._content

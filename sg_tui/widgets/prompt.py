@@ -40,6 +40,13 @@ class Prompt(TextArea):
             self.action = action
             super().__init__()
 
+    class Scrolled(Message):
+        """The text above is to be scrolled: by pages, or to its beginning or end."""
+
+        def __init__(self, by: int) -> None:
+            self.by = by
+            super().__init__()
+
     def __init__(self, id: str | None = None) -> None:
         super().__init__(
             id=id,
@@ -111,6 +118,17 @@ class Prompt(TextArea):
         else:
             self._shown = None
             self.put(self._draft)
+
+    def action_scroll(self, by: int) -> None:
+        self.post_message(self.Scrolled(by))
+
+    def action_edge(self, by: int) -> None:
+        if not self.text:
+            self.post_message(self.Scrolled(by))
+        elif by < 0:
+            self.action_cursor_line_start()
+        else:
+            self.action_cursor_line_end()
 
     def action_undo(self) -> None:
         if self.history.undo_stack:

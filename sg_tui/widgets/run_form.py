@@ -14,6 +14,7 @@ from sg_core.engine.events import Loaded
 from sg_core.errors import SettingError
 from sg_core.training.settings import FINE_TUNE, PRESETS
 from sg_tui.state.training_choice import (
+    ADAPTER,
     FIELDS,
     SOURCES,
     command,
@@ -82,7 +83,8 @@ class RunForm(VerticalScroll):
         """loaded: the model that can be fine-tuned. go_on: words for an earlier run to go on with, or none."""
         if loaded is not self._loaded:
             self._loaded = loaded
-            self.query_one("#model", Choice).reword(FINE_TUNE, _models(loaded)[FINE_TUNE])
+            for name in (FINE_TUNE, ADAPTER):
+                self.query_one("#model", Choice).reword(name, _models(loaded)[name])
         button = self.query_one("#go-on", Button)
         button.display = bool(go_on)
         if go_on:
@@ -178,4 +180,5 @@ def _models(loaded: Loaded | None) -> dict[str, str]:
     words = (
         f"{loaded.config.parameter_count / 1e6:.1f} M parameters, as it is loaded now" if loaded else "not loaded yet"
     )
-    return new | {FINE_TUNE: f"{name}  {words}"}
+    adapter = f"adapter on {safe_line(loaded.model, 40)}" if loaded else "adapter on the loaded model"
+    return new | {FINE_TUNE: f"{name}  {words}", ADAPTER: f"{adapter}  LoRA: the model stays as it is, in less memory"}

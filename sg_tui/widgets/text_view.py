@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from bisect import bisect_right
 from textwrap import wrap
 from typing import ClassVar
@@ -10,7 +9,7 @@ from typing import ClassVar
 from rich.segment import Segment
 from rich.style import Style
 from textual import events
-from textual.geometry import Size
+from textual.geometry import Offset, Size
 from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.selection import Selection
@@ -19,36 +18,38 @@ from textual.widget import Widget
 
 from sg_tui.keys import bindings
 from sg_tui.state.manuscript import Manuscript, Piece
+from sg_tui.state.tint import Runs
 from sg_tui.terminal.textsafe import raw_index, safe
+from sg_tui.widgets.walk_keys import WalkKeys
 from sg_tui.widgets.wrapping import WrappedText, width_of
 
-BITS = (1.0, 3.0, 6.0)  # surprise from which a token is tinted more
 HINT = ("Type the beginning of a text below and press Enter: the model goes on with it.",)
 CHAT_HINT = ("Type below what you say and press Enter: the model answers.",)
 MORE_HINTS = (
     "",
-    "While it writes, press Alt+1 … Alt+8 to switch its optimizations off and on, and see what each of them is "
-    "worth. The text stays the same. Alt+P stores the weights in fewer bits, F8 is slow motion.",
+    "While it writes, press Alt+1 … Alt+9 to switch its optimizations off and on, and see what each of them is "
+    "worth. The text stays the same. Alt+P stores the weights in fewer bits; F8: a reading pace, or full speed.",
+    "",
+    "When it rests, Esc walks through the text: ↑ ↓ choose another token, Enter takes it, Space writes four ways on.",
     "",
 )
 CHANGE_HINT = "Alt+C makes it a chat: you speak, the model answers."
 CHAT_CHANGE_HINT = "Alt+C goes back to completing one text."
 
 
-class TextView(ScrollView, can_focus=True):
+class TextView(WalkKeys, ScrollView, can_focus=True):
     """Shows a Manuscript. Follows the tail unless the person has scrolled away from it."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {
         "text--person",
         "text--model",
+        "text--taken",
+        "text--edit",
         "text--cue",
         "text--cursor",
         "text--caret",
         "text--hint",
-        "text--heat-0",
-        "text--heat-1",
-        "text--heat-2",
-        "text--heat-3",
+        *(f"text--tint-{level}" for level in ("plain", "0", "1", "2", "3", "person", "model", "cue", "taken", "edit")),
     }
 
     BINDINGS = bindings("document")  # type: ignore[assignment]  # a list of Binding is what Textual wants
@@ -56,16 +57,9 @@ class TextView(ScrollView, can_focus=True):
     class CursorMoved(Message):
         """The token under the cursor is another one, or none."""
 
-    class Typed(Message):
-        """A character was typed that is no key here: it is meant for the prompt."""
-
-        def __init__(self, character: str) -> None:
-            self.character = character
-            super().__init__()
-
     def __init__(self, id: str | None = None) -> None:
         super().__init__(id=id)
-        self.heat = False
+        self.tint: Runs | None = None  # of the text as it is shown, instead of the colours of the authors
         self.running = False
         self.chat = False  # what is typed is spoken, and answered
         self.cursor: int | None = None  # index of a piece
@@ -151,9 +145,9 @@ class TextView(ScrollView, can_focus=True):
         self._resized()
         self.refresh()
 
-    def set_heat(self, heat: bool) -> None:
-        """Tint tokens by their surprise, or no longer."""
-        self.heat = heat
+    def set_tint(self, tint: Runs | None) -> None:
+        """Tint runs of the shown text, or no longer; levels name styles."""
+        self.tint = tint
         self._redraw()
 
     def notify_style_update(self) -> None:
@@ -166,11 +160,15 @@ class TextView(ScrollView, can_focus=True):
         self._rows.clear()
         self.refresh()
 
-    def go_to_end(self) -> None:
+    def follow(self) -> None:
         """Follow the tail again."""
-        self.move_cursor(None)
         self._follow, self.unseen = True, 0
         self._scroll_to_end()
+
+    def go_to_end(self) -> None:
+        """Follow the tail again, no token chosen."""
+        self.move_cursor(None)
+        self.follow()
 
     # ------------------------------------------------------------ the cursor on a token
 
@@ -209,11 +207,31 @@ class TextView(ScrollView, can_focus=True):
     def action_cursor_right(self) -> None:
         self.step_cursor(1)
 
-    def action_to_prompt(self) -> None:
-        self.post_message(self.Typed(""))
+    def show_cursor(self) -> None:
+        """Bring the token under the cursor near the top."""
+        if self.cursor is not None and self.cursor < len(self._starts):
+            row, _ = self._wrapped.place(self._starts[self.cursor])
+            self.scroll_to(y=row - 1, animate=False)
 
-    async def action_flip(self, name: str) -> None:
-        await self.screen.run_action(f"flip({name!r})")
+    def action_cursor_row(self, by: int) -> None:
+        """Move the cursor to the token above or below it."""
+        if self.cursor is None or self.cursor >= len(self._starts):
+            self.step_cursor(-1)
+            return
+        row, cell = self._wrapped.place(self._starts[self.cursor])
+        row = max(0, min(len(self._wrapped) - 1, row + by))
+        found = bisect_right(self._starts, self._wrapped.index_at(row, cell)) - 1
+        self.move_cursor(found if found != self.cursor else found + by)
+
+    @property
+    def cursor_offset(self) -> Offset | None:
+        """Where the token under the cursor begins on the screen; None where it is not seen."""
+        if self.cursor is None or self.cursor >= len(self._starts):
+            return None
+        region = self.scrollable_content_region
+        row, cell = self._wrapped.place(self._starts[self.cursor])
+        row -= self.scroll_offset.y
+        return Offset(region.x + cell, region.y + row) if 0 <= row < region.height else None
 
     def piece_at(self, row: int, cell: int) -> int | None:
         """Index of the piece shown there."""
@@ -229,16 +247,13 @@ class TextView(ScrollView, can_focus=True):
         if offset is not None and not self.screen.get_selected_text():
             self.move_cursor(self.piece_at(offset.y + self.scroll_offset.y, offset.x))
 
-    def on_key(self, event: events.Key) -> None:
-        if event.character and event.is_printable and not event.character.isdigit() and "+" not in event.key:
-            event.stop()
-            self.post_message(self.Typed(event.character))
-
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
         super().watch_scroll_y(old_value, new_value)
         self._follow = self.is_vertical_scroll_end
         if self._follow:
             self.unseen = 0
+        if self.cursor is not None:
+            self.post_message(self.CursorMoved())
 
     # ------------------------------------------------------------ selection
 
@@ -252,6 +267,8 @@ class TextView(ScrollView, can_focus=True):
         self._redraw()
 
     def on_focus(self) -> None:
+        if self.cursor is None:
+            self.step_cursor(-1)
         self._redraw()
 
     def on_blur(self) -> None:
@@ -311,8 +328,9 @@ class TextView(ScrollView, can_focus=True):
             while number + 1 < len(self._starts) and self._starts[number + 1] <= index:
                 number += 1
             stop = min(end, self._starts[number + 1] if number + 1 < len(self._starts) else end)
+            name, stop = self._named_style(number, index, stop)
             for low, high, selected in _cuts(index, stop, chosen):
-                style = self._piece_style(number)
+                style = self._piece_style(number, name)
                 if selected:
                     style += self.screen.get_component_rich_style("screen--selection")
                 shown, column = _expand(self._wrapped.text[low:high], column)
@@ -330,10 +348,16 @@ class TextView(ScrollView, can_focus=True):
         low, high = span
         return start + low, end if high < 0 else min(end, start + high)
 
-    def _piece_style(self, number: int) -> Style:
-        piece = self._pieces[number]
-        logprob = piece.token.logprob if self.heat and piece.token else math.nan
-        style = self._style(piece.author if math.isnan(logprob) else f"heat-{heat_level(logprob)}")
+    def _named_style(self, number: int, index: int, stop: int) -> tuple[str, int]:
+        """The style of the text at `index` of a piece, and where it ends, at the latest at `stop`."""
+        tint = self.tint
+        if tint is None or not tint.starts:
+            return self._pieces[number].author, stop
+        run = bisect_right(tint.starts, index) - 1
+        return f"tint-{tint.levels[run]}", min(stop, *tint.starts[run + 1 : run + 2], stop)
+
+    def _piece_style(self, number: int, name: str) -> Style:
+        style = self._style(name)
         if number == self.cursor and self.has_focus:
             style += self._style("cursor")
         return style
@@ -344,11 +368,6 @@ class TextView(ScrollView, can_focus=True):
             style = self.rich_style if name == "base" else self.get_component_rich_style(f"text--{name}")
             self._styles[name] = style
         return style
-
-
-def heat_level(logprob: float) -> int:
-    """0 (expected) to 3 (a great surprise), by the bits of surprise: -log2 of the probability."""
-    return bisect_right(BITS, -logprob / math.log(2))
 
 
 def _cuts(low: int, high: int, chosen: tuple[int, int] | None) -> list[tuple[int, int, bool]]:

@@ -19,6 +19,7 @@ from sg_core.errors import ModelFileError, SettingError
 from sg_core.inference.sampling import Sampling
 from sg_core.inference.token import Token
 from sg_core.measure.benchmark import Timing
+from sg_core.network.adapters import Adapters
 from sg_core.network.optimizations import Optimizations
 from sg_core.training.results import Evaluation, StepResult
 from sg_core.training.settings import TrainingConfig
@@ -54,6 +55,7 @@ class World:
     models: list[FakeModel] = field(default_factory=list)
     trainers: list[FakeTrainer] = field(default_factory=list)
     log: list[str] = field(default_factory=list)
+    bases: dict[str, str] = field(default_factory=dict)  # adapter -> its model
     exports: list[tuple[str, str]] = field(default_factory=list)  # folder and dtype
 
     def parts(self) -> Parts:
@@ -92,6 +94,12 @@ class World:
                     command.request, f"row {row}", Timing(Optimizations(), "f32", 7, (1.0,) * command.tokens)
                 )
 
+        def load_adapters(model: Any, references: Sequence[str]) -> None:
+            self.log.append(f"adapters {', '.join(references)} on {model.name}")
+
+        def warm_up_adapters(training: bool, progress: Any, precision: str) -> None:
+            self.log.append(f"compile adapters {precision}")
+
         return Parts(
             warm_up=warm_up,
             load=cast(Any, load),
@@ -99,12 +107,16 @@ class World:
             new_run_folder=new_run_folder,
             default_threads=lambda model: 7,
             measure=measure,
+            base_of=self.bases.get,
+            load_adapters=load_adapters,
+            warm_up_adapters=warm_up_adapters,
         )
 
 
 class FakeModel:
     def __init__(self, world: World, name: str) -> None:
         self.world, self.name, self.config = world, name, world.config
+        self.precision, self.adapters = "f32", Adapters()
         self.notes: tuple[str, ...] = ()
         self.parameters = SimpleNamespace()
         self.tokenizer = SimpleNamespace(token_bytes=lambda id: b"\xf0\x9f" if id == 99 else b"<%d>" % id)
@@ -140,12 +152,14 @@ class FakeSession:
         self.context_size = model.config.n_ctx
         self.seen: list[tuple[Optimizations, int]] = []
         self.precisions: list[str] = []
-        self.lookup = SimpleNamespace(drafted=0, accepted=0)
+        self.drafted = self.accepted = self.rounds = 0
+        self.drafter, self.draft_note = "int8", "draft: int8 weights"
+        self.branches = FakeBranches()
         self.dropped: list[int] = []  # how many tokens were written when the cache was dropped
 
     def generate(
         self,
-        prompt: str,
+        prompt: list[int],
         max_tokens: int = 200,
         sampling: Sampling | None = None,
         stop: Sequence[str] = (),
@@ -159,13 +173,13 @@ class FakeSession:
 
     def _tokens(
         self,
-        prompt: str,
+        prompt: list[int],
         max_tokens: int,
         progress: Callable[[int, int], None] | None,
         cancelled: Callable[[], bool],
     ) -> Iterator[Token]:
         world, self.finish_reason = self.model.world, "stopped"
-        self.ids = list(prompt.encode()) or [0]
+        self.ids = list(prompt)
         for chunk in range(world.prefill_chunks):
             world.on_prefill(chunk)
             if cancelled():
@@ -180,19 +194,34 @@ class FakeSession:
             self.precisions.append(self.precision)
             free = self.optimizations.lookup and count % 2 == 1
             if free:
-                self.lookup.drafted += 2
-                self.lookup.accepted += 1
+                self.drafted += 2
+                self.accepted += 1
+                self.rounds += 1
             self.ids.append(count % 256)
             top = ((count % 256, -0.5), (99, -2.0))
             moved = 32 if count == world.moved_at else 0
             yield Token(count % 256, f"t{count} ", -0.5, top, 0.0 if free else 2.0, {"linear": 1.5}, moved)
         self.finish_reason = "length"
 
+    def prompt_ids(self, prompt: str) -> list[int]:
+        return list(prompt.encode()) or [0]
+
+    def texts(self, ids: Sequence[int]) -> tuple[str, ...]:
+        return tuple(map(chr, ids))
+
     def rewind(self, n: int) -> None:
         del self.ids[n:]
 
-    def drop_all_but(self, count: int) -> None:
+    @property
+    def context_used(self) -> int:
+        return min(len(self.ids), self.context_size)
+
+    def forget(self) -> None:
         self.dropped.append(len(self.seen))
+
+
+class FakeBranches(list[object]):
+    most, kept, cache_bytes = 0, 0, 4096
 
 
 class FakeTokens:
@@ -255,10 +284,13 @@ class FakeTrainer:
 
 
 class Driver:
-    """An engine on fakes, and everything it has told so far in `told`."""
+    """An engine on fakes, and everything it has told so far in `told`. patience: seconds until a wait gives up."""
 
-    def __init__(self, world: World | None = None, parts: Callable[[], Parts] | None = None) -> None:
+    def __init__(
+        self, world: World | None = None, parts: Callable[[], Parts] | None = None, patience: float = PATIENCE
+    ) -> None:
         self.world = world or World()
+        self.patience = patience
         self.engine = Engine(parts or self.world.parts)
         self.told: list[Event] = []
         self.engine.start()
@@ -273,7 +305,7 @@ class Driver:
 
     def until(self, predicate: Callable[[], object], what: str = "") -> None:
         """Drain until the predicate holds."""
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + self.patience
         while True:
             self.drain()
             if predicate():

@@ -200,3 +200,15 @@ def inside_interventions(shape: Shape) -> dict[str, tuple[str, int, Any, Floats]
         "a vector added": ("add", 0, None, vector),
         "queries replaced": ("replace", 0, 4, vector),
     }
+
+
+ADAPTER_SHAPE, ADAPTER_STACK = "48x3", ("plain", "many")
+# adapters as PEFT is asked for them: arguments of its LoraConfig
+ADAPTERS: dict[str, dict[str, Any]] = {
+    "plain": {"r": 4, "lora_alpha": 8, "target_modules": ["c_attn"]},
+    "many": {"r": 2, "lora_alpha": 3, "target_modules": ["c_attn", "c_proj", "c_fc"], "use_rslora": True},
+    "patterns": {
+        "r": 3, "lora_alpha": 6, "target_modules": ["attn.c_proj", "h.1.mlp.c_fc", "mlp.c_proj"],
+        "rank_pattern": {"mlp.c_proj": 1, "h.1.mlp.c_fc": 5}, "alpha_pattern": {"attn.c_proj": 4},
+    },
+}  # fmt: skip

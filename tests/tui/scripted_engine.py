@@ -20,15 +20,21 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Literal
 
+from scripted_measurements import ScriptedMeasurements
+
 from sg_core.config import GPT2Config
 from sg_core.engine.commands import (
     Bench,
     Command,
     Generate,
     Load,
+    MeasureReads,
     PauseTraining,
+    Race,
     ResumeTraining,
     SaveTraining,
+    Score,
+    SetAdapterScale,
     SetOptimizations,
     SetPace,
     SetPrecision,
@@ -38,24 +44,25 @@ from sg_core.engine.commands import (
     Train,
 )
 from sg_core.engine.events import (
+    AdapterScaleSet,
     ContextMoved,
     Done,
     Event,
     Failed,
     Loaded,
-    Measured,
     Metrics,
     Phase,
     PrecisionSet,
+    ReadRate,
     Sample,
     Saved,
+    Scored,
     TokenEvent,
     TrainingEnded,
     TrainingStarted,
 )
 from sg_core.inference.token import Token
-from sg_core.measure.benchmark import Timing
-from sg_core.network.optimizations import USUAL, Optimizations
+from sg_core.network.optimizations import Optimizations
 from sg_core.training.results import Evaluation, StepResult
 from sg_core.training.settings import PRESETS
 
@@ -63,31 +70,11 @@ REPLY = (
     "What light is this that burns upon the hill?\n\nJULIET:\nThe lantern of the watch, and not the day;\n"
     "Stay yet a little, for the night is long.\n\nROMEO:\nThen let me stay, and let the morning find me.\n"
 )
-OPERATIONS = {
-    "embedding": 0.01,
-    "layernorm": 0.02,
-    "qkv": 0.08,
-    "attention": 0.06,
-    "linear": 0.24,
-    "gelu": 0.03,
-    "residual": 0.01,
-    "unembedding": 0.09,
-    "sampling": 0.02,
-}  # ms of a token with every switch on
-SWITCHED = {
-    "kv_cache": ("qkv", "attention"),
-    "linear": ("linear",),
-    "gelu": ("gelu",),
-    "residual": ("residual",),
-    "layernorm": ("layernorm",),
-    "unembedding": ("unembedding",),
-}
-SPEED = {"f32": 1.0, "bf16": 0.6, "int8": 0.4, "int4": 0.3}  # a token's time against f32's
 CONTEXT = 256
 Job = Literal["canned", "loading", "writing", "training"]
 
 
-class ScriptedEngine:
+class ScriptedEngine(ScriptedMeasurements):
     """Drop-in for Engine: events, start, submit, stop, close, busy."""
 
     def __init__(self, replies: Sequence[str] = (REPLY,), automatic: bool = True) -> None:
@@ -107,7 +94,8 @@ class ScriptedEngine:
         self.paused = False
         self._canned: dict[type, deque[list[Event]]] = {}
         self._jobs: dict[Job, Iterator[None]] = {}
-        self._writing: tuple[int, int] | None = None  # request, tokens written
+        self.writing: tuple[int, int] | None = None  # request, tokens written
+        self._numbers = 1  # continuations of what is written
         self._training: tuple[int, str | None] | None = None  # step, folder
 
     # ------------------------------------------------------------ the surface of Engine
@@ -171,11 +159,11 @@ class ScriptedEngine:
                 self._jobs["loading"] = self._load(command)
             case Generate():
                 self._stop_writing()
-                self._writing = (command.request, 0)
-                self._jobs["writing"] = self._write(command)
+                self.writing, self._numbers = (command.request, 0), 1
+                self._jobs["writing"] = self._write(command) if command.n == 1 else self._write_several(command)
             case Bench():
-                self._writing = (command.request, 0)
-                self._jobs["writing"] = self._bench(command)
+                self.writing = (command.request, 0)
+                self._jobs["writing"] = self.bench(command)
             case Train():
                 self.paused = False
                 self._jobs["training"] = self._train(command)
@@ -184,10 +172,19 @@ class ScriptedEngine:
             case SetPrecision():
                 self.precision = command.precision
                 self.emit(PrecisionSet(command.precision))
+            case SetAdapterScale():
+                self.emit(AdapterScaleSet(command.amount))
             case SetThreads():
                 self.threads = command.threads
             case SetSampling() | SetPace():
                 pass
+            case MeasureReads():
+                self.emit(ReadRate(self.precision, 2, 20_000_000, 50e9))
+            case Score():
+                self.emit(scored(command))
+            case Race():
+                self.writing = (command.request, 0)
+                self._jobs["writing"] = self.race(command)
             case PauseTraining() | ResumeTraining() | StopTraining() | SaveTraining():
                 self._steer_training(command)
 
@@ -214,10 +211,10 @@ class ScriptedEngine:
 
     def _stop_writing(self) -> None:
         self._jobs.pop("writing", None)
-        if self._writing is not None:
-            request, tokens = self._writing
-            self._writing = None
-            self.emit(Done(request, "stopped", tokens), Phase("idle"))
+        if self.writing is not None:
+            request, tokens = self.writing
+            self.writing = None
+            self.emit(*(Done(request, "stopped", tokens, number=one) for one in range(self._numbers)), Phase("idle"))
 
     def _canned_events(self, events: list[Event]) -> Iterator[None]:
         for event in events:
@@ -233,7 +230,24 @@ class ScriptedEngine:
         self.emit(Phase("loading", command.model))
         yield
         self.model, self.precision = command.model, command.precision or self.precision
-        self.emit(Loaded(command.model, self.config, self.precision, command.threads or 2), Phase("idle"))
+        facts = (command.model, self.config, self.precision, command.threads or 2)
+        self.emit(Loaded(*facts, adapters=len(command.adapters)), Phase("idle"))
+
+    def _write_several(self, command: Generate) -> Iterator[None]:
+        """Number i is the reply of the seed raised by i."""
+        self.writing, self._numbers = (command.request, 0), command.n
+        self.emit(Phase("decoding"))
+        replies = [self.replies[(command.sampling.seed + one) % len(self.replies)] for one in range(command.n)]
+        words = [re.findall(r" ?\w+|\W", reply)[: command.max_tokens] for reply in replies]
+        for place in range(max(map(len, words))):
+            for number, pieces in enumerate(words):
+                if place < len(pieces):
+                    self.emit(
+                        replace(self._token(command.request, pieces[place], 20 + place, warm=place > 0), number=number)
+                    )
+            yield
+        self.writing = None
+        self.emit(*(Done(command.request, "length", len(one), number=n) for n, one in enumerate(words)), Phase("idle"))
 
     def _write(self, command: Generate) -> Iterator[None]:
         reply = self.replies[command.sampling.seed % len(self.replies)]
@@ -241,53 +255,31 @@ class ScriptedEngine:
         pieces = re.findall(r" ?\w+|\W", reply[: min(cuts)] if cuts else reply)
         used = min(max(1, len(command.prompt) // 3), CONTEXT // 2)
         times: list[float] = []
-        self._writing = (command.request, 0)
+        self.writing = (command.request, 0)
         self.emit(Phase("prefill", "", used, used), Phase("decoding"))
         for number, piece in enumerate(pieces[: command.max_tokens], 1):
             used += 1
             if used > CONTEXT:
                 used = CONTEXT // 2
                 self.emit(ContextMoved(command.request, used))
-            told = self._token(command.request, piece, used)
+            told = self._token(command.request, piece, used, warm=number > 1)
             times.append(told.token.ms)
-            self._writing = (command.request, number)
+            self.writing = (command.request, number)
             self.emit(told, metrics(command.request, times, used))
             yield
         reason = "length" if len(pieces) > command.max_tokens else "stop" if cuts else "end of text"
-        self._writing = None
+        self.writing = None
         self.emit(Done(command.request, reason, min(len(pieces), command.max_tokens)), Phase("idle"))
 
-    def _token(self, request: int, piece: str, position: int) -> TokenEvent:
-        op_ms = self._op_ms(position)
+    def _token(self, request: int, piece: str, position: int, warm: bool) -> TokenEvent:
+        op_ms = self.op_ms(position)
         token_id = sum(map(ord, piece)) % self.config.vocab_size
         logprob = -0.1 - (token_id % 7) / 4
         texts = (piece, " the", " and", ",", "\n")
         top = ((token_id, logprob), *((k, logprob - k - 1) for k in range(4)))
         token = Token(token_id, piece, logprob, top, sum(op_ms.values()), op_ms)
-        return TokenEvent(request, token, texts, self.optimizations, self.precision)
-
-    def _op_ms(self, position: int) -> dict[str, float]:
-        op_ms = {name: ms * SPEED[self.precision] for name, ms in OPERATIONS.items()}
-        for switch, operations in SWITCHED.items():
-            if not getattr(self.optimizations, switch):
-                op_ms |= {name: op_ms[name] * position for name in operations}
-        return op_ms
-
-    def _bench(self, command: Bench) -> Iterator[None]:
-        self._writing = (command.request, 0)
-        self.emit(Phase("benchmarking"))
-        settings = Optimizations.none()
-        for name in ("", *USUAL):
-            settings = settings.with_(name) if name else settings
-            self.optimizations, kept = settings, self.optimizations
-            ms = sum(self._op_ms(command.tokens).values())
-            self.optimizations = kept
-            label = f"+ {name}" if name else "no optimization"
-            times = (0.9 * ms, *[ms] * (command.tokens - 2), 1.2 * ms)
-            self.emit(Measured(command.request, label, Timing(settings, self.precision, 2, times)))
-            yield
-        self._writing = None
-        self.emit(Done(command.request, "length", command.tokens), Phase("idle"))
+        wall_ms = 1.1 * token.ms if warm else 0.0
+        return TokenEvent(request, token, texts, self.optimizations, self.precision, wall_ms=wall_ms)
 
     def _train(self, command: Train) -> Iterator[None]:
         preset = PRESETS[command.config]
@@ -337,6 +329,16 @@ def metrics(request: int, times: list[float], used: int) -> Metrics:
         context_used=used,
         context_size=CONTEXT,
     )
+
+
+def scored(command: Score) -> Scored:
+    """A token a word: the surprise, rank and entropy of each grow with its place."""
+    starts = [found.start() for found in re.finditer(r" ?\w+|\W", command.text)]
+    nan, later = math.nan, range(1, len(starts))
+    return Scored(
+        command.request, tuple(starts), (nan, *(-0.5 * k for k in later)), (0, *(2**k for k in later)),
+        (nan, *(0.4 * k for k in later)), 3.5, CONTEXT, CONTEXT // 2,
+    )  # fmt: skip
 
 
 def _due(step: int, every: int) -> bool:

@@ -40,7 +40,7 @@ def test_a_chosen_key_is_told_wherever_keys_are() -> None:
     [
         ("ctrl+z", "Ctrl+Z is taken: Take back the last part"),
         ("F1", "F1 is taken: What every key does"),
-        ("enter", "Enter is taken: Send the prompt"),
+        ("enter", "Enter is taken: "),
         ("x", "x is typed there"),
         ("Ctrl+Nothing", "is no key"),
         ("strg+e", "is no key"),

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import pytest
 from scripted_engine import ScriptedEngine
 from stories import WIDE, wait_until
 from textual.pilot import Pilot
@@ -18,10 +19,22 @@ from sg_tui.widgets.prompt import Prompt
 
 @asynccontextmanager
 async def opened(
-    engine: ScriptedEngine, size: tuple[int, int] = WIDE
+    engine: ScriptedEngine, size: tuple[int, int] = WIDE, hasty: bool = False
 ) -> AsyncIterator[tuple[Pilot[Any], SgApp, WriteScreen]]:
-    """The app with its model loaded."""
+    """The app with its model loaded. Unless the person is hasty, the app takes every key as meant."""
     app = SgApp(engine=engine)
+    with pytest.MonkeyPatch.context() as patch:
+        if not hasty:
+            patch.setattr("sg_tui.screens.write_walk.REST_SECONDS", 0.0)
+            patch.setattr("sg_tui.widgets.walk_keys.BURST_SECONDS", 0.0)
+        async with _running(app, engine, size) as (pilot, screen):
+            yield pilot, app, screen
+
+
+@asynccontextmanager
+async def _running(
+    app: SgApp, engine: ScriptedEngine, size: tuple[int, int]
+) -> AsyncIterator[tuple[Pilot[Any], WriteScreen]]:
     async with app.run_test(size=size, notifications=True) as pilot:
         await wait_until(pilot, lambda: engine.submitted, "the load command")
         engine.run_until_idle()
@@ -30,7 +43,7 @@ async def opened(
         )
         screen = app.screen
         assert isinstance(screen, WriteScreen)
-        yield pilot, app, screen
+        yield pilot, screen
 
 
 def by_hand(**settings: Any) -> ScriptedEngine:

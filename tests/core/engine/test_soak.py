@@ -14,6 +14,7 @@ from engine_fakes import Driver
 from sg_core.engine.commands import Generate, Load, StopTraining, Train
 from sg_core.engine.events import Done, Failed, TrainingEnded
 from sg_core.engine.parts import real_parts
+from sg_core.measure.compilation import warm_up
 from sg_core.training.results import StepResult
 from sg_core.training.settings import TrainingConfig
 
@@ -50,7 +51,9 @@ def round_of(driver: Driver, folder: Path, number: int, tokens: int, steps: int)
 )
 def test_nothing_is_lost_over_time(tmp_path: Path, rounds: int, tokens: int, steps: int) -> None:
     (tmp_path / "text.txt").write_text("The lantern of the watch goes up the hill, and all the town sleeps.\n" * 200)
-    driver = Driver(parts=real_parts)
+    warm_up(training=True)
+    warm_up(precision="int8")
+    driver = Driver(parts=real_parts, patience=20.0 if rounds <= 10 else 600.0)
     written = 0
     memory: deque[int] = deque()
     threads: deque[int] = deque()

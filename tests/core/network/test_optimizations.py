@@ -15,6 +15,7 @@ def test_the_numbers_of_the_switches_stay() -> None:
     assert [(one.number, one.name) for one in TABLE] == [
         (1, "kv_cache"), (2, "linear"), (3, "gelu"), (4, "residual"),
         (5, "gelu_table"), (6, "layernorm"), (7, "unembedding"), (8, "lookup"),
+        (9, "draft"),
     ]  # fmt: skip
     assert tuple(one.name for one in TABLE) == Optimizations.names()
     assert all(one.label and one.effect for one in TABLE)
@@ -24,7 +25,7 @@ def test_what_is_on_by_default_is_what_the_table_says() -> None:
     assert {name: getattr(Optimizations(), name) for name in Optimizations.names()} == {
         one.name: one.default for one in TABLE
     }
-    assert tuple(set(Optimizations.names()) - set(USUAL)) == ("lookup",)
+    assert set(Optimizations.names()) - set(USUAL) == {"lookup", "draft"}
 
 
 def test_cells_are_in_the_order_in_which_the_forward_pass_reads_them() -> None:

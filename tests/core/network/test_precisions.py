@@ -81,11 +81,12 @@ def test_a_draft_beyond_all_room_is_refused_before_it_is_computed(model: GPT2) -
     assert [token.id for token in session.generate(PROMPT, 5, WARM)] == first
 
 
-def test_continuations_that_do_not_fit_the_context_are_refused(model: GPT2) -> None:
-    with pytest.raises(SettingError, match="96"):
-        model.session().generate_many(PROMPT, 2, 96)
-    with pytest.raises(SettingError, match="from 1 to 64"):
-        model.session().generate_many(PROMPT, 0)
+def test_too_few_or_too_many_continuations_are_refused(model: GPT2) -> None:
+    for n in (0, 65):
+        with pytest.raises(SettingError, match="from 1 to 64"):
+            model.session().generate_many(PROMPT, n)
+    with pytest.raises(SettingError, match="seed"):
+        model.session().generate_many(PROMPT, 2, sampling=Sampling(seed=(1 << 63) - 1))
 
 
 def test_a_precision_is_switched_between_two_tokens_and_follows_the_weights(model: GPT2) -> None:

@@ -48,7 +48,7 @@ def test_a_model_is_its_own_folder(folder: Path) -> None:
     ("files", "line"),
     [
         ([], "is empty; a folder with config.json, model.safetensors and tokenizer files is needed"),
-        (["adapter_config.json", "adapter_model.safetensors"], "is an adapter (PEFT), not a whole model; merge it"),
+        (["adapter_config.json", "adapter_model.safetensors"], "is an adapter (PEFT), not a whole model; use it with"),
         (["adapter_config.json", "adapter_model.bin", "vocab.json"], "is an adapter (PEFT)"),
         (["ckpt.pt"], "ckpt.pt, a checkpoint of nanoGPT, a kind of file that can run code"),
         (["config.json", "pytorch_model.bin", "training_args.bin"], "has no model.safetensors but pytorch_model.bin"),

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from failing_files import every_failure
 
 from sg_core.errors import CheckpointError
 from sg_core.storage.runs import REQUEST, new_run_folder, read_request, write_request
@@ -32,6 +35,14 @@ def test_a_request_is_read_as_it_was_written_until_there_is_a_checkpoint(tmp_pat
     assert read_request(run) is None
     with pytest.raises(CheckpointError, match="already holds a run"):
         write_request(run, {"data": "other"})
+
+
+def test_a_request_that_can_not_be_written_leaves_no_folder(tmp_path: Path) -> None:
+    for failing in every_failure(tmp_path):
+        with failing, suppress(CheckpointError):
+            write_request(tmp_path / "run", {"data": "text"})
+        assert (tmp_path / "run").exists() != failing.failed
+        shutil.rmtree(tmp_path / "run", ignore_errors=True)
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"format": 99}', ""])

@@ -162,6 +162,15 @@ def test_parts_without_marks_are_encoded_as_one_text(tmp_path: Path) -> None:
     assert tokenizer.encode_prompt(MarkedText([("a", True), ("b<|endoftext|>", False)]))[0] == 257
 
 
+def test_parts_that_are_tokens_stay_those_tokens(tmp_path: Path) -> None:
+    files = {"vocab": VOCABULARY | {"ab": 257}, "merges": [("a", "b")]}
+    tokenizer = Tokenizer.from_folder(write_files(tmp_path / "m", **files))
+    a, b = ord("a"), ord("b")
+    prompt = MarkedText([("ab", (a, b)), ("ab", False), ("a", (a,)), ("b<|endoftext|>", True)])
+    assert prompt == "ababab<|endoftext|>"
+    assert tokenizer.encode_prompt(prompt) == [a, b, 257, a, b, tokenizer.encode("<|endoftext|>", special=True)[0]]
+
+
 def test_what_belongs_around_a_text(tmp_path: Path) -> None:
     processor = {"type": "BertProcessing", "cls": ["<|endoftext|>", 256], "sep": ["z", ord("z")]}
     files = {"tokenizer": fast(VOCABULARY, [], post_processor=processor)}

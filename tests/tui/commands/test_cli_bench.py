@@ -45,7 +45,7 @@ def test_one_row_with_all_on(model: str, capsys: pytest.CaptureFixture[str], rat
     [row] = records(capsys, "bench", "--model", model, "--tokens", "5", "--threads", "2")
     assert list(row) == KEYS
     assert (row["model"], row["precision"], row["threads"], row["tokens"]) == (model, "f32", 2, 5)
-    assert switches(row) == "11111110"
+    assert switches(row) == "111111100"
     assert row["min"] <= row["ms_per_token"] <= row["max"]
     assert row["tokens_per_second"] == pytest.approx(1000 / row["ms_per_token"])
     assert row["ratio_to_bound"] == pytest.approx(row["ms_per_token"] / row["bound_ms"])
@@ -56,9 +56,9 @@ def test_the_ladder_is_two_tables(model: str, capsys: pytest.CaptureFixture[str]
     rows = records(capsys, "bench", "--model", model, "--tokens", "4", "--ladder")
     original = [row for row in rows if row["table"] == "original"]
     later = [row for row in rows if row["table"] == "later edition"]
-    assert [switches(row) for row in original] == ["00000000", "11010000", "11011000", "11110000", "11111000"]
+    assert [switches(row) for row in original] == ["000000000", "110100000", "110110000", "111100000", "111110000"]
     assert [switches(row) for row in later] == [
-        "00000000", "10000000", "11000000", "11100000", "11110000", "11110100", "11110110", "11111110",
+        "000000000", "100000000", "110000000", "111000000", "111100000", "111101000", "111101100", "111111100",
     ]  # fmt: skip
     assert original[0]["ms_per_token"] == later[0]["ms_per_token"]  # measured once
     for table in (original, later):
@@ -71,7 +71,7 @@ def test_the_ladder_for_people(model: str, capsys: pytest.CaptureFixture[str]) -
     out, err = capsys.readouterr()
     lines = out.splitlines()
     assert all(len(line) <= 80 for line in lines if line[:1] in "1.")
-    assert [line.split()[0] for line in lines if line.startswith((".", "1"))].count("........") == 2
+    assert [line.split()[0] for line in lines if line.startswith((".", "1"))].count(".........") == 2
     assert "1 kv_cache 2 linear" in out
     assert "at 10.0 GB/s" in out
     assert "which no figure contains" in err
@@ -99,7 +99,7 @@ def test_precisions_are_compared_with_the_first(model: str, capsys: pytest.Captu
 
 def test_lookup_is_measured_by_its_mean(capsys: pytest.CaptureFixture[str]) -> None:
     [row] = records(capsys, "bench", "--random", "tiny", "--tokens", "40", "--with", "lookup")
-    assert switches(row) == "11111111"
+    assert switches(row) == "111111110"
     assert row["ms_per_token"] == row["mean"]
 
 
@@ -148,3 +148,19 @@ def test_ctrl_c_keeps_what_was_measured(tmp_path: Path) -> None:
     assert b"Traceback" not in err
     rows = [json.loads(line) for line in (first + rest).splitlines()]
     assert 1 <= len(rows) < 128
+
+
+def test_a_race_prints_a_line_a_token_and_its_end(model: str, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["bench", "--model", model, "--tokens", "12", "--threads", "1", "--race", "f32", "f32-kv_cache-gelu"]
+    *laps, end = records(capsys, *command)
+    assert [lap["token"] for lap in laps] == list(range(1, 13))
+    assert all(lap["logit_difference"] == 0.0 and lap["left_text"] == lap["right_text"] for lap in laps)
+    assert (end["left"], end["right"], end["tokens"], end["pairs"]) == ("f32", "f32-kv_cache-gelu", 12, 11)
+    assert end["low"] <= end["speed_up"] <= end["high"]
+    assert (end["first_difference"], end["largest_logit_difference"]) == (None, 0.0)
+    assert main(command) == 0
+    assert "the same 12 tokens" in capsys.readouterr().out
+
+
+def test_a_race_of_a_setting_that_is_none_is_refused(model: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "nothing" in failure(capsys, 2, "bench", "--model", model, "--race", "f32", "f32-nothing")

@@ -16,6 +16,7 @@ from sg_core.gpt2 import GPT2
 from sg_core.inference.sampling import Sampling
 from sg_core.inference.session import Session
 from sg_core.inference.token import Token
+from sg_core.network.interventions import Interventions
 from sg_core.network.optimizations import Optimizations
 from sg_tui.cli import main
 
@@ -48,7 +49,8 @@ def test_prints_what_the_library_generates(model: str, capsys: pytest.CaptureFix
     assert [line["id"] for line in lines] == [token.id for token in tokens]
     assert [line["logprob"] for line in lines] == [token.logprob for token in tokens]
     assert "".join(line["text"] for line in lines) == out
-    assert set(lines[0]) == {"id", "text", "logprob", "ms", "op_ms"}
+    assert set(lines[0]) == {"id", "text", "logprob", "top", "ms", "op_ms"}
+    assert [tuple(map(tuple, line["top"])) for line in lines] == [token.top for token in tokens]
     assert set(last) == {"done", "tokens", "ms_per_token", "first_token_ms", "prefill_ms"}
     assert (last["done"], last["tokens"]) == ("length", 12)
 
@@ -128,6 +130,36 @@ def test_stop_strings_end_the_text(model: str, capsys: pytest.CaptureFixture[str
     assert text_of(capsys, *COMPLETE, "--model", model, "--stop", stop) == whole[: whole.index(stop)]
 
 
+def test_several_continuations_are_those_of_single_runs(model: str, capsys: pytest.CaptureFixture[str]) -> None:
+    options = ("--model", model, "--max-tokens", "60", "--stop", "an")
+    alone = [records(capsys, "complete", "The", "--seed", str(5 + number), *options) for number in range(3)]
+    lines = records(capsys, "complete", "The", "--seed", "5", "--n", "3", *options)
+    for number, single in enumerate(alone):
+        mine = [line for line in lines if line["number"] == number]
+        for line, other in zip(mine[:-1], single[:-1], strict=True):
+            assert all(line[key] == other[key] for key in ("id", "text", "logprob", "top"))
+            assert set(line) == {*other, "number"}
+        assert (mine[-1]["done"], mine[-1]["tokens"]) == (single[-1]["done"], single[-1]["tokens"])
+        assert set(mine[-1]) == {*single[-1], "number"}
+    assert ["done" in line for line in lines[-3:]] == [True] * 3
+    text = text_of(capsys, "complete", "The", "--seed", "5", "--n", "3", *options)
+    written = ["".join(line["text"] for line in single[:-1]) for single in alone]
+    assert text == "".join(f"{one}\n" for one in written)
+    assert "from 1 to 64" in failure(capsys, 2, "complete", "The", "--n", "65", *options)
+
+
+def test_muted_heads_and_mlps_are_those_of_interventions(model: str, capsys: pytest.CaptureFixture[str]) -> None:
+    session = GPT2.from_pretrained(model).session()
+    session.interventions = Interventions().scale_head(1, 0, 0.0).scale_mlp(0, 0.0)
+    expected = "".join(token.text for token in session.generate("The lantern", 12))
+    assert text_of(capsys, *COMPLETE, "--model", model, "--ablate", "1.0, 0.mlp") == expected
+    assert text_of(capsys, *COMPLETE, "--model", model) != expected
+    for wrong in ("2.0", "0.2", "0", "0.mlp2", "-1.0", "x", "0.1.0"):
+        line = failure(capsys, 2, *COMPLETE, "--model", model, f"--ablate={wrong}")
+        assert f"{wrong!r} can't be muted" in line
+        assert "layers of" in line
+
+
 def test_an_empty_prompt_and_no_tokens_are_defined(model: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert len(records(capsys, "complete", "", "--max-tokens", "3", "--model", model)) == 4
     assert records(capsys, "complete", "x", "--max-tokens", "0", "--model", model)[-1]["done"] == "length"
@@ -135,7 +167,7 @@ def test_an_empty_prompt_and_no_tokens_are_defined(model: str, capsys: pytest.Ca
 
 def test_a_full_context_is_announced(model: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["complete", "x", "--max-tokens", "60", "--model", model]) == 0
-    assert "the newest 24 tokens" in capsys.readouterr().err
+    assert "the newest 25 tokens" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

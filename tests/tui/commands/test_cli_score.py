@@ -15,6 +15,7 @@ import pytest
 from cli_support import TEXT, failure, make_model, records, start
 
 from sg_core.gpt2 import GPT2
+from sg_core.inference.beside import score_beside
 from sg_core.inference.spans import lines, words
 from sg_core.text.special_tokens import END_OF_TEXT
 from sg_tui.cli import main
@@ -148,6 +149,7 @@ def test_what_is_not_finite_is_null(tmp_path: Path, file: str, capsys: pytest.Ca
 def test_precisions_stand_beside_the_model(model: str, file: str, capsys: pytest.CaptureFixture[str]) -> None:
     loaded = GPT2.from_pretrained(model)
     others = {name: loaded.score(WRITTEN, precision=name) for name in ("int8", "bf16")}
+    together = {name: score_beside(loaded, loaded, loaded.tokenizer, WRITTEN, other_precision=name) for name in others}
     *rows, last = records(capsys, "score", file, "--model", model, "--compare", "int8,bf16")
     for place, row in enumerate(rows):
         assert list(row["compare"]) == ["int8", "bf16"]
@@ -156,6 +158,10 @@ def test_precisions_stand_beside_the_model(model: str, file: str, capsys: pytest
             assert beside["logprob"] == scores[place].logprob
             if place:
                 assert beside["difference"] == row["logprob"] - beside["logprob"]
+            found = together[name]
+            assert beside["kl"] == (found.divergences[place] if place else None)
+            assert last["compare"][name]["kl"] == pytest.approx(found.divergence)
+    assert 0 < last["compare"]["bf16"]["kl"] < last["compare"]["int8"]["kl"]
     apart = [row["compare"]["int8"]["difference"] for row in rows[1:]]
     told = last["compare"]["int8"]
     assert told["nats"] == others["int8"].nats
@@ -164,8 +170,13 @@ def test_precisions_stand_beside_the_model(model: str, file: str, capsys: pytest
     assert told["parts"] == last["tokens"]
     row = table(capsys, file, "--model", model, "--compare", "int8")[3]
     assert float(row["difference int8"]) == rows[3]["compare"]["int8"]["difference"]
-    head, *_ = written(capsys, file, "--model", model, "--compare", "int8,bf16").splitlines()
-    assert head.split()[5:] == ["int8", "more", "bf16", "more", "token"]
+    assert float(row["kl int8"]) == rows[3]["compare"]["int8"]["kl"]
+    head, *_, told, _ = written(capsys, file, "--model", model, "--compare", "int8,bf16").splitlines()
+    assert head.split()[5:] == ["int8", "more", "KL", "bf16", "more", "KL", "token"]
+    assert f"KL {last['compare']['bf16']['kl']:.4g} nats a token" in told
+    *words, last = records(capsys, "score", file, "--model", model, "--compare", "int8", "--by", "word")
+    assert all("kl" not in row["compare"]["int8"] for row in words)
+    assert last["compare"]["int8"]["kl"] > 0
 
 
 def test_models_of_other_vocabularies_compare_by_word_and_line(
@@ -178,6 +189,7 @@ def test_models_of_other_vocabularies_compare_by_word_and_line(
     alone = {word.start: word.logprob for word in words(GPT2.from_pretrained(shipped).score(WRITTEN))}
     assert [row["compare"][shipped]["logprob"] for row in rows] == [alone[row["start"]] for row in rows]
     assert last["compare"][shipped]["parts"] == len(rows) - 1  # the first word has no probability
+    assert last["compare"][shipped]["kl"] is None
 
 
 # ---------------------------------------------------------------- choices

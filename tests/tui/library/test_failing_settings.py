@@ -22,5 +22,5 @@ def test_settings_are_the_old_or_the_new_ones(tmp_path: Path) -> None:
         found, trouble = preferences.read(tmp_path)
         assert trouble == ""
         assert found == (after if written else before)
-        assert [one.name for one in tmp_path.iterdir()] == ["settings.toml"]
+        assert [one.name for one in tmp_path.iterdir() if one.is_file()] == ["settings.toml"]
         preferences.write(tmp_path, before)

@@ -202,7 +202,7 @@ def write_some(folder: Path, connection: type[FailingConnection], nth: float) ->
     return librarian, text.manuscript.text
 
 
-@pytest.mark.parametrize("nth", range(24))
+@pytest.mark.parametrize("nth", range(44))
 def test_whichever_write_fails_the_text_is_kept_aside_and_joins_the_library(
     folder: Path, monkeypatch: pytest.MonkeyPatch, nth: int
 ) -> None:
@@ -212,10 +212,10 @@ def test_whichever_write_fails_the_text_is_kept_aside_and_joins_the_library(
     connection.left = math.inf
     assert failed == bool(librarian.parting)
     assert texts(folder) == [whole]
-    assert nth < 20 or not failed  # the last ones: nothing is left to fail
+    assert nth < 40 or not failed  # the last ones: nothing is left to fail
 
 
-@pytest.mark.parametrize("nth", range(0, 24, 3))
+@pytest.mark.parametrize("nth", range(0, 42, 5))
 def test_a_full_disk_sends_the_text_to_the_temporary_files(
     folder: Path, monkeypatch: pytest.MonkeyPatch, nth: int
 ) -> None:

@@ -15,18 +15,26 @@ from sg_tui.library.preferences import Preferences
 from sg_tui.state.play import Cast
 
 
-def test_without_a_file_the_usual_settings_hold(tmp_path: Path) -> None:
-    assert preferences.read(tmp_path) == (Preferences(), "")
+def test_someone_who_was_never_here_reads_at_a_pace_and_is_shown_around(tmp_path: Path) -> None:
+    assert preferences.read(tmp_path) == (preferences.FIRST, "")
+    assert (preferences.FIRST.pace, preferences.FIRST.toured) == (12.0, False)
+
+
+def test_settings_of_version_0_1_are_of_someone_who_was_here(tmp_path: Path) -> None:
+    (tmp_path / "settings.toml").write_text('mode = "chat"\ntheme = "light"\n')
+    read, _ = preferences.read(tmp_path)
+    assert (read.mode, read.pace, read.toured) == ("chat", 0.0, True)
 
 
 def test_settings_come_back_as_they_were(tmp_path: Path) -> None:
     kept = Preferences(
-        "chat", "light", 'C:\\models\\"mine"', 77, Cast("LADY É", "漢"), Sampling(0.0, 40, 0.5, 0.1, 1.2, 3), "int8"
-    )
+        "chat", "light", 'C:\\models\\"mine"', 77, Cast("LADY É", "漢"), Sampling(0.0, 40, 0.5, 0.1, 1.2, 3), "int8",
+        pace=12.0, toured=False,
+    )  # fmt: skip
     kept = replace(kept, keys={"write.flip('gelu')": 'Ctrl+"', "write.retry": "F11 Alt+Q"})
     preferences.write(tmp_path, kept)
     assert preferences.read(tmp_path) == (kept, "")
-    assert [path.name for path in tmp_path.iterdir()] == ["settings.toml"]
+    assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["settings.toml"]
 
 
 @given(st.text(st.characters(codec="utf-8"), max_size=20))
@@ -47,6 +55,8 @@ def test_any_model_name_survives(name: str) -> None:
         b"[sampling]\ntemperature = 'hot'",
         b"[sampling]\ntop_p = 1.5",
         b"chat = 3",
+        b"pace = -1",
+        b'toured = "yes"',
         b"[chat]\nperson = 7",
         b"[keys]\n'write.retry' = 7",
     ],

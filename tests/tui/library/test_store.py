@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sqlite3
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from sg_core.inference.token import Token
 from sg_tui.library.librarian import Librarian
 from sg_tui.library.store import Store, dump_turns, load_turns
 from sg_tui.state.manuscript import Manuscript, Piece, Turn
+from sg_tui.state.tree import START, Tree, new_node
 
 
 def token(text: str, logprob: float) -> Token:
@@ -211,16 +213,18 @@ def test_without_a_folder_to_write_texts_live_in_memory_and_that_is_said(
     assert store.load_text("a") is not None
 
 
-def test_an_unreadable_text_is_told_and_the_others_stay(store: Store, tmp_path: Path) -> None:
-    store.save_text("a", text(), "m", "complete")
+def test_an_unreadable_text_is_told_and_the_others_stay(tmp_path: Path) -> None:
+    library_of_version_0_1(tmp_path / "library.sqlite3")
+    store = Store(tmp_path)
     store.save_text("b", text(), "m", "complete")
     database = sqlite3.connect(tmp_path / "library.sqlite3")
     with database:
-        database.execute("UPDATE texts SET turns = ? WHERE id = 'a'", (b'[{"typed": 3}]',))
+        database.execute("UPDATE texts SET turns = ? WHERE id = 'old'", (b'[{"typed": 3}]',))
     database.close()
-    assert store.load_text("a") is None
+    assert store.load_text("old") is None
     assert "can't be read" in store.notices[0]
     assert store.load_text("b") is not None
+    store.close()
 
 
 def test_the_librarian_does_what_it_is_asked_before_it_ends(tmp_path: Path) -> None:
@@ -246,3 +250,67 @@ def test_a_failure_in_the_library_is_told_once_and_the_librarian_lives(tmp_path:
     assert len(librarian.notices) == 2
     assert "disk is full" in librarian.notices[0]
     assert len(reopened(tmp_path).texts()) == 1
+
+
+def test_a_library_of_version_0_1_is_changed_in_place_and_a_copy_stays(tmp_path: Path) -> None:
+    library_of_version_0_1(tmp_path / "library.sqlite3")
+    store = Store(tmp_path)
+    manuscript = store.load_text("old")
+    assert manuscript is not None
+    manuscript.take(2, 1)
+    store.save_text("old", manuscript, "m", "chat")
+    store.close()
+    database = sqlite3.connect(tmp_path / "library-version-1.sqlite3")
+    assert database.execute("SELECT length(turns) FROM texts").fetchone()[0] > 50
+    assert database.execute("PRAGMA user_version").fetchone() == (1,)
+    database.close()
+    loaded = reopened(tmp_path).load_text("old")
+    assert loaded is not None
+    assert loaded.text == "ROMEO:\nTo be!"
+    assert loaded.undo()
+
+
+def test_all_branches_come_back_and_only_those_of_the_way_are_read(store: Store, tmp_path: Path) -> None:
+    original = text()
+    original.take(2, 1)
+    original.tree.nodes[original.head.node].marked = True
+    store.save_text("a", original, "m", "complete")
+    loaded = reopened(tmp_path).load_text("a")
+    assert loaded is not None
+    assert loaded.text == "ROMEO:\nTo be!"
+    assert [piece.author for piece in loaded.pieces] == ["cue", "person", "taken"]
+    assert [(node.words, node.author, node.marked, node.load is None) for node, _ in loaded.tree.walk()] == [
+        ("ROMEO:\nTo be", "person", False, True),
+        (" or not", "model", False, False),
+        ("!", "taken", True, True),
+    ]
+    (old, _) = loaded.branches(2)
+    loaded.go(old)
+    assert loaded.pieces == original.pieces[:2] + text().pieces[2:]
+
+
+def test_ten_thousand_nodes_are_opened_without_reading_their_pieces(store: Store, tmp_path: Path) -> None:
+    tree, place = Tree(), START
+    for number in range(10_000):
+        node = tree.add(new_node(place, "model", [Piece.written(token(f" {number}", -0.5), ("a", "b"))]))
+        place = tree.end(node) if number % 100 else START
+    store.save_text("a", Manuscript(tree=tree, head=place), "m", "complete")
+    other = reopened(tmp_path)
+    begun = time.perf_counter()
+    loaded = other.load_text("a")
+    seconds = time.perf_counter() - begun
+    assert loaded is not None
+    assert sum(node.load is None for node in loaded.tree.nodes.values()) <= 100
+    assert seconds < 2.0  # 0.1 on a machine at rest
+
+
+def test_a_node_that_can_not_be_read_keeps_its_words(store: Store, tmp_path: Path) -> None:
+    store.save_text("a", text(), "m", "complete")
+    database = sqlite3.connect(tmp_path / "library.sqlite3")
+    with database:
+        database.execute("UPDATE chunks SET pieces = ? WHERE start = 0", (b"[[3]]",))
+        database.execute("UPDATE nodes SET parent = 77 WHERE author = 'person'")
+    database.close()
+    loaded = store.load_text("a")
+    assert loaded is not None
+    assert loaded.text == "ROMEO:\nTo be or not"

@@ -188,15 +188,15 @@ async def test_the_footer_tells_the_keys_and_can_be_clicked() -> None:
         footer = screen_text(app).splitlines()[-1]
         assert "Enter go on" in footer
         await pilot.click("ActionFooter", offset=(footer.index("F1") + 1, 0))
-        await see(pilot, "What every key does")
+        await see(pilot, "Send the prompt; empty: go on writing")
         await pilot.press("escape", "escape")
-        await wait_until(pilot, lambda: "1-8 switches" in screen_text(app).splitlines()[-1])
+        await wait_until(pilot, lambda: "1-9 switches" in screen_text(app).splitlines()[-1])
 
 
 async def test_help_opens_and_closes_with_its_key() -> None:
     async with opened(ScriptedEngine()) as (pilot, app, screen):
         await pilot.press("f1")
-        await see(pilot, "Complete text and chat")
+        await see(pilot, "Send the prompt; empty: go on writing")
         await pilot.press("f1")
         await wait_until(pilot, lambda: app.screen is screen)
         for key in ("q", "enter", "escape"):
@@ -261,7 +261,7 @@ async def test_light_colours_are_remembered_with_the_other_settings() -> None:
 
 async def test_broken_settings_and_a_damaged_library_are_told_once_and_kept(home: Path) -> None:
     for folder in ("config", "data"):
-        (home / folder).mkdir(parents=True)
+        (home / folder).mkdir(parents=True, exist_ok=True)
     (home / "config" / "settings.toml").write_text("nonsense")
     (home / "data" / "library.sqlite3").write_bytes(b"garbage" * 1000)
     async with opened(ScriptedEngine(replies=("b",))) as (pilot, _, screen):

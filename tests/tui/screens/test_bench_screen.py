@@ -132,7 +132,7 @@ async def test_one_key_measures_the_ladder_row_by_row() -> None:
         await story.until(lambda: story.asked)
         assert (story.asked[0].tokens, story.asked[0].every_combination) == (64, False)
         story.engine.advance(2)
-        await story.see("+ kv_cache")
+        await story.see("+ KV cache")
         await story.see("measuring row 3 of 8")
         story.engine.advance(7)
         await story.see("done: 8 rows")

@@ -131,6 +131,7 @@ def test_what_was_on_the_screen_for_a_second_survives_any_kill(home: Path, kills
             if number:
                 terminal.see("not sent")  # what was in the prompt last time is there again
                 terminal.child.send("\x15\x0e")  # an empty line, a new text
+                terminal.see("a new text")  # or the words of the one before would be taken for its own
             terminal.child.send(f"Text{number}.\r")
             terminal.see("word word")
             terminal.child.send("not sent")

@@ -63,9 +63,9 @@ async def test_a_click_chooses_a_precision(size: tuple[int, int]) -> None:
 async def test_the_smallest_screen_shows_the_present_precision() -> None:
     engine = ScriptedEngine()
     async with opened(engine, SMALL) as (pilot, app, _):
-        await see(pilot, "8-  f32")
+        await see(pilot, "9-  f32")
         await pilot.press("alt+p")
-        await see(pilot, "8-  bf16")
+        await see(pilot, "9-  bf16")
         assert "seed 0" in screen_text(app)
 
 
@@ -86,11 +86,11 @@ async def test_the_panel_is_enough() -> None:
         await pilot.press("left", "enter", "space")
         await wait_until(pilot, lambda: asked(engine) == ["bf16", "f32", "bf16", "int8"])
         await pilot.press("up", "enter")
-        assert app.desk.generation.optimizations == ALL.with_("lookup")
+        assert app.desk.generation.optimizations == ALL.with_("draft")
         await pilot.press("right")
         assert len(asked(engine)) == 4
         await pilot.press("3")
-        assert app.desk.generation.optimizations == ALL.with_("lookup").without("gelu")
+        assert app.desk.generation.optimizations == ALL.with_("draft").without("gelu")
 
 
 async def test_what_was_asked_for_is_marked_until_it_is_there() -> None:
@@ -172,16 +172,16 @@ async def test_lookup_is_switch_8_and_tells_how_many_drafts_came_true() -> None:
     async with opened(engine) as (pilot, app, _):
         await send(pilot, "a")
         await write(pilot, engine, 3)
-        assert "8 lookup       ○ off" in screen_text(app)
+        assert "8 lookup      ○ off" in screen_text(app)
         await pilot.press("alt+8")
         assert engine.submitted[-1] == SetOptimizations(ALL.with_("lookup"))
-        await see(pilot, "8 lookup       ● on   no draft yet")
+        await see(pilot, "8 lookup      ● on  no draft yet")
         engine.emit(replace(metrics(app.desk.generation.request, [1.0], 9), drafted=75, accepted=43))
-        await see(pilot, "8 lookup       ● on   43 of 75 drafts kept")
+        await see(pilot, "8 lookup      ● on  43 of 75 drafts kept")
         await pilot.press("escape")
         await see(pilot, "stopped")
         await pilot.press("escape", "8")
-        await see(pilot, "8 lookup       ○ off")
+        await see(pilot, "8 lookup      ○ off")
 
 
 async def test_all_switches_the_seven_and_leaves_lookup_alone() -> None:
@@ -207,11 +207,12 @@ async def test_a_click_switches_lookup() -> None:
 # ------------------------------------------------------------------ room
 
 
-async def test_the_panel_leaves_room_for_three_alternatives() -> None:
+async def test_the_panel_leaves_room_for_the_token_and_its_alternatives_stand_beside_it() -> None:
     engine = ScriptedEngine(replies=("one two three",))
     async with opened(engine) as (pilot, app, _):
         await send(pilot, "a ")
+        await pilot.press("escape")
         await see(pilot, "▸ “ three”")
         assert "“,”" in screen_text(app) or "“ and”" in screen_text(app)
-        for words in ("8 lookup", "○ int4", "threads", "alternatives", "context "):
+        for words in ("9 draft", "○ int4", "the rest", "alternatives", "context "):
             assert words in screen_text(app), words

@@ -81,18 +81,18 @@ async def test_a_key_moves_at_once_and_is_kept_and_a_taken_one_is_refused() -> N
         await type_in(pilot, "ctrl+z")
         await see(pilot, "Ctrl+Z is taken")
         await pilot.press("escape")
-        await type_in(pilot, "F12")
-        await see(pilot, "F12")
+        await type_in(pilot, "F11")
+        await see(pilot, "F11")
         await pilot.press("escape")
         await wait_until(pilot, lambda: app.screen is screen)
-        await see(pilot, "F12 retry")
+        await see(pilot, "F11 retry")
         await pilot.press("ctrl+r")
         assert app.desk.generation.sampling.seed == 0
-        await pilot.press("f12")
+        await pilot.press("f11")
         await wait_until(pilot, lambda: app.desk.generation.sampling.seed == 1)
     choose({}, ACTIONS)
     async with opened(ScriptedEngine()) as (pilot, app, screen):
-        await see(pilot, "F12 retry")
+        await see(pilot, "F11 retry")
         await at(pilot, "write the last part again")
         await pilot.press("ctrl+r", "escape")
         await see(pilot, "Ctrl+R retry")
@@ -100,8 +100,8 @@ async def test_a_key_moves_at_once_and_is_kept_and_a_taken_one_is_refused() -> N
 
 async def test_keys_of_the_file_that_mean_two_things_are_told() -> None:
     paths.config_dir().mkdir(parents=True, exist_ok=True)
-    (paths.config_dir() / "settings.toml").write_text('[keys]\n"write.retry" = "ctrl+z"\n"app.help" = "f11"\n')
+    (paths.config_dir() / "settings.toml").write_text('[keys]\n"write.retry" = "ctrl+z"\n"app.help" = "f13"\n')
     async with opened(ScriptedEngine()) as (pilot, app, screen):
         await wait_until(pilot, lambda: any("Ctrl+Z is taken" in one.message for one in app._notifications))
-        await pilot.press("f11")
+        await pilot.press("f13")
         await wait_until(pilot, lambda: app.screen is not screen)

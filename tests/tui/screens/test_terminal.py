@@ -71,15 +71,15 @@ def test_a_session_from_the_first_key_to_the_last(terminal: Terminal) -> None:
     terminal.see("tinyshakespeare 3.5M")
     terminal.send("Count:\n\r")  # Ctrl+J, then Enter
     terminal.see("one two ␛]52;c;QUJD␇ [/bold] 漢字 \ufffd2J three")
-    terminal.see("1+2+3+4+5+6+7+8-  ● f32")
+    terminal.see("1+2+3+4+5+6+7+8-9-  ● f32")
     terminal.send("\x1b1")  # Alt+1, as most terminals send it
-    terminal.see("1-2+3+4+5+6+7+8-")
+    terminal.see("1-2+3+4+5+6+7+8-9-")
     terminal.send("\x1b")
     terminal.send("\x1bp")  # Alt+P
     terminal.see("○ f32 ● bf16")
     terminal.see("1-8 switches")
     terminal.send("3")
-    terminal.see("1-2+3-4+5+6+7+8-")
+    terminal.see("1-2+3-4+5+6+7+8-9-")
     terminal.send("\x11")
     terminal.until(terminal.ended)
     assert b"QUJD\x07" not in terminal.raw

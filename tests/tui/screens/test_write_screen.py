@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from scripted_engine import REPLY, ScriptedEngine
 from stories import SMALL, STANDARD, WIDE, screen_text, see, wait_until
@@ -225,7 +227,8 @@ async def test_a_switch_flips_while_the_text_streams_and_its_worth_is_told() -> 
         await see(pilot, "○ off")
         assert SetOptimizations(Optimizations().without("linear")) in engine.submitted
         await write(pilot, engine, 12)
-        await see(pilot, "off: ×")
+        await see(pilot, "at 8 (n 11, ")  # 11 tokens of each, none more than 16 positions apart
+        await see(pilot, "▴2 off")
         assert screen.query_one(Prompt).text == ""
         engine.run_until_idle()
         await wait_until(pilot, lambda: not app.desk.generation.running)
@@ -233,22 +236,30 @@ async def test_a_switch_flips_while_the_text_streams_and_its_worth_is_told() -> 
 
 
 @pytest.mark.parametrize("size", [WIDE, STANDARD, SMALL])
-async def test_slow_motion_asks_for_a_pace_that_can_be_read_and_says_so(size: tuple[int, int]) -> None:
+async def test_one_key_goes_to_a_pace_that_can_be_read_and_back_and_it_is_kept(
+    size: tuple[int, int], home: Path
+) -> None:
     engine = by_hand()
     async with opened(engine, size) as (pilot, _, screen):
         await send(pilot, "a")
         await write(pilot, engine, 12)
+        await see(pilot, "full speed")
+        await see(pilot, "0.56 ms/token  median of 11")
         await pilot.press("f8")
-        await see(pilot, "slow motion")
+        await see(pilot, "text at 12 a second")
         await write(pilot, engine, 1)
-        await see(pilot, "slow motion")
+        await see(pilot, "0.56 ms/token  median of 12")  # the engine's time, whatever the pace
         await pilot.press("f8")
-        await wait_until(pilot, lambda: "slow motion" not in screen_text(pilot.app))
-        assert [command for command in engine.submitted if isinstance(command, SetPace)] == [
-            SetPace(12.0),
-            SetPace(0.0),
-        ]
+        await see(pilot, "full speed")
+        await pilot.press("f8")
+        paces = [command for command in engine.submitted if isinstance(command, SetPace)]
+        assert paces == [SetPace(12.0), SetPace(0.0), SetPace(12.0)]
         assert screen.query_one(Prompt).text == ""
+    assert "pace = 12.0" in (home / "config" / "settings.toml").read_text("utf-8")
+    again = by_hand()
+    async with opened(again, size) as (pilot, _, _):
+        assert SetPace(12.0) in again.submitted
+        await see(pilot, "text at 12 a second")
 
 
 async def test_digits_are_digits_in_the_prompt_and_switches_in_the_text() -> None:

@@ -22,11 +22,15 @@ async def test_speed_operations_context_and_alternatives_are_shown() -> None:
     async with opened(engine) as (pilot, _, _):
         await send(pilot, "a")
         await write(pilot, engine, 8)
-        for words in ("0.56 ms/token", "1,786 tokens/s", "p95", "first token", "QKV", "unembedding"):
+        for words in ("0.56 ms/token  median of 7", "1,786 tokens/s", "app +10%", "first token", "QKV", "unembedding"):
             await see(pilot, words)
+        await see(pilot, "sum 0.56 ms · median of 7")
+        await see(pilot, "position 64")
         await see(pilot, "9/256")
-        await see(pilot, "“ the”")
         await see(pilot, "decoding 0:0")
+        await pilot.press("tab", "tab")
+        engine.run_until_idle()
+        await see(pilot, "20 MB read a token  1.4 × the bound  50 GB/s")
 
 
 async def test_a_full_context_is_announced_once_and_counted() -> None:
@@ -45,8 +49,9 @@ async def test_the_cursor_shows_the_alternatives_of_any_token() -> None:
     engine = ScriptedEngine(replies=("one two three",))
     async with opened(engine) as (pilot, _, screen):
         await send(pilot, "a ")
+        await pilot.press("escape")
         await see(pilot, "▸ “ three”")
-        await pilot.press("escape", "left", "left")
+        await pilot.press("left")
         await see(pilot, "▸ “ two”")
         await pilot.click("#text", offset=(2 + 3, 1))
         await see(pilot, "▸ “one”")

@@ -44,8 +44,7 @@ def test_a_turn_is_taken_back_and_put_in_place_again() -> None:
 
 def test_what_was_written_again_can_be_had_back() -> None:
     manuscript = two_turns()
-    again = manuscript.begin_again(seed=8)
-    assert again is not None
+    assert manuscript.begin_again(seed=8)
     assert manuscript.text == "To be or not "
     write(manuscript, "to see")
     assert manuscript.turns[-1].seed == 8

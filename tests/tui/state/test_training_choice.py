@@ -8,7 +8,7 @@ import pytest
 
 from sg_core.errors import SettingError
 from sg_core.training.settings import FINE_TUNE, PRESETS
-from sg_tui.state.training_choice import command, defaults, settings, summary, texts
+from sg_tui.state.training_choice import ADAPTER, command, defaults, settings, summary, texts
 
 
 def entered(model: str = "tiny", **changes: str) -> dict[str, str]:
@@ -66,6 +66,17 @@ def test_fine_tuning_takes_the_loaded_model() -> None:
     assert train.training.learning_rate < PRESETS["tiny"].training.learning_rate
     with pytest.raises(SettingError, match="no model is loaded yet"):
         command("python-docs", "", FINE_TUNE, entered(FINE_TUNE), None)
+
+
+def test_an_adapter_is_trained_on_the_loaded_model() -> None:
+    train = command("python-docs", "", ADAPTER, entered(ADAPTER), "openai-community/gpt2")
+    assert train.model == "openai-community/gpt2"
+    assert train.training is not None
+    assert train.training.lora == "r=8,alpha=16,targets=c_attn"
+    assert train.training.precision == "f32"
+    assert "an adapter learns (r=8" in summary(train.training, None)
+    with pytest.raises(SettingError, match="no model is loaded yet"):
+        command("python-docs", "", ADAPTER, entered(ADAPTER), None)
 
 
 def test_the_context_of_fine_tuning_fits_the_model() -> None:

@@ -1,0 +1,33 @@
+"""What the engine does while nothing else is wanted: the newest order of each kind."""
+
+from __future__ import annotations
+
+from sg_core.engine.commands import MeasureReads, Score
+from sg_core.engine.models import Models
+from sg_core.engine.outbox import Outbox
+from sg_core.types import Cancelled
+
+
+class SpareWork:
+    """True while something waits."""
+
+    def __init__(self, models: Models, outbox: Outbox) -> None:
+        self._models, self._outbox = models, outbox
+        self._waiting: dict[type, Score | MeasureReads] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._waiting)
+
+    def add(self, command: Score | MeasureReads) -> None:
+        """Takes the place of one of its kind."""
+        self._waiting[type(command)] = command
+
+    def do_one(self, cancelled: Cancelled) -> None:
+        """Do the oldest one; a failure of any kind is told in a line. One that is cancelled is given up."""
+        command = self._waiting.pop(next(iter(self._waiting)))
+        if cancelled():
+            return
+        try:
+            self._models.spare(command, cancelled)
+        except Exception as error:  # of any kind: the thread goes on
+            self._outbox.fail(error, type(command).__name__, command.request if isinstance(command, Score) else None)

@@ -1,0 +1,25 @@
+"""A part of a text with one author."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from sg_core.inference.token import Token
+
+Author = Literal["person", "model", "cue", "taken", "edit"]
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A token of the model, an alternative of it that was taken, what a person typed or put in its place, or a cue."""
+
+    text: str  # raw, as the model or the person wrote it
+    author: Author
+    token: Token | None = None  # the model's own, also of an alternative; nothing else has one
+    top_texts: tuple[str, ...] = ()  # of the token's alternatives, in the order of its `top`
+
+    @classmethod
+    def written(cls, token: Token, top_texts: tuple[str, ...] = ()) -> Piece:
+        """The piece that a token of the model is."""
+        return cls(token.text, "model", token, top_texts)
