@@ -9,10 +9,11 @@ from textual.widget import Widget
 from sg_core.engine.events import Phase
 from sg_tui.desk import Desk
 from sg_tui.figures import duration
-from sg_tui.keys import MODES, Mode, key_text
+from sg_tui.keys import MODES, Mode, first_key, key_text
 from sg_tui.terminal.textsafe import safe_line
 
-ROOMY = 100  # columns from which the keys of the views are shown
+KEYED = 72  # columns from which the keys of the views are shown
+ROOMY = 100  # and the name of the program
 QUIET = ("idle", "paused")
 
 
@@ -56,18 +57,24 @@ class Header(Widget):
         width = self.size.width
         phase_style = "$accent" if phase else ""
         tabs = [part for tab in MODES for part in _tab(tab, tab.name == mode, width)]
-        right = Content.assemble(*tabs, (f"{phase:>{min(22, max(0, width - 62))}}  ", phase_style))
-        left = Content.assemble((" sg-tui ", "bold $primary"), "  ", (model, "$foreground"))
+        roomy = width >= ROOMY
+        right = Content.assemble(
+            *tabs, (f"{phase:>{22 if roomy else 12 if width >= KEYED else 0}}  "[: width // 2], phase_style)
+        )
+        left = Content.assemble((" sg-tui   " if roomy else " ", "bold $primary"), (model, "$foreground"))
         space = width - right.cell_length
         named = left.cell_length
         if how and named + len(how) + 5 < space:
             left = Content.assemble(left, ("  ·  ", "$faint"), (how, "$faint"))
-        left = left.truncate(max(0, space - 2), ellipsis=True)
-        self._targets = [(9, min(named, left.cell_length), "choose_model"), (named, left.cell_length, "next_precision")]
+        left = left.truncate(max(0, space - 1), ellipsis=True)
+        self._targets = [
+            (9 if roomy else 0, min(named, left.cell_length), "choose_model"),
+            (named, left.cell_length, "next_precision"),
+        ]
         at = space
         for tab in MODES:
             cells = sum(len(text) for text, _ in _tab(tab, tab.name == mode, width))
-            self._targets.append((at, at + cells, f"mode('{tab.name}')"))
+            self._targets.append((at, at + cells, _action(tab)))
             at += cells
         return Content.assemble(left, " " * (space - left.cell_length), right)
 
@@ -80,7 +87,12 @@ class Header(Widget):
 def _tab(tab: Mode, seen: bool, width: int) -> list[tuple[str, str]]:
     """A view's name, with its key where there is room."""
     style = "bold underline $primary" if seen else "$foreground"
-    return [(f" {key_text(tab.key)} " if width >= ROOMY else " ", "$faint"), (tab.label, style), (" ", "")]
+    key = f" {key_text(first_key(_action(tab)))} " if width >= KEYED else " "
+    return [(key, "$faint"), (tab.label, style), (" ", "")]
+
+
+def _action(tab: Mode) -> str:
+    return f"mode('{tab.name}')"
 
 
 def phase_text(phase: Phase, seconds: float) -> str:
