@@ -132,6 +132,11 @@ class Decoder:
         self._probes, self._interventions = probes, interventions
 
     @property
+    def current_pass(self) -> Pass:
+        """The weights, the adapters and the threads of the next pass."""
+        return self._pass
+
+    @property
     def times(self) -> npt.NDArray[np.int64]:
         """(8,) nanoseconds of each operation in the last pass."""
         return self._pass.times
