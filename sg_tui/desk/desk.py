@@ -39,6 +39,7 @@ from sg_core.network.optimizations import Optimizations
 from sg_core.processors import allowed_threads
 from sg_tui.desk.engine_link import EngineLike, Severity
 from sg_tui.desk.glass import Glass
+from sg_tui.desk.inspector import Inspector
 from sg_tui.library import preferences
 from sg_tui.library.librarian import Librarian
 from sg_tui.library.preferences import Preferences
@@ -109,6 +110,7 @@ class Desk(Glass):
         self.bench = BenchState()
         self.race = RaceState()
         self.minute = FirstMinute()
+        self.inspector = Inspector(self.submit, self.next_request)
         self.writing = Writing(chat=self.preferences.mode == "chat", cast=self.preferences.cast)
         self.load_trouble = ""  # why the model that was asked for is not there, until someone has told it
         self._loading = False
@@ -248,6 +250,7 @@ class Desk(Glass):
                 self.writing.manuscript.complete(event.rest if isinstance(event, Done) else "")
                 self.keep_text()
         self.look_closer(event)
+        self.inspector.take(event, self.writing.manuscript.pieces)
         self._note(event)
 
     def _note(self, event: Event) -> None:
@@ -260,6 +263,8 @@ class Desk(Glass):
                 self.say(f"The context is full: the model now sees the newest {kept:,} tokens, and so on from here.")
             case Exported(folder=folder, adapter=adapter):
                 self.say(f"The trained {'adapter' if adapter else 'model'} is in {folder}; Ctrl+L opens it.")
+            case Failed() if self.inspector.concerns(event):
+                pass
             case Failed(message=message, request=None, command=command) if self._loading and command != "SetPrecision":
                 self._loading, self.load_trouble = False, message
             case Failed(message=message):

@@ -15,6 +15,7 @@ from sg_tui.keys.action import SCOPES, TYPED, Action, Scope, key_text
 from sg_tui.keys.branches import BRANCHES
 from sg_tui.keys.dialogs import DIALOGS
 from sg_tui.keys.everywhere import EVERYWHERE, MODES, Mode
+from sg_tui.keys.inside import INSIDE
 from sg_tui.keys.measuring import MEASURING
 from sg_tui.keys.training import TRAINING
 from sg_tui.keys.walking import SEVERAL, WALKING
@@ -30,6 +31,7 @@ ACTIONS: tuple[Action, ...] = (
     *WALKING,
     *SEVERAL,
     *WRITING,
+    *INSIDE,
     *BESIDE,
     *BRANCHES,
     *TRAINING,
