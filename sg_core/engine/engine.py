@@ -42,7 +42,7 @@ from sg_core.engine.commands import (
     StopTraining,
     Train,
 )
-from sg_core.engine.events import Done, Event, Notice, TrainingEnded
+from sg_core.engine.events import Done, Event, InterventionsSet, Notice, TrainingEnded
 from sg_core.engine.generation import Generation
 from sg_core.engine.inbox import FOREVER, Inbox, Order
 from sg_core.engine.models import Models
@@ -254,6 +254,7 @@ class Engine:
             case SetInterventions(scales=scales):
                 if not self._inbox.holds(SetInterventions):
                     self._models.set_interventions(scales)
+                    self._reel.tell(InterventionsSet(scales))
             case SetProbes():
                 self._models.set_probes(order.command)
             case Look() | MeasureHeads():

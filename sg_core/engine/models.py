@@ -11,7 +11,6 @@ from sg_core.engine.commands import Bench, Command, Load, MeasureReads, Race, Sc
 from sg_core.engine.events import (
     AdapterScaleSet,
     Done,
-    InterventionsSet,
     Loaded,
     Notice,
     PrecisionSet,
@@ -197,7 +196,6 @@ class Models:
         self._warming.require(_kernels(session, session.precision))
         session.interventions = made
         self.looking.scales = scales
-        self._outbox.emit(InterventionsSet(scales))
 
     def set_probes(self, command: SetProbes) -> None:
         """Whether the newest token is looked into while tokens come."""

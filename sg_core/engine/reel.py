@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from sg_core.checks import number
-from sg_core.engine.events import Done, Event, TokenEvent
+from sg_core.engine.events import Done, Event, InterventionsSet, TokenEvent
 from sg_core.engine.generation import Generation
 from sg_core.engine.outbox import Outbox
 
@@ -79,6 +79,10 @@ class Reel:
             finally:
                 self._outbox.into(self._outbox.events)
 
+    def tell(self, event: InterventionsSet) -> None:
+        """After the tokens that are computed already."""
+        (self._groups[-1] if self._groups else self._outbox.events).append(event)
+
     def _show(self) -> bool:
         """Tell the next group; False when it was the end of the generation."""
         self._outbox.events.extend(self._groups.popleft())
@@ -97,7 +101,7 @@ class Reel:
         unseen = [event for group in self._groups for event in group]
         self._groups.clear()
         lost = Counter(event.number for event in unseen if isinstance(event, TokenEvent))
-        ends: deque[Event] = deque(event for event in unseen if isinstance(event, Done))
+        ends: deque[Event] = deque(event for event in unseen if isinstance(event, Done | InterventionsSet))
         self._outbox.into(ends)
         generation.end()
         self._outbox.into(self._outbox.events)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
+from typing import ClassVar
 
 from textual import events, on
 from textual.containers import Horizontal, Vertical
@@ -50,7 +51,7 @@ class WriteScreen(EditActions, InsideActions, TourActions, TintActions, Settings
 
     MODE = "write"
     AUTO_FOCUS = "#prompt"
-    CSS_PATH = "../styles/write.tcss"
+    CSS_PATH: ClassVar = ["../styles/write.tcss", "../styles/inside.tcss"]  # declared so by Textual
     BINDINGS = bindings("write", "small")  # type: ignore[assignment]  # a list of Binding is what Textual wants
 
     def __init__(self, desk: Desk) -> None:
