@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from sg_core.checks import whole
+from sg_core.checks import quoted, require_fields, whole
 from sg_core.errors import SettingError
 
 ACTIVATIONS = ("gelu_new", "gelu", "quick_gelu", "relu")  # of the MLP; gelu_new, the tanh form, is GPT-2's own
@@ -40,12 +42,22 @@ class GPT2Config:
             whole(name, getattr(self, name), 1, largest)
         if self.n_embd % self.n_head:
             raise SettingError(f"n_embd is {self.n_embd}, which n_head = {self.n_head} does not divide")
-        if not 0 < self.layer_norm_epsilon < 1:
-            raise SettingError(f"layer_norm_epsilon is {self.layer_norm_epsilon!r}; it must lie between 0 and 1")
+        epsilon: object = self.layer_norm_epsilon
+        if not isinstance(epsilon, (int, float)) or not 0 < epsilon < 1:
+            raise SettingError(f"layer_norm_epsilon is {quoted(epsilon)}; it must lie between 0 and 1")
         if self.activation_function not in ACTIVATIONS:
             raise SettingError(
-                f"activation_function is {self.activation_function!r}; choose from {', '.join(ACTIVATIONS)}"
+                f"activation_function is {quoted(self.activation_function)}; choose from {', '.join(ACTIVATIONS)}"
             )
+        for name in ("tie_word_embeddings", "scale_attn_weights", "scale_attn_by_inverse_layer_idx"):
+            if not isinstance(getattr(self, name), bool):
+                raise SettingError(f"{name} is {quoted(getattr(self, name))}; it must be true or false")
+
+    @classmethod
+    def from_saved(cls, saved: Mapping[str, Any]) -> GPT2Config:
+        """The sizes in a checkpoint or request. Raises SettingError, also for a name that is none of them."""
+        require_fields(cls, saved)
+        return cls(**saved)
 
     @classmethod
     def gpt2(cls) -> GPT2Config:

@@ -94,8 +94,10 @@ def parse_json_object(data: bytes, where: str, error: type[SgError]) -> dict[str
         raise error(f"{where} is not UTF-8 text (byte {problem.start})") from problem
     except RecursionError as problem:
         raise error(f"{where} is nested too deeply") from problem
-    except ValueError as problem:
+    except json.JSONDecodeError as problem:
         raise error(f"{where} is not valid JSON: {problem}") from problem
+    except ValueError as problem:  # of int(): Python refuses to read thousands of digits
+        raise error(f"{where} holds a number of too many digits") from problem
     if not isinstance(value, dict):
         raise error(f"{where} holds a JSON {type(value).__name__}; an object is needed")
     return value

@@ -145,15 +145,17 @@ class GPT2(Model):
         interventions: Interventions | None = None,
         progress: Count | None = None,
         cancelled: Cancelled | None = None,
+        overlap: int | None = None,
     ) -> Scores:
         """How likely each token of a text, or of ids (T,), is after those before it, exact (no GELU table).
 
         special: special tokens in a text, such as "<|endoftext|>", are ids. precision None: the model's own. Texts of
-        any length are seen in overlapping windows of n_ctx tokens; positions of interventions count from a window's
-        beginning. progress(tokens done, tokens in all) is called and cancelled() asked between two windows; the scores
-        then end there. Raises SettingError.
+        any length are seen in windows of n_ctx tokens, `overlap` of which they share with the window before (None:
+        half; fewer are faster, and some tokens are then seen with less before them); positions of interventions count
+        from a window's beginning. progress(tokens done, tokens in all) is called and cancelled() asked between two
+        windows; the scores then end there. Raises SettingError.
         """
-        return score(self, self.tokenizer, text, special, precision, interventions, progress, cancelled)
+        return score(self, self.tokenizer, text, special, precision, interventions, progress, cancelled, overlap)
 
     def save_pretrained(self, folder: str | Path, dtype: str = "F32") -> None:
         """Write a folder in Hugging Face layout; dtype: F32, F16 or BF16. Raises SettingError or ModelFileError."""

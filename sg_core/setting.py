@@ -86,7 +86,7 @@ def check_settings(instance: Any) -> None:
         if not one.number:
             if not isinstance(value, str) or (one.choices and value not in one.choices):
                 wanted = f"one of: {', '.join(one.choices)}" if one.choices else "a text"
-                raise SettingError(f"{one.name} is {shown(value)}; it must be {wanted}")
+                raise SettingError(f"{one.name} is {shown(value)[:80]}; it must be {wanted}")
         elif one.whole:
             check_whole(one.name, value, int(one.low), int(one.high))
         else:

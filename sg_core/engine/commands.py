@@ -99,8 +99,8 @@ class SetAdapterScale:
 class MeasureReads:
     """Measure how fast the machine reads the loaded model's weights; answered by a ReadRate.
 
-    Takes moments, and is given up without an answer as soon as another command comes. While a generation or a training
-    runs it is passed over.
+    Takes moments when nothing is written; begun again when another command comes between. While a training runs it is
+    passed over.
     """
 
 
@@ -235,8 +235,8 @@ class Race:
 class Score:
     """Tell what the loaded model thinks of every token of `text`, by a Scored.
 
-    Done when nothing is written or trained; given up without an answer as soon as another command comes; of several
-    that wait only the last is answered. In a MarkedText special tokens are read as in a prompt.
+    Done when nothing is written, begun again when another command comes between, passed over while a training runs; of
+    several that wait only the last is answered. In a MarkedText special tokens are read as in a prompt.
     """
 
     request: int

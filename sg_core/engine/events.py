@@ -109,7 +109,7 @@ class Metrics:
     p95_ms: float  # of the last 64
     tokens_per_second: float
     first_token_ms: float  # from the command, or from when the engine could begin, to the first token
-    prefill_ms: float
+    prefill_ms: float  # of the prompt
     context_used: int
     context_size: int
     drafted: int = 0  # tokens that were written ahead in this generation

@@ -53,7 +53,7 @@ class Generation:
         self._rounds = session.rounds
         self._counts = [0] * command.n  # tokens of each continuation
         self._running = set(range(command.n))
-        self._first_token_ms = 0.0
+        self._first_token_ms = self._prefill_ms = 0.0
         self._untold = False  # the newest figures have not gone out
         ids = session.prompt_ids(command.prompt)
         asked = (command.max_tokens, command.sampling, command.stop, self._prefilled, cancelled)
@@ -117,7 +117,7 @@ class Generation:
         """together: of so many tokens of one pass, which share its time."""
         now, interruptions = time.perf_counter(), taken_away()
         if not any(self._counts):
-            self._first_token_ms = (now - self._given_at) * 1e3
+            self._first_token_ms, self._prefill_ms = (now - self._given_at) * 1e3, self.session.prefill_ms
         wall_ms = 0.0 if self.rested or together > 1 else (now - self._told_at) * 1e3
         lost = interruptions - self._interruptions if wall_ms else 0
         self.rested, self._told_at, self._interruptions = False, now, interruptions
@@ -144,7 +144,7 @@ class Generation:
             p95_ms=self._times.p95,
             tokens_per_second=self._times.tokens_per_second,
             first_token_ms=self._first_token_ms,
-            prefill_ms=self.session.prefill_ms,
+            prefill_ms=self._prefill_ms,
             context_used=self.session.context_used,
             context_size=self.session.context_size,
             drafted=self.session.drafted - self._drafted,

@@ -308,10 +308,10 @@ class Models:
             self._outbox.emit(lap)
         self._outbox.emit(Done(command.request, "stopped" if cancelled() else "length", count))
 
-    def spare(self, command: Score | MeasureReads, cancelled: Cancelled) -> None:
-        """What is done while nothing else is wanted; without an answer when that ends or there is no model."""
+    def spare(self, command: Score | MeasureReads, cancelled: Cancelled) -> bool:
+        """What is done while nothing else is wanted; no answer where there is no model. False when cancelled."""
         if self.session is None:
-            return
+            return True
         told: Scored | ReadRate | None
         if isinstance(command, Score):
             told = self._scored(command, cancelled)
@@ -319,6 +319,7 @@ class Models:
             told = self.parts.read_rate(self.session, cancelled)
         if told is not None:
             self._outbox.emit(told)
+        return told is not None or not cancelled()
 
     def _scored(self, command: Score, cancelled: Cancelled) -> Scored | None:
         session = self.ready_session()

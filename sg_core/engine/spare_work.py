@@ -23,11 +23,12 @@ class SpareWork:
         self._waiting[type(command)] = command
 
     def do_one(self, cancelled: Cancelled) -> None:
-        """Do the oldest one; a failure of any kind is told in a line. One that is cancelled is given up."""
+        """Do the oldest one; a failure of any kind is told in a line. What is cancelled on the way waits again."""
         command = self._waiting.pop(next(iter(self._waiting)))
         if cancelled():
             return
         try:
-            self._models.spare(command, cancelled)
+            if not self._models.spare(command, cancelled):
+                self._waiting.setdefault(type(command), command)
         except Exception as error:  # of any kind: the thread goes on
             self._outbox.fail(error, type(command).__name__, command.request if isinstance(command, Score) else None)

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sg_core.errors import SettingError
-from sg_core.inference.score import Reader, Scores, text_ids, windows
+from sg_core.inference.score import Reader, Scores, chosen_overlap, text_ids, windows
 from sg_core.kernels.divergence import divergence_forward
 from sg_core.kernels.team import Team
 from sg_core.memory import aligned
@@ -54,20 +54,22 @@ def score_beside(
     other_precision: str | None = None,
     progress: Count | None = None,
     cancelled: Cancelled | None = None,
+    overlap: int | None = None,
 ) -> Beside:
     """The scores by two models of one vocabulary and one context size, as `GPT2.score` gives them, in one go.
 
-    precision None: each model's own. progress and cancelled as for `GPT2.score`. Raises SettingError.
+    precision None: each model's own. progress, cancelled and overlap as for `GPT2.score`. Raises SettingError.
     """
     if (model.config.vocab_size, model.config.n_ctx) != (other.config.vocab_size, other.config.n_ctx):
         raise SettingError(f"{model.name} and {other.name} differ in vocabulary or context; score each by itself")
+    overlap = chosen_overlap(model, overlap)
     ids = text_ids(model, tokenizer, text, special)
     one, two = Reader(model, tokenizer, ids, precision), Reader(other, tokenizer, ids, other_precision)
     divergences = np.full(len(ids), np.nan)
     team = Team(physical_cores())
     room = aligned(team.threads, model.config.vocab_size)
     scored = 0
-    for start, stop, first in windows(len(ids), model.config.n_ctx):
+    for start, stop, first in windows(len(ids), model.config.n_ctx, overlap):
         if scored and cancelled is not None and cancelled():
             break
         one.read(start, stop)
@@ -85,4 +87,4 @@ def score_beside(
         if progress is not None:
             progress(scored, len(ids))
     given = text if isinstance(text, str) else None
-    return Beside(one.scores(scored, given), two.scores(scored, given), divergences[:scored])
+    return Beside(one.scores(scored, overlap, given), two.scores(scored, overlap, given), divergences[:scored])

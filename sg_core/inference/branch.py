@@ -41,3 +41,8 @@ class Branch:
             return 0
         same = min(common(self.ids, ids), len(ids) - 1)  # the last one gives the logits
         return max(0, min(same - self.first, self.computed))
+
+    def fork(self, n: int, first: int) -> Branch:
+        """The first n ids, seen from `first` on, which share what is computed of them."""
+        computed = max(0, min(self.computed, n - first)) if first == self.first else 0
+        return Branch(self.ids[:n], first, computed, self.cache.fork(computed, computed))

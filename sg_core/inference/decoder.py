@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from copy import copy
 
 import numpy as np
 import numpy.typing as npt
@@ -63,17 +64,21 @@ class Decoder:
         # more positions at once read the weights less often; a large model takes fewer, so that a stop does not wait
         most = min(self.context_size, _MOST_CHUNK)
         self._chunk = int(min(most, max(_LEAST_CHUNK, _CHUNK_WORK / model.config.parameter_count)))
-        self._shared = Activations(model.config, _LEAST_CHUNK, kept=False)
-        self._activations = self._shared
-        self._logits = aligned(1, model.config.vocab_size)
-        self._starts = np.zeros(len(STAGES), np.int64)
         self._probes, self._interventions = Probes(), Interventions()
-        self._window: Window | None = None
         self._guesses: DraftPass | None = None  # of the weights that write ahead, once one was asked for
-        if threads is None:
-            threads = default_threads(4 * model.config.parameter_count)
-        self._team = Team(whole("threads", threads, 1, MOST_THREADS))
+        self._make_room()
+        count = default_threads(4 * model.config.parameter_count) if threads is None else threads
+        self._team = Team(whole("threads", count, 1, MOST_THREADS))
         self._load(precision)
+
+    def _make_room(self) -> None:
+        """Memory of its own for what a pass needs and gives."""
+        self._shared = Activations(self.model.config, _LEAST_CHUNK, kept=False)
+        self._activations = self._shared
+        self._logits = aligned(1, self.model.config.vocab_size)
+        self._starts = np.zeros(len(STAGES), np.int64)
+        self._window: Window | None = None
+        self._look(self._probes, self._interventions)
 
     # ------------------------------------------------------------ settings
 
@@ -90,7 +95,10 @@ class Decoder:
 
     @threads.setter
     def threads(self, count: int) -> None:
-        self._team = Team(whole("threads", count, 1, MOST_THREADS))
+        self._use(Team(whole("threads", count, 1, MOST_THREADS)))
+
+    def _use(self, team: Team) -> None:
+        self._team = team
         self.current_pass = Pass(self.model.parameters, self.current_pass.weights, self._team, self.model.adapters)
         self._guesses = None
 
@@ -183,12 +191,10 @@ class Decoder:
         """
         if not is_whole(n, 0, len(self.ids)):
             raise SettingError(f"a fork at {n!r} is not possible; the session holds {len(self.ids)} tokens")
-        new = Decoder(self.model, self.optimizations, self.precision, self.threads)
-        if self._window is not None:
-            new._look(self._probes, self._interventions)
-        new.fork_of(self.leave(), n, window_start(n, self.context_size))
-        if new._version != self._version:
-            new.forget()
+        new = copy(self)
+        new._make_room()
+        new._use(self._team.another())
+        new.go_on(self.leave().fork(n, window_start(n, self.context_size)))
         return new
 
     def leave(self) -> Branch:
@@ -201,20 +207,12 @@ class Decoder:
         self._activations = self._shared
         self._forget(branch.computed, 0)
 
-    def fork_of(self, branch: Branch, n: int, first: int) -> None:
-        """Take the first n ids of a branch, seen from `first` on, as the text, sharing what is computed of them."""
-        computed = max(0, min(branch.computed, n - first)) if first == branch.first else 0
-        self.go_on(Branch(branch.ids[:n], first, computed, branch.cache.fork(computed, computed)))
-
     def setting(self) -> object:
         """What the values in the cache depend on, beside the ids."""
         return self.precision, self._interventions, self._version
 
     def move_window(self) -> int:
-        """Let a text that the context can't hold any more be seen from a later place: how many ids then are, else 0.
-
-        Positions count from the window's first, so that all are computed again.
-        """
+        """Let a text that the context can't hold any more be seen from a later place: how many ids are then, else 0."""
         if self.positions <= self.context_size:
             return 0
         self._seen_from(window_start(len(self.ids), self.context_size))

@@ -1,9 +1,9 @@
 """How likely a model finds a text, token by token: log-probability, rank, entropy, and what was likelier.
 
 Nothing is put before the text but what its tokenizer's files put before every text; the first token of all has no
-probability. A text longer than the context is seen in windows of the context's length, each beginning half a window
-after the one before. Each window scores the tokens that the one before it did not hold: every token after the first is
-scored once, with at least half a window before it.
+probability. A text longer than the context is seen in windows of the context's length that overlap, by half unless
+another overlap is asked for. Each window scores the tokens that the one before it did not hold: every token after the
+first is scored once, with at least the overlap before it.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 import numpy.typing as npt
 
+from sg_core.checks import whole
 from sg_core.errors import SettingError
 from sg_core.inference.token import TOP
 from sg_core.kernels.team import Team
@@ -165,12 +166,14 @@ def score(
     interventions: Interventions | None = None,
     progress: Count | None = None,
     cancelled: Cancelled | None = None,
+    overlap: int | None = None,
 ) -> Scores:
     """See `GPT2.score`."""
+    overlap = chosen_overlap(model, overlap)
     ids = text_ids(model, tokenizer, text, special)
     reader = Reader(model, tokenizer, ids, precision, interventions)
     scored = 0
-    for start, stop, first in windows(len(ids), model.config.n_ctx):
+    for start, stop, first in windows(len(ids), model.config.n_ctx, overlap):
         if scored and cancelled is not None and cancelled():
             break
         reader.read(start, stop)
@@ -178,12 +181,17 @@ def score(
         scored = stop
         if progress is not None:
             progress(scored, len(ids))
-    return reader.scores(scored, text if isinstance(text, str) else None)
+    return reader.scores(scored, overlap, text if isinstance(text, str) else None)
 
 
-def windows(tokens: int, size: int) -> Iterator[tuple[int, int, int]]:
+def chosen_overlap(model: Model, overlap: int | None) -> int:
+    """Tokens that neighbouring windows share, None for half a window. Raises SettingError."""
+    size = model.config.n_ctx
+    return size // 2 if overlap is None else whole("overlap", overlap, 1, size - 1)
+
+
+def windows(tokens: int, size: int, overlap: int) -> Iterator[tuple[int, int, int]]:
     """(start, stop, first) of each window of a text of so many tokens: its rows from `first` on tell of new tokens."""
-    overlap = size // 2
     for start in range(0, tokens, size - overlap):
         stop = min(start + size, tokens)
         yield start, stop, max(0, overlap - 1) if start else 0  # the row before the first token that is new
@@ -238,11 +246,10 @@ class Reader:
             place = self._start + first + (array is not self.rows.marked)  # of the token a row tells of: the next one
             array[place : place + len(new)] = new[: len(array) - place]
 
-    def scores(self, tokens: int, given: str | None) -> Scores:
+    def scores(self, tokens: int, overlap: int, given: str | None) -> Scores:
         """Of the first tokens, all of which have been scored; given: the text they were made of, if it was one."""
         known = _text_tokens(self._tokenizer, self._ids[:tokens], self._marks, given)
-        size = self._model.config.n_ctx
-        return Scores(known, self.rows.before(tokens), size, size // 2)
+        return Scores(known, self.rows.before(tokens), self._model.config.n_ctx, overlap)
 
 
 def text_ids(

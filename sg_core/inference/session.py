@@ -189,7 +189,7 @@ class Session:
         fork = copy(self)
         fork.decoder = self.decoder.fork(n)
         fork.branches = Branches(fork.decoder, self.branches.most)
-        fork.lookup = Lookup()
+        fork.lookup, fork.drafting = Lookup(), Drafting()
         fork._generation = None
         if fork.decoder.first != self.decoder.first:
             tell(

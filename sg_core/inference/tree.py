@@ -52,7 +52,7 @@ class Branches:
         same = common(source.ids, ids)
         if self._lost(source, same):
             self._held.append(source)
-            decoder.fork_of(source, same, source.first)
+            decoder.go_on(source.fork(same, source.first))
         else:
             decoder.go_on(source)
         if source is not here and self._lost(here, common(here.ids, ids)):

@@ -197,6 +197,42 @@ def largest(typing, values, start, count):  # type: ignore[no-untyped-def]
     return types.float32(values, types.int64, types.int64), generate
 
 
+def _counting(predicate: str, name: str) -> Any:
+    @intrinsic
+    def count_of(typing, values, start, stop, limit):  # type: ignore[no-untyped-def]
+        def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+            values, start, stop, limit = args
+            base = data_pointer(context, builder, sig.args[0], values)
+            count = builder.sub(stop, start)
+            first = builder.gep(base, [start])
+            whole = builder.and_(count, i64(-LANES))
+
+            def counted(load: Any, bound: Any, kind: Any) -> Callable[[Any, list[Any]], list[Any]]:
+                def body(index: Any, state: list[Any]) -> list[Any]:
+                    found = builder.fcmp_ordered(predicate, load(builder.gep(first, [index])), bound)
+                    return [builder.add(state[0], builder.zext(found, kind))]
+
+                return body
+
+            kind = ir.VectorType(I32, LANES)
+            load = counted(lambda pointer: load_vector(builder, pointer), spread(builder, limit), kind)
+            [vector] = loop(builder, i64(0), whole, LANES, [ir.Constant(kind, [0] * LANES)], load)
+            total = ir.Constant(I32, 0)
+            for lane in range(LANES):
+                total = builder.add(total, builder.extract_element(vector, ir.Constant(I32, lane)))
+            [total] = loop(builder, whole, count, 1, [total], counted(builder.load, limit, I32))
+            return builder.zext(total, I64)
+
+        return types.int64(values, types.int64, types.int64, types.float32), generate
+
+    count_of.__name__ = name
+    return count_of
+
+
+# (values, start, stop, limit): how many of values[start:stop], flat float32, are above a limit, or at least it.
+count_above, count_at_least = _counting(">", "count_above"), _counting(">=", "count_at_least")
+
+
 def _cast(name: str, source: Any, target: Any, convert: Callable[[Any, Any], Any]) -> Any:
     @intrinsic
     def cast(typing, value):  # type: ignore[no-untyped-def]

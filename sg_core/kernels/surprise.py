@@ -10,20 +10,16 @@ from sg_core.kernels.elementary import exp
 from sg_core.kernels.jit import kernel
 from sg_core.kernels.ranking import select
 from sg_core.kernels.reductions import dot_float64, shifted_dot_float64, sum_float64
-from sg_core.kernels.simd import largest
+from sg_core.kernels.simd import ZERO, count_above, count_at_least, largest
 from sg_core.kernels.team import share_start
 
 
 @kernel
-def rank_of(logits: Any, target: int) -> int:
+def rank_of(logits: Any, target: Any) -> Any:
     """The place of a token among the logits (V,), 1 for the highest; of equal ones the lowest id comes first."""
     value = logits[target]
-    before = 0
-    for i in range(target):
-        before += logits[i] >= value
-    for i in range(target + 1, logits.shape[0]):
-        before += logits[i] > value
-    return before + 1
+    before = count_at_least(logits, ZERO, target, value)
+    return before + count_above(logits, target + 1, logits.shape[0], value) + 1
 
 
 @kernel

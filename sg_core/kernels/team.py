@@ -146,7 +146,16 @@ class Team:
     """
 
     def __init__(self, threads: int) -> None:
-        self.threads = allowed_threads(threads)
+        self._form(allowed_threads(threads))
+
+    def another(self) -> Team:
+        """One of as many threads, without asking the system again how many there may be."""
+        team = Team.__new__(Team)
+        team._form(self.threads)
+        return team
+
+    def _form(self, threads: int) -> None:
+        self.threads = threads
         self._crowding = Crowding(self.threads)
         self._lost = 0  # nanoseconds that were lost before
         self.cells = np.zeros(_CELLS, np.int64)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from statistics import median
+from statistics import fmean, median
 from typing import TYPE_CHECKING, Any
 
 from sg_core.inference.sampling import Sampling
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from sg_core.gpt2 import GPT2
     from sg_core.inference.token import Token
 
+BLOCK = 6  # tokens that are timed together where they come in bursts
 PAIRS = 8  # below which no speed-up is told
 
 
@@ -31,7 +32,8 @@ class Lap:
 
 @dataclass(frozen=True, slots=True)
 class Lead:
-    """How many times as long the right one takes: the median of n pairs of tokens; half of them lie in low..high."""
+    """How many times as long the right one takes: the median of n pairs, of tokens or of blocks of them; half of the
+    pairs lie in low..high."""
 
     times: float
     low: float
@@ -40,9 +42,11 @@ class Lead:
 
 
 class Standings:
-    """What the laps so far tell."""
+    """What the laps so far tell. bursts: the tokens of a side come in bursts, most of them free: times are then of
+    BLOCK tokens together, and the statistic is the mean."""
 
-    def __init__(self) -> None:
+    def __init__(self, bursts: bool = False) -> None:
+        self.bursts = bursts
         self.laps: list[Lap] = []
         self.first_difference: int | None = None  # number of the first token that differs, from 1
         self.largest_difference = 0.0  # of the logits of tokens after equal texts
@@ -56,13 +60,22 @@ class Standings:
             self.first_difference = len(self.laps)
 
     def ms(self, side: int) -> float:
-        """The median ms of a token of the left (0) or right (1) one; 0 before the second token."""
-        return median(times) if (times := [lap.ms[side] for lap in self.laps[1:]]) else 0.0
+        """ms a token of the left (0) or right (1) one, by `statistic`; 0 before the second token."""
+        times = [lap.ms[side] for lap in self.laps[1:]]
+        return (fmean if self.bursts else median)(times) if times else 0.0
+
+    @property
+    def statistic(self) -> str:
+        """Of `ms`, and of how many tokens: "median of 63"."""
+        return f"{'mean' if self.bursts else 'median'} of {len(self.laps) - 1}"
 
     @property
     def lead(self) -> Lead | None:
-        """The first pair, which has a share of the prompt, apart; None below PAIRS."""
-        ratios = sorted(right / left for left, right in (lap.ms for lap in self.laps[1:]) if left > 0)
+        """Without the first pair, which has a share of the prompt; None below PAIRS, of tokens or of blocks."""
+        size, times = BLOCK if self.bursts else 1, [lap.ms for lap in self.laps[1:]]
+        blocks = [times[start : start + size] for start in range(0, len(times) - size + 1, size)]
+        sums = ((sum(left for left, _ in block), sum(right for _, right in block)) for block in blocks)
+        ratios = sorted(right / left for left, right in sums if left > 0)
         if len(ratios) < PAIRS:
             return None
         cut = len(ratios) // 4

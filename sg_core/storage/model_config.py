@@ -86,7 +86,7 @@ def _require_gpt2(content: Mapping[str, Any], where: str) -> None:
     if kind not in ("gpt2", None):
         raise ModelFileError(f"{where} describes a model of the type {shown(kind)[:60]!r}; only gpt2 can be used")
     for name in classes if isinstance(classes, list) else []:
-        if name not in _CLASSES:
+        if not isinstance(name, str) or name not in _CLASSES:
             raise ModelFileError(f"{where}: architectures names {shown(name)[:60]!r}, which is not a plain GPT-2")
 
 

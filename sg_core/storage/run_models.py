@@ -72,8 +72,8 @@ def checkpoint_config(folder: Path) -> GPT2Config:
     """The sizes of a checkpoint's model. Raises ModelFileError, or CheckpointError when it is damaged."""
     info = load_checkpoint(folder, arrays=()).info
     try:
-        return GPT2Config(**info["model"])
-    except (KeyError, TypeError, SettingError) as problem:
+        return GPT2Config.from_saved(info["model"])
+    except (AttributeError, KeyError, TypeError, SettingError) as problem:
         raise ModelFileError(f"the checkpoint {shown(folder)} can't be used: {problem}") from problem
 
 

@@ -167,14 +167,16 @@ def _request_without_checkpoint(folder: Path) -> RunRequest | None:
     if found is None:
         return None
     try:
-        config = None if found["config"] is None else GPT2Config(**found["config"])
+        config = None if found["config"] is None else GPT2Config.from_saved(found["config"])
         training = TrainingConfig.from_saved(found["training"])
         field, plain = str(found.get("field", FIELD)), bool(found.get("plain", False))
         model = found["model"]
         if not isinstance(model, str | None) or (model is None and config is None):
             raise ValueError("its model is no name")
         return RunRequest(_sources(found["data"]), model, config, training, field, plain)
-    except (KeyError, TypeError, ValueError) as problem:
+    except KeyError as problem:
+        raise CheckpointError(f"{shown(folder / runs.REQUEST)} can't be used: it has no {problem.args[0]}") from problem
+    except (AttributeError, TypeError, ValueError) as problem:
         raise CheckpointError(f"{shown(folder / runs.REQUEST)} can't be used: {shown(problem)}") from problem
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from sg_core.checks import require_fields
 from sg_core.config import GPT2Config
 from sg_core.errors import SettingError
 from sg_core.network.lora_settings import LoraSettings
@@ -76,7 +77,11 @@ class TrainingConfig:
 
     @classmethod
     def from_saved(cls, saved: Mapping[str, Any]) -> TrainingConfig:
-        """The settings of a checkpoint or request; what an earlier version did not write means what it did then."""
+        """The settings of a checkpoint or request; what an earlier version did not write means what it did then.
+
+        Raises SettingError, also for a name that is no setting.
+        """
+        require_fields(cls, saved)
         return cls(**{"order": "drawn", "export": "last", **saved})
 
     @property

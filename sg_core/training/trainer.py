@@ -253,7 +253,7 @@ class Trainer:
         require_training(checkpoint)
         info, arrays = checkpoint.info, checkpoint.arrays
         try:
-            config = GPT2Config(**info["model"])
+            config = GPT2Config.from_saved(info["model"])
             training = TrainingConfig.from_saved(info["training"])
             data = info["data"]
             saved = TextDataset(
@@ -274,7 +274,7 @@ class Trainer:
             trainer._restore(checkpoint.step, info, arrays)
             trainer.passed_over = checkpoint.passed_over
             trainer._saved = checkpoint.folder
-        except (KeyError, TypeError, ValueError) as problem:
+        except (AttributeError, KeyError, TypeError, ValueError) as problem:
             where = shown(checkpoint.folder)
             raise CheckpointError(f"the checkpoint {where} can't be used: {shown(problem)}") from problem
         return trainer

@@ -31,7 +31,10 @@ def run_race(args: argparse.Namespace, load: Callable[[], GPT2], output: Output)
         warm_up(progress=output.compiling, precision=kernels)
     tokens = args.tokens or TOKENS
     prompt = [model.config.vocab_size - 1]  # the end of a text, in a vocabulary such as GPT-2's
-    command, standings = Race(0, left, right, tokens=tokens, sampling=Sampling(temperature=0.0)), Standings()
+    command, standings = (
+        Race(0, left, right, tokens=tokens, sampling=Sampling(temperature=0.0)),
+        Standings(bursts=left.optimizations.bursts or right.optimizations.bursts),
+    )
     with Interrupt() as interrupt:
         for lap in race(model, prompt, left, right, tokens, command.sampling, args.threads, interrupt):
             standings.add(lap)
@@ -46,7 +49,7 @@ def run_race(args: argparse.Namespace, load: Callable[[], GPT2], output: Output)
         return DONE
     output.line(f"{model.name}: {left.words} against {right.words}, {len(standings.laps)} tokens of each in turn")
     for side, setting in enumerate((left, right)):
-        output.line(f"{standings.ms(side):9.3f} ms/token  {setting.words}")
+        output.line(f"{standings.ms(side):9.3f} ms/token, {standings.statistic}  {setting.words}")
     output.line(lead_words(standings))
     output.line(same_words(standings))
     return DONE

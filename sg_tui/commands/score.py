@@ -14,7 +14,7 @@ from sg_core.files import read_bytes, shown
 from sg_core.network.precisions import PRECISIONS
 from sg_tui.commands.adapters import add_adapter
 from sg_tui.commands.interrupt import Interrupt
-from sg_tui.commands.options import add_json, add_model, names
+from sg_tui.commands.options import add_json, add_model, names, whole
 from sg_tui.commands.output import DONE, Output
 from sg_tui.figures import duration
 
@@ -33,8 +33,8 @@ DESCRIPTION = """\
 Tell how much each token, word or line of FILE surprises a model: nats (natural logarithm) and bits, the rank of the
 token (1 is the likeliest), the entropy of what was expected, the totals. The text is read exactly as it is, byte order
 mark and line ends too. Nothing is put before it: its first token has no probability, and is in no total. A long text is
-seen in overlapping windows, each token with at least half a window before it; their size is told. A word's probability
-is that of its tokens, corrected as Pimentel and Meister (2024), "How to Compute the Probability of a Word", show: the
+seen in overlapping windows, each token with at least the overlap before it; both are told. A word's probability is that
+of its tokens, corrected as Pimentel and Meister (2024), "How to Compute the Probability of a Word", show: the
 token of the next word carries the blank that ends this one, so the probability that a word ends is moved to the word.
 """
 _UNITS = ("token", "word", "line")
@@ -59,6 +59,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "model in that precision; a difference above 0 says that they are more surprised, and KL how far what they "
         "expect is from what the model does (Kullback-Leibler divergence, nats a token), where tokens are the same",
     )  # fmt: skip
+    parser.add_argument(
+        "--overlap", type=whole(1), metavar="N",
+        help="tokens that windows of a long text share (default: half a window); fewer are faster, and some tokens are "
+        "then seen with less before them",
+    )  # fmt: skip
     parser.add_argument("--special", action="store_true", help="<|endoftext|> in the text is the token of that name")
     form = parser.add_mutually_exclusive_group()
     add_json(form)
@@ -72,7 +77,7 @@ def run(args: argparse.Namespace, output: Output) -> int:
         raise SettingError("--choices ranks with one model; give another one by --model instead of --compare")
     text = read_text(args.file)
     with Interrupt() as interrupt:
-        scorer = Scorer(args.special, output, interrupt)
+        scorer = Scorer(args.special, args.overlap, output, interrupt)
         model = scorer.load(args.model, [PRECISIONS[0], *(name for name in others if name in PRECISIONS)], args.adapter)
         if args.choices:
             from sg_tui.commands.score_choices import ranked
@@ -120,8 +125,8 @@ def _others(scorer: Scorer, model: GPT2, names: list[str]) -> Iterator[tuple[str
 class Scorer:
     """Loads models and scores texts, telling how far it is. Ctrl-C ends it between two windows."""
 
-    def __init__(self, special: bool, output: Output, interrupt: Interrupt) -> None:
-        self._special, self._output, self._interrupt = special, output, interrupt
+    def __init__(self, special: bool, overlap: int | None, output: Output, interrupt: Interrupt) -> None:
+        self._special, self._overlap, self._output, self._interrupt = special, overlap, output, interrupt
 
     def load(self, name: str, precisions: list[str], adapters: Sequence[str] = ()) -> GPT2:
         """A model, with its kernels compiled; what is wrong with it is told."""
@@ -145,7 +150,9 @@ class Scorer:
     def score(self, model: GPT2, text: str, precision: str = PRECISIONS[0]) -> Scores:
         """The scores of a text. Raises KeyboardInterrupt."""
         tell = self._progress(f"scoring with {model.name} in {precision}")
-        scores = model.score(text, self._special, precision, progress=tell, cancelled=self._interrupt)
+        scores = model.score(
+            text, self._special, precision, progress=tell, cancelled=self._interrupt, overlap=self._overlap
+        )
         self._go_on()
         return scores
 
@@ -175,7 +182,7 @@ class Scorer:
         tell = self._progress(f"scoring with {model.name} and {other.name} in {precision}")
         found = score_beside(
             model, other, model.tokenizer, text, self._special,
-            PRECISIONS[0], precision, progress=tell, cancelled=self._interrupt,
+            PRECISIONS[0], precision, progress=tell, cancelled=self._interrupt, overlap=self._overlap,
         )  # fmt: skip
         self._go_on()
         return found.first, found.other, found.divergences

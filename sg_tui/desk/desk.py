@@ -247,7 +247,8 @@ class Desk(Glass):
             case TokenEvent() if event.request == request:
                 self.writing.manuscript.write(event.token, event.top_texts)
             case Done() | Failed() if request and event.request == request:
-                self.writing.manuscript.complete(event.rest if isinstance(event, Done) else "")
+                done = event if isinstance(event, Done) else None
+                self.writing.manuscript.complete(done.rest if done else "", cut=bool(done and done.reason == "stop"))
                 self.keep_text()
         self.look_closer(event)
         self.inspector.take(event, self.writing.manuscript.pieces)

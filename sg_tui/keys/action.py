@@ -21,7 +21,7 @@ SCOPES: dict[Scope, str] = {
     "several": "Where four continuations are shown",
     "tree": "In the tree of a text",
     "branches": "Beside the tree",
-    "inside": "Inside: in the map of heads (i on a token, or F10)",
+    "inside": "Inside: in the map of heads (i on a token, or Alt+I)",
     "switches": "In the optimizations (Tab goes there)",
     "sampling": "In the sampling settings",
     "form": "Before a training",

@@ -7,7 +7,7 @@ from sg_tui.keys.action import Action, inner
 INSIDE = (
     Action(
         "inside",
-        ("f10", "alt+i"),
+        ("alt+i", "f11"),
         "inside",
         "Look inside the model: where it looks, what each layer would say, what each head does",
         "write",
@@ -15,7 +15,7 @@ INSIDE = (
         priority=True,
     ),
     Action("inside", ("i",), "inside", "Look inside the model at the chosen token", "document", 2, palette=False),
-    Action("inside", ("i",), "close", "Back to the figures of speed", "inside", 3, palette=False),
+    Action("inside", ("i",), "close", "Back to the figures of speed", "inside", 2, palette=False),
     Action("mute", ("m",), "mute", "Mute the chosen head or MLP, or no longer", "inside", 1, palette=False),
     Action(
         "scale(1)",
@@ -31,8 +31,8 @@ INSIDE = (
     Action("restore", ("r",), "all back", "Every head and MLP as it is in the model", "inside", 5, palette=False),
     Action("why", ("w",), "why", "Why this token and not another; or the lens again", "inside", 1, palette=False),
     Action("rival", ("b",), "other", "Compare it with the next alternative", "inside", 4, palette=False),
-    Action("token(-1)", ("comma",), "token", "The token before", "inside", 3, palette=False),
-    Action("token(1)", ("full_stop",), "token", "The token after", "inside", 3, palette=False),
+    Action("token(-1)", ("comma",), "token", "The token before", "inside", 2, palette=False, shown=", ."),
+    Action("token(1)", ("full_stop",), "", "The token after", "inside", palette=False),
     Action("figures", ("e",), "export", "Save the figures shown, as JSON", "inside", 5, palette=False),
     Action(
         "select(-1, 0)",

@@ -20,7 +20,7 @@ WRITING = (
     Action("retry", ("ctrl+r",), "retry", "Write the last part again with another seed", "write", footer=4),
     Action("undo", ("ctrl+z",), "undo", "Take back the last part", "write", footer=5),
     Action("redo", ("ctrl+y",), "redo", "Put the part taken back in place again", "write"),
-    Action("several", ("ctrl+g",), "four ways", "Four continuations of the text at once", "write", footer=6),
+    Action("several", ("ctrl+g",), "4 ways", "Four continuations of the text at once", "write", footer=6),
     Action(
         "edit_text", ("alt+e",), "change", "Change the text anywhere; the old one stays a branch", "write", footer=6
     ),
@@ -97,6 +97,8 @@ BESIDE = (
         ("move(-1)", ("up",), "The switch above"),
         ("move(1)", ("down",), "The switch below"),
         ("press", ("enter", "space"), "Flip the switch; in the last line, the next precision"),
+        ("page(-1)", ("pageup",), "Up in the panel, to the speed and its chart"),
+        ("page(1)", ("pagedown",), "Down in the panel"),
         ("precision(-1)", ("left",), "The precision before (in the last line)"),
         ("precision(1)", ("right",), "The next precision (in the last line)"),
         *((f"flip('{one.name}')", (str(one.number),), "") for one in TABLE),

@@ -12,6 +12,7 @@ from typing import Any
 
 from sg_core.checks import number, whole
 from sg_core.errors import SettingError
+from sg_core.files import read_bytes
 from sg_core.inference.sampling import Sampling
 from sg_core.network.precisions import PRECISIONS
 from sg_tui.state.play import Cast, name
@@ -51,14 +52,16 @@ def read(folder: Path) -> tuple[Preferences, str]:
     """
     path = folder / FILE
     try:
-        data = path.read_bytes()[:LONGEST]
+        os.lstat(path)
+        data = read_bytes(path, LONGEST, SettingError)
+        return _parse(tomllib.loads(data.decode("utf-8"))), ""
     except FileNotFoundError:
         return (Preferences() if (folder / BROKEN).exists() else FIRST), ""
     except OSError as problem:
         return Preferences(), f"settings can't be read ({problem.strerror}); the usual ones hold"
-    try:
-        return _parse(tomllib.loads(data.decode("utf-8"))), ""
-    except (ValueError, SettingError) as problem:
+    except (ValueError, SettingError, RecursionError) as problem:
+        if isinstance(problem.__cause__, OSError):  # it may be read again: it stays
+            return Preferences(), f"settings can't be read ({problem.__cause__.strerror}); the usual ones hold"
         return Preferences(), _keep_aside(path, problem)
 
 

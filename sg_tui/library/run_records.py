@@ -71,7 +71,7 @@ def load_records(runs: Path, most: int = RUNS) -> list[Run]:
     """The newest runs in the folder `runs` that have a readable curve, oldest first. Anything else is passed over."""
     found: list[Run] = []
     for folder in _newest(runs):
-        with suppress(OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        with suppress(OSError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError):
             path = folder / NAME
             if path.is_file() and path.stat().st_size <= MOST_BYTES:
                 found.append(_from_json(json.loads(path.read_text(encoding="ascii")), folder))
@@ -116,7 +116,7 @@ def _from_json(data: dict[str, Any], folder: Path) -> Run:
     run = Run(
         TrainingStarted(
             model=str(facts["model"]),
-            config=GPT2Config(**facts["config"]),
+            config=GPT2Config.from_saved(facts["config"]),
             training=TrainingConfig.from_saved(facts["training"]),
             data=str(facts["data"]),
             train_tokens=int(facts["train_tokens"]),

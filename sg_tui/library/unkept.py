@@ -44,6 +44,7 @@ class _Text:
                 self._tree.add(one.node)
             else:
                 self._tree.rewrite(known, one.node.place, known.pieces)
+                known.model = one.node.model
                 known.marked, known.folded, known.removed = one.node.marked, one.node.folded, one.node.removed
                 known.pieces[one.start :] = one.pieces
 

@@ -13,17 +13,20 @@ from textual.widgets import Static
 from sg_tui.keys import bindings
 from sg_tui.state.manuscript import Manuscript
 from sg_tui.state.tree import Place
-from sg_tui.terminal.textsafe import safe_line
+from sg_tui.terminal.textsafe import safe, safe_line
 from sg_tui.widgets.line_input import LineInput
 from sg_tui.widgets.tree_view import TreeView
 
 LEGEND = "› typed  · model  ⑂ taken  ✎ edited  ★ bookmark   number: tokens"
+WHOLE = 1200  # characters of a node that are shown beneath the tree
 HINT = "Enter go there  x fold  b bookmark  / search  Del remove  u undo  s save  o open  Esc close"
 
 
 class TreeScreen(ModalScreen[Place]):
     """Answers with the place where the chosen text ends. save and load: what `s` and `o` do."""
 
+    CSS_PATH = "../styles/branches.tcss"
+    VERTICAL_BREAKPOINTS = [(0, "-short"), (32, "-tall")]  # noqa: RUF012 (declared so by Textual)
     BINDINGS = bindings("branches")  # type: ignore[assignment]  # a list of Binding is what Textual wants
 
     def __init__(self, manuscript: Manuscript, save: Callable[[], None], load: Callable[[], None]) -> None:
@@ -32,6 +35,7 @@ class TreeScreen(ModalScreen[Place]):
 
     def compose(self) -> ComposeResult:
         yield TreeView(self._manuscript, id="tree")
+        yield Static("", id="whole", markup=False)
         yield LineInput(placeholder="words of any branch", id="search")
         yield Static(LEGEND, id="facts", markup=False)
         yield Static(HINT, id="hint", markup=False)
@@ -44,6 +48,7 @@ class TreeScreen(ModalScreen[Place]):
     def _moved(self) -> None:
         view = self.query_one(TreeView)
         view.border_title = Content(f"branches · {safe_line(self._manuscript.title, 40)}")
+        self.query_one("#whole", Static).update(Content(safe(view.node.words[:WHOLE]) if view.node else ""))
         view.border_subtitle = f"{view.cursor + 1:,} of {len(view.rows):,}"
 
     @on(TreeView.Chosen)

@@ -51,7 +51,7 @@ class WriteScreen(EditActions, InsideActions, TourActions, TintActions, Settings
 
     MODE = "write"
     AUTO_FOCUS = "#prompt"
-    CSS_PATH: ClassVar = ["../styles/write.tcss", "../styles/inside.tcss"]  # declared so by Textual
+    CSS_PATH: ClassVar = ["../styles/write.tcss", "../styles/branches.tcss", "../styles/inside.tcss"]
     BINDINGS = bindings("write", "small")  # type: ignore[assignment]  # a list of Binding is what Textual wants
 
     def __init__(self, desk: Desk) -> None:
@@ -123,7 +123,7 @@ class WriteScreen(EditActions, InsideActions, TourActions, TintActions, Settings
         if self.desk.came_back is not None:
             self._take_back(self.desk.came_back)
         state, manuscript = self.desk.generation, self.desk.writing.manuscript
-        view.show(manuscript, state.running)
+        view.show(manuscript, state.running and self.desk.several is None)
         self.show_tint()
         self.show_tour()
         self.show_alternatives()

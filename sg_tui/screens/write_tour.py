@@ -39,9 +39,9 @@ class TourActions(TextActions):
         """Begin it for someone who was never here; go on when the step is done."""
         desk, minute = self.desk, self.desk.minute
         loaded, manuscript = desk.generation.loaded, desk.writing.manuscript
-        if not desk.toured and loaded is not None:
+        if not desk.toured and loaded is not None and loaded.model == SHIPPED:
             desk.toured = True  # it is offered once
-            if loaded.model == SHIPPED and manuscript.empty and not self.query_one(Prompt).text:
+            if manuscript.empty and not self.query_one(Prompt).text:
                 self._begin_tour()
         minute.look(desk.generation, manuscript.pieces)
         chart = "(Ctrl+T opens it)" if self.has_class("-narrow") else "on the right"

@@ -88,7 +88,8 @@ class WalkActions(TextActions):
     def show_alternatives(self) -> None:
         """The box stands beside the chosen token, wherever that is now."""
         view, box = self.query_one(TextView), self.query_one(AlternativesBox)
-        box.show(view.cursor_offset if self.walking and not self.has_class("-too-small") else None, self.size)
+        token = view.cursor_offset if self.walking and not self.has_class("-too-small") else None
+        box.show(token, self.size, view.region.bottom)
 
     def action_choose(self, by: int) -> None:
         self.offer_alternatives()  # the news that the cursor has moved may still be on its way

@@ -38,6 +38,9 @@ class Continuations:
             node.pieces[-1] = completed(node.pieces[-1], rest)
             node.kept = 0
             self.manuscript.tree.touch(node)
+        if reason == "stop" and node is not None:  # a part of what its tokens say was taken away
+            node.model = ""
+            self.manuscript.tree.touch(node)
         self.reasons[number] = reason
         self.version += 1
 

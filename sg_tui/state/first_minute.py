@@ -66,7 +66,7 @@ class FirstMinute:
                 first = "Esc stops the model, Esc again" if state.running else "Esc"
                 return (
                     f"{_saved(state)} {first} chooses a word; ← → another one. What else could it have been? "
-                    "↑ ↓ choose, Enter takes it, and the text goes on from there."
+                    "↓ chooses one, Enter takes it, and the text goes on from there."
                 )
             case 4:
                 return (

@@ -196,7 +196,8 @@ class GenerationState:
         return True
 
     def _take_token(self, event: TokenEvent) -> None:
-        self.position += 1
+        if event.number == 0:  # of several continuations one alone counts: they stand side by side
+            self.position = min(self.position + 1, self.loaded.config.n_ctx) if self.loaded else self.position + 1
         before, setting = self.speed.setting, Setting(event.precision, event.optimizations)
         if self._old_threads:
             self.speed.clear()

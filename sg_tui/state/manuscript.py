@@ -160,9 +160,15 @@ class Manuscript:
         self.head = self.tree.end(self._growing)
         self._way[-1] = self._growing, self.head.length
 
-    def complete(self, rest: str) -> None:
-        """The model has written what it was asked for; add text that its last token had and that was held back."""
+    def complete(self, rest: str, cut: bool = False) -> None:
+        """The model has written what it was asked for; add text that its last token had and that was held back.
+
+        cut: a stop took away a part of what its tokens say: the text no longer stands for them.
+        """
         node, self._growing = self._growing, None
+        if cut and node is not None:
+            node.model = ""
+            self.tree.touch(node)
         if rest and node is not None:
             node.pieces[-1] = completed(node.pieces[-1], rest)
             node.kept = min(node.kept, len(node.pieces) - 1)

@@ -7,14 +7,15 @@ from typing import Any
 
 from sg_core.engine.commands import Race
 from sg_core.engine.events import Done, Event, Failed, Phase, Raced
-from sg_core.measure.race import PAIRS, Lap, Standings
+from sg_core.measure.race import BLOCK, PAIRS, Lap, Standings
 from sg_core.measure.setting import Setting
 from sg_core.network.optimizations import USUAL
 from sg_core.network.precisions import PRECISIONS
+from sg_tui.state.effects import UNSURE
 
-RIGHT_SIDES = (
-    *(f"{PRECISIONS[0]}-{name}" for name in USUAL), f"{PRECISIONS[0]}-all", f"{PRECISIONS[0]}+lookup", *PRECISIONS[1:],
-)  # fmt: skip
+_EXACT, *_REDUCED = PRECISIONS
+_CHANGES = (*(f"-{name}" for name in USUAL), "-all", "+lookup", "+draft")
+RIGHT_SIDES = (*(f"{_EXACT}{change}" for change in _CHANGES), *_REDUCED)
 
 
 class RaceState:
@@ -24,6 +25,7 @@ class RaceState:
         self.command: Race | None = None
         self.standings = Standings()
         self.texts = ["", ""]  # raw
+        self.differing: tuple[tuple[int, int], ...] = ()  # of each text the characters of the first token that differs
         self.running = False
         self.reason = self.failure = ""
         self.phase = Phase("idle")
@@ -42,8 +44,10 @@ class RaceState:
 
     def asked(self, command: Race) -> None:
         """`command` is about to be submitted."""
-        self.command, self.standings, self.texts = command, Standings(), ["", ""]
+        bursts = command.left.optimizations.bursts or command.right.optimizations.bursts
+        self.command, self.standings, self.texts = command, Standings(bursts), ["", ""]
         self.running, self.reason, self.failure, self.phase = True, "", "", Phase("starting")
+        self.differing = ()
         self.version += 1
 
     def records(self) -> list[dict[str, Any]]:
@@ -61,6 +65,9 @@ class RaceState:
         match event:
             case Raced(request=request, lap=lap) if request == self.command.request:
                 self.standings.add(lap)
+                if not self.differing and lap.ids[0] != lap.ids[1]:
+                    spans = zip(self.texts, lap.texts, strict=True)
+                    self.differing = tuple((len(before), len(before) + len(text)) for before, text in spans)
                 self.texts = [before + text for before, text in zip(self.texts, lap.texts, strict=True)]
             case Done(request=request, reason=reason) if request == self.command.request:
                 self.running, self.reason = False, reason
@@ -79,7 +86,7 @@ def summary(command: Race, standings: Standings) -> dict[str, Any]:
     lead = standings.lead
     return {
         "left": command.left.name, "right": command.right.name, "tokens": len(standings.laps),
-        "left_ms": standings.ms(0), "right_ms": standings.ms(1),
+        "left_ms": standings.ms(0), "right_ms": standings.ms(1), "statistic": "mean" if standings.bursts else "median",
         "speed_up": lead and lead.times, "low": lead and lead.low, "high": lead and lead.high, "pairs": lead and lead.n,
         "first_difference": standings.first_difference, "largest_logit_difference": standings.largest_difference,
     }  # fmt: skip
@@ -97,13 +104,14 @@ def lead_words(standings: Standings) -> str:
     """How much longer the right one takes: "× 2.4 (2.2–2.6, n 119): the left one is faster"."""
     lead = standings.lead
     if lead is None:
-        return f"a speed-up is told after {PAIRS} tokens"
+        return f"a speed-up is told after {PAIRS * (BLOCK if standings.bursts else 1)} tokens"
     times, low, high, winner = lead.times, lead.low, lead.high, "left"
     if times < 1:
         times, low, high, winner = 1 / times, 1 / high, 1 / low, "right"
     if low <= 1.0:
         return f"no clear winner: × {lead.times:.2f} (half within {lead.low:.2f}–{lead.high:.2f}, n {lead.n})"
-    return f"the {winner} one is × {times:.2f} as fast (half within {low:.2f}–{high:.2f}, n {lead.n})"
+    busy = "; the machine was busy" if high - low > UNSURE * times else ""
+    return f"the {winner} one is × {times:.2f} as fast (half within {low:.2f}–{high:.2f}, n {lead.n}){busy}"
 
 
 def same_words(standings: Standings) -> str:

@@ -38,7 +38,7 @@ class Node:
     author: Origin
     typed: str = ""  # what stood in the prompt
     seed: int = 0
-    model: str = ""
+    model: str = ""  # whose tokens the pieces are; "" where they are to be taken as a text
     made: float = 0.0  # seconds since 1970
     marked: bool = False
     folded: bool = False

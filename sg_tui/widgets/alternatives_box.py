@@ -53,14 +53,16 @@ def choices(piece: Piece | None, written: frozenset[int] = frozenset()) -> list[
     return found
 
 
-def placed(token: Offset, size: Size, screen: Size) -> tuple[Offset, int]:
+def placed(token: Offset, size: Size, screen: Size, floor: int) -> tuple[Offset, int]:
     """Where a box of this size stands that leaves its token's line free, and how high it may be.
 
-    Below the token if it fits there, else where more room is.
+    Below the token if it ends there above `floor`, the line where the text does; else above the token if it fits there,
+    so that it covers nothing but text; else where more room is.
     """
     below, above = screen.height - token.y - 2, token.y - 1  # the footer and the header stay
     x = max(0, min(token.x - 2, screen.width - size.width))
-    if below >= size.height or below >= above:
+    within = floor - token.y - 1 >= size.height
+    if within or (above < size.height and (below >= size.height or below >= above)):
         return Offset(x, token.y + 1), min(size.height, below)
     height = min(size.height, above)
     return Offset(x, token.y - height), height
@@ -102,10 +104,12 @@ class AlternativesBox(Panel):
         if self.shown:
             self.chosen = (self.chosen + by) % len(self.shown)
 
-    def show(self, token: Offset | None, screen: Size) -> None:
-        """Stand beside the token; None: it can't be seen, and so the box neither."""
+    def show(self, token: Offset | None, screen: Size, floor: int) -> None:
+        """Stand beside the token, above the line `floor` if it can; None: the token can't be seen, nor the box."""
         size = Size(min(WIDTH, screen.width), max(1, len(self.shown)) + 2)
-        offset, height = (Offset(), 0) if token is None or self.author is None else placed(token, size, screen)
+        offset, height = Offset(), 0
+        if token is not None and self.author is not None:
+            offset, height = placed(token, size, screen, floor)
         drawn = (offset, height, size, self.chosen, tuple(self.shown), self.author, self.branches)
         if drawn == self._drawn:
             return

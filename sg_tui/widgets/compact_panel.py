@@ -48,8 +48,8 @@ def _speed_line(state: GenerationState, width: int) -> Content:
     context = Content.styled(f"  context {used:,}/{size:,}" if size else "", "$faint")
     if said.cell_length + context.cell_length > width:
         context = Content("")
-    room = max(0, width - said.cell_length - context.cell_length)
-    drawn = strip(state.ms, room - 2)
+    room = max(0, width - said.cell_length - context.cell_length - 2)
+    drawn = strip(state.ms, room)
     return Content.assemble(said, ("  " + drawn + " " * (room - len(drawn)), "$primary"), context).truncate(width)
 
 

@@ -82,6 +82,10 @@ class OptimizationsPanel(Panel, can_focus=True):
         self._row = (self._row + by) % ROWS
         self._again()
 
+    def action_page(self, by: int) -> None:
+        side = self.screen.query_one("#side")
+        side.scroll_relative(y=by * max(1, side.size.height - 1), animate=False)
+
     def action_flip(self, name: str) -> None:
         self.post_message(self.Flipped(name))
 

@@ -36,10 +36,17 @@ class RaceView(Vertical):
             frame = self.query_one(f"#race-{name}")
             frame.border_title = Content(setting.words)
             told = f"{milliseconds(standings.ms(side))} ms/token" if standings.ms(side) else ""
-            frame.border_subtitle = Content(f"{told}, median of {len(standings.laps) - 1}" if told else "")
-            self.query_one(f"#race-{name}-text", Static).update(Content(safe(state.texts[side])))
+            frame.border_subtitle = Content(f"{told}, {standings.statistic}" if told else "")
+            self.query_one(f"#race-{name}-text", Static).update(_text(state, side))
             frame.scroll_end(animate=False)
         self.query_one("#race-words", Static).update(race_words(state))
+
+
+def _text(state: RaceState, side: int) -> Content:
+    """One side's text, the first token that differs marked."""
+    text = state.texts[side]
+    start, end = state.differing[side] if state.differing else (len(text), len(text))
+    return Content.assemble(safe(text[:start]), (safe(text[start:end]), "bold underline $warning"), safe(text[end:]))
 
 
 def race_words(state: RaceState) -> Content:

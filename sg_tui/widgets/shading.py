@@ -39,3 +39,12 @@ class Shading:
                 found += [(low, first, 0), (first, last, level)]
                 low = last
         return [cut for cut in [*found, (low, high, 0)] if cut[0] < cut[1]]
+
+
+def cut_at(low: int, high: int, chosen: tuple[int, int] | None) -> list[tuple[int, int, bool]]:
+    """[low, high) cut where a selection begins and ends: (low, high, selected)."""
+    if chosen is None or chosen[1] <= low or chosen[0] >= high:
+        return [(low, high, False)]
+    first, last = max(low, chosen[0]), min(high, chosen[1])
+    cuts = [(low, first, False), (first, last, True), (last, high, False)]
+    return [cut for cut in cuts if cut[0] < cut[1]]

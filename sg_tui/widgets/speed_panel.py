@@ -14,6 +14,7 @@ from sg_tui.widgets.panel import Panel, lines
 from sg_tui.widgets.position_chart import chart
 
 LEVELS = "▁▂▃▄▅▆▇█"
+WIDE = 44  # columns from which the frame has room for more than the context
 LONG_WAIT = 1000.0  # ms from which it is told that the first token waited for kernels or weights
 
 
@@ -27,14 +28,30 @@ class SpeedPanel(Panel):
         width, height = self.content_size
         if width <= 0:
             return
-        rows = [headline(state, width), _in_all(state, width), _reads(state, width), _beginning(state, width)]
+        rows = [headline(state, width), _in_all(state, width), _reads(state, width)]
+        if width < WIDE:  # else it stands in the frame
+            rows.append(_beginning(state, width))
         context = state.loaded.config.n_ctx if state.loaded else 0
         drawn = chart(
             state.lines, state.flips, state.speed.setting or state.setting, width, height - len(rows), context
         )
         self.set_content(lines([*(row.truncate(width) for row in rows), *drawn]))
         self.border_title = Content.assemble(self.TITLE, (f" · {condition(state)}", "$warning"))
-        self.border_subtitle = context_text(state)
+        self.border_subtitle = _foot(state, width)
+
+
+def _foot(state: GenerationState, width: int) -> Content:
+    """The context, and where there is room what came before the second token."""
+    context, metrics = context_text(state), state.metrics
+    if metrics is None or width < WIDE:
+        return context
+    first, prefill = milliseconds(metrics.first_token_ms), milliseconds(metrics.prefill_ms)
+    waited = f", waited {duration(metrics.waited_ms / 1e3)}" if metrics.waited_ms >= LONG_WAIT else ""
+    words = (f"first token {first} ms{waited}, prefill {prefill} ms", f"first token {first}, prefill {prefill} ms",
+             f"first token {first} ms{waited}", f"first token {first} ms")  # fmt: skip
+    room = width - context.cell_length - 5
+    chosen = next((one for one in words if len(one) <= room), "")
+    return Content.assemble((f"{chosen} · ", "$faint"), context) if chosen else context
 
 
 def condition(state: GenerationState) -> str:
@@ -75,7 +92,7 @@ def _in_all(state: GenerationState, width: int) -> Content:
         return Content.styled("the first tokens tell", "$faint")
     parts = [
         Content.assemble((f"{1000 / figure.ms:,.0f}", "$foreground"), (" tokens/s", "$faint")),
-        Content.assemble(("wall ", "$faint"), milliseconds(speed.wall_ms), (" ms", "$faint")),
+        Content.assemble(("wall ", "$faint"), milliseconds(speed.wall_ms), (" ms mean", "$faint")),
         Content.assemble(("app ", "$faint"), f"+{speed.tax:.0%}"),
     ]
     return _within(parts, width)

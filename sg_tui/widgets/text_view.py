@@ -21,9 +21,9 @@ from sg_tui.keys import bindings
 from sg_tui.state.manuscript import Manuscript, Piece
 from sg_tui.state.tint import Runs
 from sg_tui.terminal.textsafe import raw_index, safe
-from sg_tui.widgets.shading import LEVELS, Shade, Shading
+from sg_tui.widgets.shading import LEVELS, Shade, Shading, cut_at
 from sg_tui.widgets.walk_keys import WalkKeys
-from sg_tui.widgets.wrapping import WrappedText, width_of
+from sg_tui.widgets.wrapping import WrappedText, expanded
 
 HINT = (
     "Type the beginning of a text below and press Enter: the model goes on with it.",
@@ -206,7 +206,13 @@ class TextView(WalkKeys, ScrollView, can_focus=True):
     def step_cursor(self, by: int) -> None:
         """Move the cursor to the token before or after; it begins at the last one."""
         last = len(self._pieces)
+        self._hold()
         self.move_cursor((last if self.cursor is None else self.cursor) + by)
+
+    def _hold(self) -> None:
+        """A token is being chosen: what comes meanwhile does not move it away."""
+        if self.running and self.cursor is not None:
+            self._follow = False
 
     def action_cursor_left(self) -> None:
         self.step_cursor(-1)
@@ -225,6 +231,7 @@ class TextView(WalkKeys, ScrollView, can_focus=True):
         if self.cursor is None or self.cursor >= len(self._starts):
             self.step_cursor(-1)
             return
+        self._hold()
         row, cell = self._wrapped.place(self._starts[self.cursor])
         row = max(0, min(len(self._wrapped) - 1, row + by))
         found = bisect_right(self._starts, self._wrapped.index_at(row, cell)) - 1
@@ -253,6 +260,7 @@ class TextView(WalkKeys, ScrollView, can_focus=True):
         offset = event.get_content_offset(self)
         if offset is not None and not self.screen.get_selected_text():
             self.move_cursor(self.piece_at(offset.y + self.scroll_offset.y, offset.x))
+            self._hold()
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
         super().watch_scroll_y(old_value, new_value)
@@ -330,14 +338,14 @@ class TextView(WalkKeys, ScrollView, can_focus=True):
                 number += 1
             stop = min(end, self._starts[number + 1] if number + 1 < len(self._starts) else end)
             name, stop = self._named_style(number, index, stop)
-            for first, last, selected in _cuts(index, stop, chosen):
+            for first, last, selected in cut_at(index, stop, chosen):
                 for low, high, level in self._shading.cuts(number, self._starts[number], first, last):
                     style = self._piece_style(number, name)
                     if level:
                         style += self._style(f"shade-{level}")
                     if selected:
                         style += self.screen.get_component_rich_style("screen--selection")
-                    shown, column = _expand(self._wrapped.text[low:high], column)
+                    shown, column = expanded(self._wrapped.text[low:high], column)
                     segments.append(Segment(shown, style + Style.from_meta({"offset": (low - start, row)})))
             index = stop
         if not segments:
@@ -372,22 +380,3 @@ class TextView(WalkKeys, ScrollView, can_focus=True):
             style = self.rich_style if name == "base" else self.get_component_rich_style(f"text--{name}")
             self._styles[name] = style
         return style
-
-
-def _cuts(low: int, high: int, chosen: tuple[int, int] | None) -> list[tuple[int, int, bool]]:
-    """[low, high) cut where the selection begins and ends: (low, high, selected)."""
-    if chosen is None or chosen[1] <= low or chosen[0] >= high:
-        return [(low, high, False)]
-    first, last = max(low, chosen[0]), min(high, chosen[1])
-    cuts = [(low, first, False), (first, last, True), (last, high, False)]
-    return [cut for cut in cuts if cut[0] < cut[1]]
-
-
-def _expand(text: str, column: int) -> tuple[str, int]:
-    """The text with its tabs as blanks, and the column after it."""
-    parts = []
-    for character in text:
-        width = width_of(character, column)
-        parts.append(" " * width if character == "\t" else character)
-        column += width
-    return "".join(parts), column

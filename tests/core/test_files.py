@@ -61,6 +61,12 @@ def test_a_file_over_the_limit_is_not_read(tmp_path: Path) -> None:
         read_bytes(tmp_path / "file", 99, DataError)
 
 
+def test_a_number_of_too_many_digits_is_refused_without_advice_for_programmers(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text('{"n": ' + "1" * 5000 + "}")
+    with pytest.raises(DataError, match=r"file holds a number of too many digits$"):
+        read_json_object(tmp_path / "file", 10_000, DataError)
+
+
 def test_errors_are_of_the_kind_that_was_asked_for(tmp_path: Path) -> None:
     with pytest.raises(ModelFileError, match=r"missing can't be read: no such file or directory"):
         read_json_object(tmp_path / "missing", 10, ModelFileError)

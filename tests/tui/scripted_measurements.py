@@ -42,8 +42,7 @@ class ScriptedMeasurements:
     writing: tuple[int, int] | None
 
     def emit(self, *events: Event) -> None:
-        """To the app."""
-        raise NotImplementedError
+        """To the app; the engine does it."""
 
     def op_ms(self, position: int) -> dict[str, float]:
         op_ms = {name: ms * SPEED[self.precision] for name, ms in OPERATIONS.items()}

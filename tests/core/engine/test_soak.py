@@ -53,6 +53,7 @@ def test_nothing_is_lost_over_time(tmp_path: Path, rounds: int, tokens: int, ste
     (tmp_path / "text.txt").write_text("The lantern of the watch goes up the hill, and all the town sleeps.\n" * 200)
     warm_up(training=True)
     warm_up(precision="int8")
+    before = set(threading.enumerate())  # an engine of an earlier test may still be ending
     driver = Driver(parts=real_parts, patience=20.0 if rounds <= 10 else 600.0)
     written = 0
     memory: deque[int] = deque()
@@ -61,7 +62,7 @@ def test_nothing_is_lost_over_time(tmp_path: Path, rounds: int, tokens: int, ste
         written += round_of(driver, tmp_path, number, tokens, steps)
         gc.collect()
         memory.append(resident())
-        threads.append(threading.active_count())
+        threads.append(len(set(threading.enumerate()) - before))
     driver.engine.close(timeout=20)
     assert not driver.engine._thread.is_alive()
     assert len(set(threads)) == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -39,9 +40,18 @@ def written(session: Session, ids: list[int], count: int) -> Text:
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
-@pytest.mark.parametrize("off", [(), ("kv_cache",), ("linear", "unembedding"), Optimizations.names()])
-def test_a_fork_has_the_bits_of_a_fresh_session(model: GPT2, precision: str, off: tuple[str, ...]) -> None:
-    switches = Optimizations().without(*off)
+@pytest.mark.parametrize(
+    "switches",
+    [
+        Optimizations(),
+        Optimizations().without("kv_cache"),
+        Optimizations().without("linear", "unembedding"),
+        Optimizations.none(),
+        Optimizations().with_("lookup", "draft"),
+    ],
+    ids=["usual", "kv_cache", "linear", "none", "draft"],
+)
+def test_a_fork_has_the_bits_of_a_fresh_session(model: GPT2, precision: str, switches: Optimizations) -> None:
     trunk = model.session(switches, precision, threads=2)
     written(trunk, PROMPT, 130)
     ids, told = list(trunk.ids), []
@@ -105,6 +115,19 @@ def test_two_sides_that_write_in_turns_never_touch_each_other(model: GPT2) -> No
     both = [(one.id, one.logprob, other.id, other.logprob) for one, other in zip(here, there, strict=True)]
     assert [row[:2] for row in both] == written(model.session(), [*ids[:50], 1], 40)
     assert [row[2:] for row in both] == written(model.session(), [*ids[:50], 2], 40)
+
+
+def test_forks_are_written_by_threads_at_the_same_time(model: GPT2) -> None:
+    trunk = model.session()
+    written(trunk, PROMPT, 100)
+    prompts = [[*trunk.ids[:90], number] for number in range(3)]
+    forks = [trunk.fork(90) for _ in prompts]
+    with ThreadPoolExecutor(4) as pool:
+        texts = [pool.submit(written, fork, ids, 50) for fork, ids in zip(forks, prompts, strict=True)]
+        own = pool.submit(written, trunk, [*trunk.ids[:30], 7], 50)  # copies what the forks read
+        assert own.result() == written(model.session(), [*prompts[0][:30], 7], 50)
+    for ids, text in zip(prompts, texts, strict=True):
+        assert text.result() == written(model.session(), ids, 50)
 
 
 def test_a_fork_inherits_every_setting_and_later_changes_stay_on_their_side(model: GPT2) -> None:

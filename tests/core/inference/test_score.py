@@ -177,6 +177,21 @@ def test_the_smallest_contexts_score_every_token() -> None:
         assert (scored.rows.ranks[1:] > 0).all()
 
 
+@pytest.mark.parametrize("overlap", [1, 5, 11])
+def test_windows_may_share_less_or_more_and_score_every_token_once(overlap: int) -> None:
+    model = GPT2.random(GPT2Config(vocab_size=30, n_ctx=12, n_layer=1, n_head=1, n_embd=8), seed=2)
+    ids = np.random.default_rng(0).integers(0, 30, 50).tolist()
+    scored = model.score(ids, overlap=overlap)
+    assert (scored.window, scored.overlap) == (12, overlap)
+    for place in range(1, 50):
+        start = 0 if place < 12 else (place - overlap) // (12 - overlap) * (12 - overlap)
+        seen = log_softmax(model.logits(ids[start:place]))[-1]
+        assert scored[place].logprob == pytest.approx(seen[ids[place]], abs=1e-5)  # passes of other lengths
+    for wrong in (0, 12):
+        with pytest.raises(SettingError, match="overlap"):
+            model.score(ids, overlap=wrong)
+
+
 def test_progress_is_told_and_a_stop_keeps_what_is_done() -> None:
     model = GPT2.random(GPT2Config(vocab_size=6, n_ctx=8, n_layer=1, n_head=1, n_embd=8))
     ids, told = [1, 2, 3, 4, 5] * 5, []

@@ -114,7 +114,8 @@ def test_the_token_after_a_prompt_takes_no_pass_of_its_own(model: GPT2, monkeypa
 
 def test_the_prompt_in_pieces_of_any_size_gives_the_same_text(model: GPT2, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = written(model.session(), PROMPT * 12, 10)
-    monkeypatch.setattr("sg_core.inference.decoder._chunk", lambda parameters: 7)
+    for name in ("_LEAST_CHUNK", "_MOST_CHUNK"):
+        monkeypatch.setattr(f"sg_core.inference.decoder.{name}", 7)
     assert written(model.session(), PROMPT * 12, 10) == whole
 
 

@@ -10,7 +10,7 @@ from sg_core.config import GPT2Config
 from sg_core.errors import SettingError
 from sg_core.gpt2 import GPT2
 from sg_core.inference.sampling import Sampling
-from sg_core.measure.race import PAIRS, Lap, Standings, race
+from sg_core.measure.race import BLOCK, PAIRS, Lap, Standings, race
 from sg_core.measure.setting import Setting
 from sg_core.network.optimizations import Optimizations
 
@@ -65,6 +65,18 @@ def test_the_lead_is_of_pairs_and_has_a_spread() -> None:
     assert lead is not None
     assert (lead.times, lead.low, lead.high, lead.n) == (2.5, 2.0, 3.0, PAIRS)
     assert (standings.ms(0), standings.ms(1)) == (1.0, 2.5)
+
+
+def test_tokens_in_bursts_are_timed_in_blocks() -> None:
+    standings = Standings(bursts=True)
+    standings.add(lap(50.0, 1.0))
+    for number in range(BLOCK * PAIRS):
+        assert standings.lead is None
+        standings.add(lap(1.0, 3.0 if number % 3 == 0 else 0.0))  # three tokens in the time of one
+    lead = standings.lead
+    assert lead is not None
+    assert (lead.times, lead.n) == (1.0, PAIRS)
+    assert (standings.ms(1), standings.statistic) == (1.0, f"mean of {BLOCK * PAIRS}")
 
 
 @pytest.mark.parametrize("name", ["f32", "int8-kv_cache", "bf16-gelu-layernorm+lookup", "f32-all", "int4+lookup"])

@@ -316,6 +316,9 @@ def test_aliases_and_defaults_of_config_json_are_transformers(folder: Path) -> N
     ("changes", "message"),
     [
         ({"model_type": "llama"}, "describes a model of the type 'llama'; only gpt2 can be used"),
+        ({"architectures": [["GPT2LMHeadModel"]]}, "which is not a plain GPT-2"),
+        ({"n_layer": "1" * 10_000}, "n_layer is '1111"),
+        ({"layer_norm_epsilon": "small"}, "layer_norm_epsilon is 'small'; it must lie between 0 and 1"),
         ({"architectures": ["GPT2LMHeadCustomModel"]}, "names 'GPT2LMHeadCustomModel', which is not a plain GPT-2"),
         ({"activation_function": "silu"}, "activation_function is 'silu'; supported are gelu_new, gelu_fast, "),
         ({"activation_function": ["relu"]}, "activation_function is "),

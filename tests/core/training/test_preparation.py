@@ -112,6 +112,32 @@ def test_a_request_of_version_0_1_is_read_and_one_like_it_is_written(text: str, 
     assert trainer.dataset.name == "mist.txt"
 
 
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("config", {"n_\x1b[31m": 1}, r"'n_\\x1b\[31m' is no setting that this version knows"),
+        ("config", {"tie_word_embeddings": []}, r"tie_word_embeddings is \[\]; it must be true or false"),
+        ("config", {"layer_norm_epsilon": "x"}, r"layer_norm_epsilon is 'x'; it must lie between 0 and 1"),
+        ("config", [5], r"\[5\] is no table of settings"),
+        ("training", {"average": "x" * 10_000}, r"average is x+; it must be one of"),
+        ("training", {"extra": 1}, "'extra' is no setting that this version knows"),
+        ("training", [5], r"\[5\] is no table of settings"),
+    ],
+)
+def test_a_crafted_request_is_refused_in_one_short_line(
+    text: str, tmp_path: Path, field: str, value: object, message: str
+) -> None:
+    write_request(tmp_path / "run", RunRequest(text, None, SHAPE, TRAINING))
+    path = tmp_path / "run" / REQUEST
+    path.write_text(json.dumps(json.loads(path.read_text()) | {field: value}))
+    with pytest.raises(CheckpointError, match=message) as caught:
+        prepare_training(data="", model=None, config=None, training=TRAINING, resume=str(tmp_path / "run"))
+    line = str(caught.value)
+    assert line.isprintable()
+    assert len(line) < len(str(path)) + 300
+    assert "__init__" not in line
+
+
 @pytest.mark.parametrize("data", [5, [], [5], {"a": 1}, None])
 def test_a_request_whose_data_is_no_name_is_refused(text: str, tmp_path: Path, data: object) -> None:
     write_request(tmp_path / "run", RunRequest(text, None, SHAPE, TRAINING))

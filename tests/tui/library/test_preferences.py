@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,8 @@ def test_any_model_name_survives(name: str) -> None:
         b"pace = -1",
         b'toured = "yes"',
         b"[chat]\nperson = 7",
+        b"a = " + b"[" * 100_000,
+        b"#" * (preferences.LONGEST + 1),
     ],
 )
 def test_a_broken_file_is_kept_aside_and_that_is_said(tmp_path: Path, content: bytes) -> None:
@@ -65,6 +68,15 @@ def test_a_broken_file_is_kept_aside_and_that_is_said(tmp_path: Path, content: b
     assert "settings-broken.toml" in notice
     assert "\n" not in notice
     assert (tmp_path / "settings-broken.toml").read_bytes() == content
+    assert preferences.read(tmp_path) == (Preferences(), "")
+
+
+def test_what_is_no_file_is_neither_waited_for_nor_read(tmp_path: Path) -> None:
+    """A named pipe would keep the start waiting, /dev/zero would fill the memory."""
+    os.mkfifo(tmp_path / "settings.toml")
+    assert "is not a regular file" in preferences.read(tmp_path)[1]
+    (tmp_path / "settings.toml").symlink_to("/dev/zero")
+    assert "is not a regular file" in preferences.read(tmp_path)[1]
     assert preferences.read(tmp_path) == (Preferences(), "")
 
 

@@ -74,6 +74,8 @@ def test_the_newest_runs_are_read_oldest_first(tmp_path: Path) -> None:
         lambda text: json.dumps({**json.loads(text), "facts": {}}),
         lambda text: json.dumps({**json.loads(text), "losses": ["x"] * 5}),
         lambda text: "[" * 100_000,
+        lambda text: json.dumps({**json.loads(text), "saved": math.inf}),
+        lambda text: json.dumps({**json.loads(text), "steps": [], "losses": [], "seconds": []}),
         lambda text: text.replace("tiny", "t\xe9ny"),
     ],
 )

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from sg_core.inference.token import Token
 from sg_tui.library.librarian import Librarian
 from sg_tui.library.store import Store, dump_turns, load_turns
+from sg_tui.library.tree_table import growths
 from sg_tui.state.manuscript import Manuscript, Piece, Turn
 from sg_tui.state.tree import START, Tree, new_node
 
@@ -314,3 +315,17 @@ def test_a_node_that_can_not_be_read_keeps_its_words(store: Store, tmp_path: Pat
     loaded = store.load_text("a")
     assert loaded is not None
     assert loaded.text == "ROMEO:\nTo be or not"
+
+
+def test_two_sessions_that_go_on_with_one_text_lose_nothing_of_each_other(store: Store, tmp_path: Path) -> None:
+    store.save_text("a", text(), "m", "complete")
+    other = reopened(tmp_path)
+    opened = [(session, session.load_text("a")) for session in (store, other)]
+    for (session, manuscript), word in zip(opened, (" one", " two"), strict=True):
+        assert manuscript is not None
+        manuscript.begin([Piece(word, "person")], word)
+        session.grow_text("a", manuscript, growths(manuscript.tree), "m", "complete")
+    loaded = reopened(tmp_path).load_text("a")
+    assert loaded is not None
+    assert loaded.text == "ROMEO:\nTo be or not two"
+    assert sorted(node.words for node, _ in loaded.tree.walk()) == [" one", " or not", " two", "ROMEO:\nTo be"]

@@ -76,6 +76,7 @@ async def test_it_waits_for_the_shipped_model_s_own_minute(never_here: Path) -> 
         await see(pilot, "edit · a new text")
         await pilot.pause(0.1)
         assert app.desk.minute.step is None
+    assert "toured = false" in never_here.read_text("utf-8")
 
 
 async def test_it_can_be_seen_again() -> None:

@@ -63,9 +63,9 @@ async def test_a_key_in_the_prompt_opens_the_newest_token_and_closes_it_again() 
     engine = ScriptedEngine(replies=SENTENCE)
     async with opened(engine) as (pilot, app, screen):
         await send(pilot, "See")
-        await pilot.press("f10")
+        await pilot.press("alt+i")
         await see(pilot, "“ sun” came")
-        await pilot.press("f10")
+        await pilot.press("alt+i")
         await see(pilot, "where the time goes")
         assert isinstance(app.focused, Prompt)
         assert screen.query_one(Prompt).text == ""
@@ -132,7 +132,7 @@ async def test_the_newest_token_is_followed_while_it_writes() -> None:
     async with opened(engine) as (pilot, _, screen):
         await send(pilot, "See")
         await write(pilot, engine, 3)
-        await pilot.press("f10")
+        await pilot.press("alt+i")
         await wait_until(pilot, lambda: engine.probing)
         await write(pilot, engine, 2)
         await see(pilot, "“ watch” came")
@@ -140,7 +140,7 @@ async def test_the_newest_token_is_followed_while_it_writes() -> None:
         await write(pilot, engine, 3)
         await see(pilot, "“ not” came")
         assert screen.desk.inspector.state.place == len(screen.desk.writing.manuscript.pieces) - 1
-        await pilot.press("f10")
+        await pilot.press("alt+i")
         await wait_until(pilot, lambda: not engine.probing)
         assert [one for one in engine.submitted if isinstance(one, SetProbes)] == [SetProbes(True), SetProbes(False)]
 
@@ -154,7 +154,7 @@ async def test_muting_acts_while_it_writes_and_the_frame_says_so(size: tuple[int
     async with opened(engine, size) as (pilot, _, screen):
         await send(pilot, "See")
         await write(pilot, engine, 3)
-        await pilot.press("f10", "down", "right", "right", "m")
+        await pilot.press("alt+i", "down", "right", "right", "m")
         await see(pilot, "head 1.2 muted: not the model's own text")
         assert engine.scales == (Scale(1, 2, 0.0),)
         await wait_until(pilot, lambda: screen.query_one(TextView).has_class("-changed"))

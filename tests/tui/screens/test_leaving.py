@@ -73,6 +73,11 @@ class Terminal:
     def see(self, text: str) -> None:
         self.until(lambda: any(text in line for line in self.screen.display))
 
+    def fresh(self) -> bool:
+        """Whether an empty prompt below an empty text is on the screen."""
+        seen = "\n".join(self.screen.display)
+        return "a new text ─" in seen and "type, then Enter" in seen and "word word" not in seen
+
     def watch(self, seconds: float) -> None:
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
@@ -131,7 +136,7 @@ def test_what_was_on_the_screen_for_a_second_survives_any_kill(home: Path, kills
             if number:
                 terminal.see("not sent")  # what was in the prompt last time is there again
                 terminal.child.send("\x15\x0e")  # an empty line, a new text
-                terminal.see("a new text")  # or the words of the one before would be taken for its own
+                terminal.until(terminal.fresh)  # or the words of the text before would be taken for its own
             terminal.child.send(f"Text{number}.\r")
             terminal.see("word word")
             terminal.child.send("not sent")

@@ -110,3 +110,17 @@ async def test_whatever_else_is_done_with_the_text_ends_the_choice(key: str, tex
         await wait_until(pilot, lambda: "1-4 take" not in screen_text(app))
         await wait_until(pilot, lambda: screen.desk.writing.manuscript.text == text)
         assert isinstance(screen.focused, Prompt)
+
+
+@pytest.mark.parametrize("size", [WIDE, STANDARD, SMALL])
+async def test_no_message_lies_over_the_continuations(size: tuple[int, int]) -> None:
+    async with opened(ScriptedEngine(replies=WAYS), size) as (pilot, app, _):
+        await send(pilot, "a ")
+        await pilot.press("ctrl+g")
+        await see(pilot, "third party")
+        before = screen_text(app).splitlines()
+        app.desk.say("a message")
+        await see(pilot, "a message")
+        after = screen_text(app).splitlines()
+        top = next(y for y, line in enumerate(before) if line.startswith("╭─ 1 "))
+        assert after[top:] == before[top:]

@@ -19,6 +19,8 @@ import sys
 sys.path[:0] = [{str(TESTS.parents[1])!r}, {str(TESTS)!r}]
 from scripted_engine import ScriptedEngine
 from sg_tui.app import SgApp
+import sg_tui.screens.write_walk, sg_tui.widgets.walk_keys
+sg_tui.screens.write_walk.REST_SECONDS = sg_tui.widgets.walk_keys.BURST_SECONDS = 0.0  # every key is meant
 SgApp(engine=ScriptedEngine(replies=({REPLY!r},))).run()
 """
 
@@ -77,7 +79,7 @@ def test_a_session_from_the_first_key_to_the_last(terminal: Terminal) -> None:
     terminal.send("\x1b")
     terminal.send("\x1bp")  # Alt+P
     terminal.see("○ f32 ● bf16")
-    terminal.see("1-8 switches")
+    terminal.see("walk ·")
     terminal.send("3")
     terminal.see("1-2+3-4+5+6+7+8-9-")
     terminal.send("\x11")

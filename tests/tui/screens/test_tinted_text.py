@@ -60,6 +60,10 @@ async def test_scores_wait_for_the_end_of_the_writing() -> None:
         await write(pilot, engine, 3)
         await see(pilot, "not scored yet")
         assert not asked(engine)
+        view = screen.query_one(TextView)
+        assert view.tint is not None
+        assert view.tint.starts[:2] == [0, len("one")]  # what is typed is plain until it is scored
+        assert view.tint.levels[0] == "plain" != view.tint.levels[1]
         engine.run_until_idle()
         await see(pilot, "perplexity 3.5")
         assert asked(engine) == [screen.desk.writing.manuscript.text]

@@ -221,3 +221,21 @@ async def test_who_wrote_what_is_told_beside_it() -> None:
         await pilot.press("escape", "alt+e", "x", "escape", "escape")
         await see(pilot, "you changed this")
         assert [piece.author for piece in screen.desk.writing.manuscript.pieces][-1] == "edit"
+
+
+async def test_a_token_that_is_being_chosen_is_not_moved_away_by_what_is_written() -> None:
+    engine = by_hand(replies=("line\n" * 60,))
+    async with opened(engine, STANDARD) as (pilot, _, screen):
+        view = screen.query_one(TextView)
+        await send(pilot, "a ")
+        await write(pilot, engine, 20)
+        await pilot.click("#text", offset=(3, 3))
+        await see(pilot, "what else")
+        offset = view.cursor_offset
+        await write(pilot, engine, 60)
+        await see(pilot, "more · End")
+        assert view.cursor_offset == offset
+        await see(pilot, "what else")
+        await pilot.press("end")
+        await write(pilot, engine, 20)
+        await wait_until(pilot, lambda: view.is_vertical_scroll_end)

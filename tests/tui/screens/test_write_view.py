@@ -82,9 +82,9 @@ async def test_a_resize_keeps_the_text_and_every_line_in_bounds() -> None:
         await write(pilot, engine, 30)
         for size in (STANDARD, SMALL, (200, 50), WIDE):
             await pilot.resize_terminal(*size)
+            await wait_until(pilot, lambda size=size: len(screen_lines(pilot.app)) == size[1])  # type: ignore[misc]
             await see(pilot, "The lantern of the watch")
             lines = screen_lines(pilot.app)
-            assert len(lines) == size[1]
             assert {len(line) for line in lines} == {size[0]}
         await pilot.resize_terminal(50, 14)
         await see(pilot, "this terminal is 50 x 14")
@@ -238,3 +238,16 @@ async def test_a_place_that_can_not_be_written_is_told_in_the_dialog(tmp_path: P
         await see(pilot, "can't be saved there")
         await pilot.press("escape")
         await wait_until(pilot, lambda: app.screen is screen)
+
+
+async def test_on_the_smallest_screen_the_chart_is_a_key_away() -> None:
+    engine = by_hand()
+    async with opened(engine, SMALL) as (pilot, _, _):
+        await send(pilot, "a")
+        await write(pilot, engine, 8)
+        await pilot.press("ctrl+t")
+        await see(pilot, "▸1 KV cache")
+        await pilot.press("pageup", "pageup", "pageup")
+        await see(pilot, "position 64")
+        await pilot.press("pagedown")
+        await see(pilot, "▸1 KV cache")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sg_core.inference.sampling import Sampling
 from sg_core.inference.token import Token
+from sg_core.text.marked_text import MarkedText
 from sg_tui.state.manuscript import Manuscript, Piece
 from sg_tui.state.play import Cast, name
 from sg_tui.state.writing import Writing
@@ -119,3 +120,31 @@ def test_what_a_stop_found_held_back_belongs_to_the_last_token() -> None:
     assert manuscript.turns[-1].written[-1].token.text == "to be!\n"
     assert manuscript.version > before  # what stood before has changed
     Manuscript().complete("nothing to add to")
+
+
+def parts_of(writing: Writing) -> list[object]:
+    prompt = writing.command(1, 5, Sampling()).prompt
+    assert isinstance(prompt, MarkedText)
+    return [marked for _, marked in prompt.parts]
+
+
+def test_the_model_gets_its_own_tokens_back_and_another_model_the_text() -> None:
+    writing = Writing()
+    writing.manuscript.model = "one"
+    writing.begin("a", 0)
+    writing.manuscript.write(Token(7, " b", -0.5, ((7, -0.5), (8, -0.9)), 1.0, {}), (" b", " c"))
+    writing.manuscript.complete("")
+    assert parts_of(writing) == [True, (7,)]
+    writing.manuscript.take(1, 1)
+    assert parts_of(writing) == [True, (8,)]
+    writing.manuscript.model = "another"
+    assert parts_of(writing) == [True, False]
+
+
+def test_tokens_of_which_a_stop_took_a_part_are_handed_on_as_a_text() -> None:
+    writing = Writing()
+    writing.manuscript.model = "one"
+    writing.begin("a", 0)
+    writing.manuscript.write(Token(7, " b", -0.5, ((7, -0.5),), 1.0, {}), (" b\n\n",))
+    writing.manuscript.complete("", cut=True)
+    assert parts_of(writing) == [True, False]
