@@ -2,8 +2,8 @@
 
 Nothing is put before the text but what its tokenizer's files put before every text; the first token of all has no
 probability. A text longer than the context is seen in windows of the context's length that overlap by SHARED tokens
-unless another overlap is asked for. Each window scores the tokens that the one before it did not hold: every token after the
-first is scored once, with at least the overlap before it.
+unless another overlap is asked for. Each window scores the tokens that the one before it did not hold: every token
+after the first is scored once, with at least the overlap before it.
 """
 
 from __future__ import annotations

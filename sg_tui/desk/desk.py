@@ -39,6 +39,7 @@ from sg_core.network.optimizations import Optimizations
 from sg_core.processors import allowed_threads
 from sg_tui.desk.engine_link import EngineLike, Severity
 from sg_tui.desk.glass import Glass
+from sg_tui.desk.inspector import Inspector
 from sg_tui.desk.library_desk import LibraryDesk
 from sg_tui.library import marks, preferences
 from sg_tui.library.habits import Habits
@@ -118,6 +119,7 @@ class Desk(Glass, LibraryDesk):
         self.bench = BenchState()
         self.race = RaceState()
         self.minute = FirstMinute()
+        self.inspector = Inspector(self.submit, self.next_request)
         self.writing = Writing(chat=self.preferences.mode == "chat", cast=self.preferences.cast, plain=plain)
         self.load_trouble = ""  # why the model that was asked for is not there, until someone has told it
         self._loading = False
@@ -256,6 +258,7 @@ class Desk(Glass, LibraryDesk):
                 self.writing.manuscript.complete(done.rest if done else "", cut=bool(done and done.reason == "stop"))
                 self.keep_text()
         self.look_closer(event)
+        self.inspector.take(event, self.writing.manuscript.pieces)
         self._note(event)
 
     def _note(self, event: Event) -> None:
@@ -268,6 +271,8 @@ class Desk(Glass, LibraryDesk):
                 self.say(f"The context is full: the model now sees the newest {kept:,} tokens, and so on from here.")
             case Exported(folder=folder, adapter=adapter):
                 self.say(f"The trained {'adapter' if adapter else 'model'} is in {folder}; Ctrl+L opens it.")
+            case Failed() if self.inspector.concerns(event):
+                pass
             case Failed(message=message, request=None, command=command) if self._loading and command != "SetPrecision":
                 self._loading, self.load_trouble = False, message
             case Failed(message=message):

@@ -16,6 +16,7 @@ from sg_tui.keys.branches import BRANCHES
 from sg_tui.keys.chosen import choose, chosen, name_of, present
 from sg_tui.keys.dialogs import DIALOGS
 from sg_tui.keys.everywhere import EVERYWHERE, MODES, Mode
+from sg_tui.keys.inside import INSIDE
 from sg_tui.keys.library import LIBRARY
 from sg_tui.keys.measuring import MEASURING
 from sg_tui.keys.training import TRAINING
@@ -32,6 +33,7 @@ ACTIONS: tuple[Action, ...] = (
     *WALKING,
     *SEVERAL,
     *WRITING,
+    *INSIDE,
     *BESIDE,
     *BRANCHES,
     *TRAINING,

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 Scope = Literal[
-    "app", "write", "small", "prompt", "editor", "document", "several", "tree", "branches", "switches", "sampling",
-    "form", "choice", "train", "chart", "bench", "dialog", "help", "library", "search", "settings",
+    "app", "write", "small", "prompt", "editor", "document", "inside", "several", "tree", "branches", "switches",
+    "sampling", "form", "choice", "train", "chart", "bench", "dialog", "help", "library", "search", "settings",
 ]  # fmt: skip
 
 SCOPES: dict[Scope, str] = {
@@ -20,6 +20,7 @@ SCOPES: dict[Scope, str] = {
     "several": "Where four continuations are shown",
     "tree": "In the tree of a text",
     "branches": "Beside the tree",
+    "inside": "Inside: in the map of heads (i on a token, or Alt+I)",
     "switches": "In the optimizations (Tab goes there)",
     "sampling": "In the sampling settings",
     "form": "Before a training",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
+from typing import ClassVar
 
 from textual import events, on
 from textual.containers import Horizontal, Vertical
@@ -14,6 +15,7 @@ from sg_core.engine.events import Event, Loaded
 from sg_tui.desk import Desk, Returned
 from sg_tui.keys import Scope, bindings
 from sg_tui.screens.write_edit import EditActions
+from sg_tui.screens.write_inside import InsideActions
 from sg_tui.screens.write_settings import SettingsActions
 from sg_tui.screens.write_tint import TintActions
 from sg_tui.screens.write_tour import TourActions
@@ -23,6 +25,8 @@ from sg_tui.widgets.alternatives_box import AlternativesBox
 from sg_tui.widgets.cast_bar import CastBar
 from sg_tui.widgets.compact_panel import CompactPanel
 from sg_tui.widgets.continuations_view import ContinuationsView
+from sg_tui.widgets.head_map import HeadMap
+from sg_tui.widgets.inside_panel import InsidePanel
 from sg_tui.widgets.optimizations_panel import OptimizationsPanel
 from sg_tui.widgets.panel import Panel
 from sg_tui.widgets.prompt import LONGEST_PASTE, Prompt
@@ -44,17 +48,16 @@ ENDS = {
 }
 
 
-class WriteScreen(EditActions, TourActions, TintActions, SettingsActions):
+class WriteScreen(EditActions, InsideActions, TourActions, TintActions, SettingsActions):
     """Shows `desk.writing`, and lets the person steer it."""
 
     MODE = "write"
     AUTO_FOCUS = "#prompt"
-    CSS_PATH = ["../styles/write.tcss", "../styles/branches.tcss"]  # noqa: RUF012 (declared so by Textual)
+    CSS_PATH: ClassVar = ["../styles/write.tcss", "../styles/branches.tcss", "../styles/inside.tcss"]
     BINDINGS = bindings("write", "small")  # type: ignore[assignment]  # a list of Binding is what Textual wants
 
     def __init__(self, desk: Desk) -> None:
         super().__init__(desk)
-        self._drawn: tuple[object, ...] = ()
         self._figures_next = 0.0
 
     def body(self) -> Iterable[Widget]:
@@ -67,6 +70,7 @@ class WriteScreen(EditActions, TourActions, TintActions, SettingsActions):
                 yield Prompt(id="prompt")
                 yield TextEditor(id="editor")
             yield SidePanel(id="side")
+            yield InsidePanel(id="inside")
         yield ContinuationsView(id="several")
         yield AlternativesBox(id="alternatives")
 
@@ -94,6 +98,8 @@ class WriteScreen(EditActions, TourActions, TintActions, SettingsActions):
             return ("document", *everywhere)
         if isinstance(self.focused, ContinuationsView):
             return ("several", *everywhere)
+        if isinstance(self.focused, HeadMap):
+            return ("inside", *everywhere)
         if isinstance(self.focused, TemplateChoice):
             return ("choice", *everywhere)
         if isinstance(self.focused, OptimizationsPanel):
@@ -130,8 +136,10 @@ class WriteScreen(EditActions, TourActions, TintActions, SettingsActions):
         self.show_alternatives()
         self.show_several()
         self.set_class(self.walking, "-walking")
+        self.show_inside(view)
         drawn = (
             state.version,
+            self.desk.inspector.state.version,
             manuscript.version,
             len(manuscript.pieces),
             view.cursor,
@@ -158,8 +166,9 @@ class WriteScreen(EditActions, TourActions, TintActions, SettingsActions):
         """What stands in the frames of the text and of the prompt."""
         state, writing = self.desk.generation, self.desk.writing
         title = safe_line(writing.manuscript.title, 40) or "a new text"
-        view.border_title = Content(f"{'walk' if self.walking or self.choosing else 'edit'} · {title}")
-        view.border_subtitle = f"↓ {view.unseen} more · End" if view.unseen else self.tint_legend(view)
+        state_word = "walk" if self.walking or self.choosing else "inside" if self.inspecting else "edit"
+        view.border_title, looks = self.frame_words(f"{state_word} · {title}")
+        view.border_subtitle = f"↓ {view.unseen} more · End" if view.unseen else looks or self.tint_legend(view)
         prompt = self.query_one(Prompt)
         prompt.border_subtitle = "Esc stops" if state.running else ENDS.get(state.reason, "")
 
@@ -209,7 +218,7 @@ class WriteScreen(EditActions, TourActions, TintActions, SettingsActions):
         elif self.has_class("-panel-open"):
             self.remove_class("-panel-open")
             self.query_one(Prompt).focus()
-        elif isinstance(self.focused, Prompt):
+        elif isinstance(self.focused, Prompt | HeadMap):
             self.walk()
         else:
             self.edit()

@@ -40,7 +40,13 @@ class Writing:
     def command(
         self, request: int, max_tokens: int, sampling: Sampling, end: int | None = None, count: int = 1
     ) -> Generate:
-        """What the engine is asked: to continue the text as it stands, or its first `end` pieces, in `count` ways.
+        """What the engine is asked: to continue the text as it stands, or its first `end` pieces, in `count` ways."""
+        stop = self.cast.form.stop if self.chat else ()
+        return Generate(request, self.prompt(end), max_tokens, sampling, stop, n=count)
+
+    def prompt(self, end: int | None = None) -> MarkedText:
+        """The text, or its first `end` pieces, as the engine takes it.
+
 
         What the model that is loaded wrote is handed over in its own tokens. In a chat the cues alone may hold special
         tokens, else what the person typed may too, unless it is `plain`.
@@ -48,8 +54,7 @@ class Writing:
         form, models = self.cast.form, self.manuscript.models()
         pieces = self.manuscript.pieces[:end]
         parts = [self._part(piece, model) for piece, model in zip(pieces, models, strict=False)]
-        prompt = MarkedText(parts, whole=form.whole if self.chat else True)
-        return Generate(request, prompt, max_tokens, sampling, form.stop if self.chat else (), n=count)
+        return MarkedText(parts, whole=form.whole if self.chat else True)
 
     def _part(self, piece: Piece, model: str) -> Part:
         if piece.token is not None:

@@ -22,6 +22,7 @@ OWNERS: dict[Scope, str] = {
     "tree": "sg_tui.widgets.tree_view:TreeView",
     "branches": "sg_tui.screens.tree:TreeScreen",
     "editor": "sg_tui.widgets.text_editor:TextEditor",
+    "inside": "sg_tui.widgets.head_map:HeadMap",
     "switches": "sg_tui.widgets.optimizations_panel:OptimizationsPanel",
     "sampling": "sg_tui.widgets.sampling_panel:SamplingPanel",
     "form": "sg_tui.screens.train:TrainScreen",

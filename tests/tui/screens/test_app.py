@@ -190,7 +190,7 @@ async def test_the_footer_tells_the_keys_and_can_be_clicked() -> None:
         await pilot.click("ActionFooter", offset=(footer.index("F1") + 1, 0))
         await see(pilot, "Send the prompt; empty: go on writing")
         await pilot.press("escape", "escape")
-        await wait_until(pilot, lambda: "1-9 switches" in screen_text(app).splitlines()[-1])
+        await wait_until(pilot, lambda: "1-9 flip" in screen_text(app).splitlines()[-1])
 
 
 async def test_help_opens_and_closes_with_its_key() -> None:
