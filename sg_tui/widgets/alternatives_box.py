@@ -105,8 +105,7 @@ class AlternativesBox(Panel):
             self.chosen = (self.chosen + by) % len(self.shown)
 
     def show(self, token: Offset | None, screen: Size, floor: int) -> None:
-        """Stand beside the token, above the line `floor` where it can; None: it can't be seen, and so the box neither.
-        """
+        """Stand beside the token, above the line `floor` where it can; None: it can't be seen, and so the box neither."""
         size = Size(min(WIDTH, screen.width), max(1, len(self.shown)) + 2)
         offset, height = Offset(), 0
         if token is not None and self.author is not None:
