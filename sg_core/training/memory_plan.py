@@ -11,7 +11,9 @@ from sg_core.memory import available_memory
 from sg_core.network.adapters import adapter_size
 from sg_core.network.precisions import PRECISIONS
 from sg_core.network.weights import bytes_read
+from sg_core.training.ranks import ALONE, Ranks
 from sg_core.training.settings import TrainingConfig
+from sg_core.training.slots import rooms_of
 
 _FLOAT = 4  # bytes
 _LOGITS = 1 << 25  # bytes of the logits that are there at a time
@@ -38,10 +40,10 @@ class MemoryPlan:
         )
 
 
-def plan_memory(config: GPT2Config, training: TrainingConfig) -> MemoryPlan:
-    """What a training of such a model takes at most; the text itself, and teachers, come on top."""
+def plan_memory(config: GPT2Config, training: TrainingConfig, ranks: Ranks = ALONE) -> MemoryPlan:
+    """What a training of such a model takes at most in a process; the text itself, and teachers, come on top."""
     C, H, V, context = config.n_embd, config.hidden_size, config.vocab_size, training.context
-    rows = training.batch_size * context
+    rows = training.slot_size * context
     forward_width = config.n_layer * (10 * C + 2 * H) + 2 * C  # numbers a row: of each block, and of the two ends
     backward_width = 6 * C + H  # of a backward pass, which serves one block after another
 
@@ -56,7 +58,7 @@ def plan_memory(config: GPT2Config, training: TrainingConfig) -> MemoryPlan:
     if training.adapter is not None:  # whose validation keeps no activations for a way back
         forward_width = 12 * C + 2 * H
     validation = validated * _FLOAT * forward_width + (2 * logits(validated) if validated else 0)
-    return MemoryPlan(_parameters(config, training), batch, validation)
+    return MemoryPlan(_parameters(config, training, ranks), batch, validation)
 
 
 def loaded_bytes(config: GPT2Config, training: TrainingConfig) -> int:
@@ -67,30 +69,36 @@ def loaded_bytes(config: GPT2Config, training: TrainingConfig) -> int:
     return bytes_read(config, training.precision) + _FLOAT * embeddings
 
 
-def _parameters(config: GPT2Config, training: TrainingConfig) -> int:
+def _parameters(config: GPT2Config, training: TrainingConfig, ranks: Ranks) -> int:
     """Weights, and of what learns gradients, two moments, and the average. What is frozen has only itself."""
-    further = 3 if training.average == "none" else 4
-    if training.adapter is None:
-        return (1 + further) * _FLOAT * config.parameter_count
-    return loaded_bytes(config, training) + (1 + further) * _FLOAT * adapter_size(training.adapter, config)
+    copies = 1 if training.average == "none" else 2
+    gradients = rooms_of(len(ranks.own_slots(training.slots)))
+    split = 2 if ranks.size == 1 else 3  # of several processes: moments and a sum of gradients
+    learning = config.parameter_count if training.adapter is None else adapter_size(training.adapter, config)
+    frozen = 0 if training.adapter is None else loaded_bytes(config, training)
+    return frozen + _FLOAT * ((copies + gradients) * learning + -(-split * learning // ranks.size))
 
 
-def require_training_memory(config: GPT2Config, training: TrainingConfig, loaded: int = 0) -> MemoryPlan:
-    """The plan, if there is memory for it; `loaded` bytes of it are taken already.
+def require_training_memory(
+    config: GPT2Config, training: TrainingConfig, loaded: int = 0, ranks: Ranks = ALONE
+) -> MemoryPlan:
+    """The plan, if there is memory for it in each process of this machine; `loaded` bytes of it are taken already.
 
     Raises TrainingError with the figures and with what would fit.
     """
-    plan, free = plan_memory(config, training), available_memory()
-    if free is None or plan.total - loaded <= free:
+    plan, free = plan_memory(config, training, ranks), available_memory()
+    if free is None or (plan.total - loaded) * ranks.local <= free:
         return plan
+    free //= ranks.local
     raise TrainingError(
-        f"this training needs {plan}; {_size(free)} are free: "
-        + _what_fits(config, training, lambda one: plan_memory(config, one).total - loaded <= free)
+        f"this training needs {plan}; {_size(free)} are free{' for each process' if ranks.local > 1 else ''}: "
+        + _what_fits(training, lambda one: plan_memory(config, one, ranks).total - loaded <= free)
     )
 
 
-def _what_fits(config: GPT2Config, training: TrainingConfig, fits: Callable[[TrainingConfig], bool]) -> str:
-    batch = _largest(training.batch_size, lambda size: fits(replace(training, batch_size=size)))
+def _what_fits(training: TrainingConfig, fits: Callable[[TrainingConfig], bool]) -> str:
+    slots = training.slots
+    batch = slots * _largest(training.slot_size, lambda size: fits(replace(training, batch_size=size * slots)))
     context = _largest(training.context, lambda size: fits(replace(training, context=size)))
     found = [f"a batch of {batch:,} would fit"] if batch else []
     found += [f"a context of {context:,} would fit"] if context else []
