@@ -14,7 +14,7 @@ def follow(trainer: Trainer) -> None:
         match told["do"]:
             case "step":
                 with suppress(TrainingError):  # the first process tells it, and saves
-                    trainer.step()
+                    trainer.step(told["rate"])
             case "validate":
                 trainer.validation_nats()
             case "collect":

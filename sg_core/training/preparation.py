@@ -89,7 +89,7 @@ def prepare_training(
     else:
         start = GPT2.from_pretrained(model, training.precision)
         _require_context(training.context, start.config)
-        require_training_memory(start.config, training, loaded_bytes(start.config, training), ranks)
+        require_training_memory(start.config, training, loaded_bytes(start.config, training), ranks=ranks)
         texts = read_texts(sources, field, progress, cancelled)
     if start.tokenizer is None:
         raise TrainingError(f"{shown(start.name)} has no tokenizer files, so it can't be trained on a text")

@@ -30,7 +30,12 @@ class TrainingConfig:
     batch_size: int = setting(12, 1, 1 << 16, "windows of text in a batch")
     context: int = setting(128, 1, 1 << 20, "tokens of a window (T); a new model sees as many")
     accumulation: int = setting(1, 1, 1 << 16, "batches whose gradients are averaged for one step")
-    slots: int = setting(1, 1, 1 << 10, "parts of a batch, computed one after another or by several processes")
+    slots: int = setting(
+        1,
+        1,
+        1 << 10,
+        "parts of a batch, or of the accumulated ones, computed one after another or in several processes",
+    )
     learning_rate: float = setting(2e-3, 0.0, 10.0, "highest learning rate", option="--lr")
     final_lr_fraction: float = setting(0.1, 0.0, 1.0, "of the highest rate, reached at the last step")
     warmup_steps: int = setting(100, 0, 1 << 31, "steps of linear warm-up", option="--warmup")
@@ -69,9 +74,10 @@ class TrainingConfig:
 
     def __post_init__(self) -> None:
         check_settings(self)
-        if self.batch_size % self.slots:
+        if self.batch_size % self.slots and self.accumulation % self.slots:
             raise SettingError(
-                f"batch_size is {self.batch_size}, which {self.slots} slots don't divide; take {_multiples(self)}"
+                f"batch_size is {self.batch_size}, which {self.slots} slots don't divide: take {_multiples(self)}, or "
+                f"an accumulation that they divide"
             )
         if self.lora:
             LoraSettings.parse(self.lora)
@@ -91,8 +97,8 @@ class TrainingConfig:
 
     @property
     def slot_size(self) -> int:
-        """Windows of a slot."""
-        return self.batch_size // self.slots
+        """Windows of a batch that a slot computes at a time: its part of each batch, or all of some batches."""
+        return self.batch_size if self.batch_size % self.slots else self.batch_size // self.slots
 
     @property
     def adapter(self) -> LoraSettings | None:
@@ -124,6 +130,17 @@ class Preset:
     description: str
 
 
+# the whole context, 65,536 tokens a step, a window at a time
+_LARGE = TrainingConfig(
+    steps=2000,
+    batch_size=1,
+    context=1024,
+    accumulation=64,
+    learning_rate=6e-4,
+    beta2=0.95,
+    dropout=0.0,
+    evaluate_tokens=1 << 16,
+)
 PRESETS: dict[str, Preset] = {
     "tiny": Preset(
         GPT2Config(vocab_size=512, n_ctx=64, n_layer=4, n_head=4, n_embd=128),
@@ -145,6 +162,10 @@ PRESETS: dict[str, Preset] = {
         ),
         "3.5 M parameters: the shipped model",
     ),
+    "gpt2": Preset(GPT2Config.gpt2(), _LARGE, "124 M parameters: GPT-2 from nothing"),
+    "gpt2-medium": Preset(GPT2Config.gpt2_medium(), _LARGE, "355 M parameters: GPT-2 medium from nothing"),
+    "gpt2-large": Preset(GPT2Config.gpt2_large(), _LARGE, "774 M parameters: GPT-2 large from nothing"),
+    "gpt2-xl": Preset(GPT2Config.gpt2_xl(), _LARGE, "1,558 M parameters: GPT-2 XL from nothing"),
 }
 
 FINE_TUNE = "fine-tune"  # what is done to a model that is there, beside the names of PRESETS

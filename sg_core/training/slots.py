@@ -6,12 +6,14 @@ counter counts, log2(slots) + 1 gradients are held at most.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from sg_core.kernels.adding import add_and_clear
 from sg_core.kernels.jit import entry
 from sg_core.kernels.team import Team, barrier
 from sg_core.network.adapters import Trainable
+from sg_core.training.settings import TrainingConfig
 
 
 @entry
@@ -24,6 +26,16 @@ def add_entry(thread: int, threads: int, cells: Any, total: Any, part: Any) -> N
 def rooms_of(slots: int) -> int:
     """How many gradients are held at most while so many slots are added."""
     return slots.bit_length()
+
+
+def windows_of(slot: int, config: TrainingConfig) -> Iterator[tuple[int, int, slice]]:
+    """(number of a batch in the step, which part of it, its windows) of all that a slot computes, in order."""
+    if config.batch_size % config.slots:
+        each = config.accumulation // config.slots
+        yield from ((batch, 0, slice(None)) for batch in range(slot * each, (slot + 1) * each))
+    else:
+        windows = slice(slot * config.slot_size, (slot + 1) * config.slot_size)
+        yield from ((batch, slot, windows) for batch in range(config.accumulation))
 
 
 class SlotTree:

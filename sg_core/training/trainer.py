@@ -35,8 +35,8 @@ from sg_core.training.ranks import ALONE, Ranks
 from sg_core.training.results import Evaluation, StepResult
 from sg_core.training.saved_state import require_training
 from sg_core.training.settings import TrainingConfig
-from sg_core.training.slots import SlotTree
-from sg_core.training.teachers import load_teachers
+from sg_core.training.slots import SlotTree, windows_of
+from sg_core.training.teachers import load_teachers, teacher_sizes
 from sg_core.types import Cancelled, FloatArray
 
 _MOST_SKIPPED = 5  # steps in a row with a loss or gradient that is not finite
@@ -70,7 +70,9 @@ class Trainer:
                 f"the text has token {dataset.highest_id}; the model's vocabulary ends at {model.config.vocab_size - 1}"
             )
         model.require_finite()
-        self.memory_plan = require_training_memory(model.config, config, loaded_bytes(model.config, config), ranks)
+        self.memory_plan = require_training_memory(
+            model.config, config, loaded_bytes(model.config, config), teacher_sizes(config), ranks
+        )
         self.model = model
         self.dataset = dataset
         self.config = config
@@ -138,17 +140,20 @@ class Trainer:
             )
         self.config = dataclasses.replace(self.config, steps=steps, schedule_steps=planned)
 
-    def step(self) -> StepResult:
-        """One optimizer step. Raises TrainingError after several steps in a row without a finite gradient."""
+    def step(self, rate: float | None = None) -> StepResult:
+        """One optimizer step. rate: of learning, None for what the schedule says.
+
+        Raises TrainingError after several steps in a row without a finite gradient.
+        """
         began = time.perf_counter()
         config = self.config
-        with self.ranks.together("step"):
+        with self.ranks.together("step", rate=rate):
             losses = [self._slot(slot) for slot in self.ranks.own_slots(config.slots)]
             self._gradients.finish(self._team)
             loss = sum(self.ranks.gather(losses).tolist())
             gradients = self._optimizer.total(self._gradients.total)
             norm = self._optimizer.norm(gradients)
-            rate = learning_rate(self.step_count, config)
+            rate = learning_rate(self.step_count, config) if rate is None else rate
             usable = math.isfinite(loss) and math.isfinite(norm)
             if usable:
                 self._optimizer.update(gradients, rate, norm)
@@ -170,14 +175,13 @@ class Trainer:
         return StepResult(self.step_count, loss, rate, norm, tokens / (time.perf_counter() - began), not usable)
 
     def _slot(self, slot: int) -> float:
-        """Adds the gradients of a slot of each batch of the step; returns what they add to the loss."""
+        """Adds the gradients of a slot; returns what it adds to the loss."""
         config, gradients, loss = self.config, self._gradients.leaf(), 0.0
-        share = 1.0 / (config.accumulation * config.slots)
-        rows = slice(slot * config.slot_size, (slot + 1) * config.slot_size)
-        for part in range(config.accumulation):
-            index = self.step_count * config.accumulation + part
-            inputs, targets = (windows[rows] for windows in batch(self.dataset, index, config))
-            key = _dropout_key(config.seed, index, slot)
+        share = config.slot_size / (config.accumulation * config.batch_size)
+        for number, part, windows in windows_of(slot, config):
+            index = self.step_count * config.accumulation + number
+            inputs, targets = (ids[windows] for ids in batch(self.dataset, index, config))
+            key = _dropout_key(config.seed, index, part)
             lesson = None if self._teachers is None else self._teachers.lesson(inputs)
             loss += share * self._learner.gradients(
                 self._batch_pass, inputs, targets, gradients, key, share, lesson
@@ -372,7 +376,7 @@ class Trainer:
             )
 
 
-def _dropout_key(seed: int, index: int, slot: int) -> int:
-    """A 32-bit key for the masks of one slot of a batch."""
-    words = [seed, index, slot] if slot else [seed, index]
+def _dropout_key(seed: int, index: int, part: int) -> int:
+    """A 32-bit key for the masks of a part of one batch."""
+    words = [seed, index, part] if part else [seed, index]
     return int(np.random.SeedSequence(words).generate_state(1)[0])

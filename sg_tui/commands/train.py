@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sg_core.config import GPT2Config
-from sg_core.errors import SettingError, SgError
+from sg_core.errors import SettingError
 from sg_core.training.settings import FIELD, FINE_TUNE, PRESETS, TrainingConfig, fine_tuning
-from sg_tui.commands.interrupt import Interrupt
 from sg_tui.commands.options import add_json, add_settings, add_threads, given_settings, whole
-from sg_tui.commands.output import DONE, Output
+from sg_tui.commands.output import Output
+from sg_tui.commands.training_plan import tell_learning_rate, tell_plan
 
 if TYPE_CHECKING:
     from sg_core.storage.lock import FileLock
@@ -80,6 +80,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="scale the final norm of the model in OUT/model for the lowest validation loss",
     )
+    before = parser.add_mutually_exclusive_group()
+    before.add_argument(
+        "--plan", action="store_true", help="tell memory, time (from measured steps) and sizes, and train nothing"
+    )
+    before.add_argument(
+        "--find-lr", action="store_true", help="try all learning rates on a copy, tell the losses and suggest one"
+    )
     add_threads(parser)
     add_json(parser)
 
@@ -88,6 +95,7 @@ def run(args: argparse.Namespace, output: Output) -> int:
     """Train."""
     from sg_core.storage.lock import lock_run
     from sg_core.training.mpi import join, launched
+    from sg_tui.commands.training_follower import follow_first
 
     output.silent = (launched() or (0, 1))[0] > 0  # the first process tells
     ranks = join()
@@ -95,7 +103,7 @@ def run(args: argparse.Namespace, output: Output) -> int:
     try:
         with ranks.agreed():
             folder = _folder_to_go_on_in(args) if args.resume is not None else _out(args)
-            if folder is not None and ranks.rank == 0:
+            if folder is not None and ranks.rank == 0 and not (args.plan or args.find_lr):
                 lock = lock_run(folder)
             trainer, request = _prepared(args, output, folder, ranks)
         ranks.require_same(trainer.identity)
@@ -104,7 +112,7 @@ def run(args: argparse.Namespace, output: Output) -> int:
                 if (ranks.rank == 0) == turn:
                     _warm_up(trainer.config, output)
         if ranks.rank > 0:
-            return _follow(trainer, output)
+            return follow_first(trainer, output)
         with ranks.leading():
             return _train(trainer, args, output, folder, request, lock)
     finally:
@@ -127,10 +135,11 @@ def _prepared(
     training = with_absolute_paths(given_settings(args, TrainingConfig))
     config, settings = _config(args, sizes, training), _training(args, training)
     request = RunRequest(_data(args), args.model, config, settings, args.field or FIELD, args.plain)
-    if folder is not None and args.resume is None and ranks.rank == 0:
+    only_told = args.plan or args.find_lr
+    if folder is not None and args.resume is None and not only_told and ranks.rank == 0:
         require_new(folder)
-    if args.resume is None and request.config is not None:
-        output.note(f"memory: {plan_memory(request.config, request.training, ranks)}{_each(ranks)}")
+    if args.resume is None and request.config is not None and not only_told:
+        output.note(f"memory: {plan_memory(request.config, request.training, ranks=ranks)}{_each(ranks)}")
     output.progress("starting the engine")
     trainer = prepare_training(
         data=request.data,
@@ -146,7 +155,7 @@ def _prepared(
     )
     if left_out := trainer.dataset.left_out:
         output.note(f"{len(left_out)} files of the folders are no texts and left out, first {left_out[0]}")
-    if args.resume is not None or request.config is None:
+    if (args.resume is not None or request.config is None) and not only_told:
         output.note(f"memory: {trainer.memory_plan}{_each(ranks)}")
     if trainer.config.lora:
         learning = trainer.validated_parameters.arena.size
@@ -185,6 +194,8 @@ def _train(
     from sg_core.training.preparation import write_request
     from sg_tui.commands.training_loop import train
 
+    if args.plan or args.find_lr:
+        return (tell_plan if args.plan else tell_learning_rate)(trainer, args, output)
     if args.resume is None:  # only now: a training that is refused leaves no folder and no promise
         folder = folder or new_run_folder(args.model or args.config or "tiny")
         write_request(folder, request)
@@ -196,28 +207,6 @@ def _train(
     finally:
         if lock is not None:
             lock.release()
-
-
-def _follow(trainer: Trainer, output: Output) -> int:
-    """Do what the first process does, in silence; only what it can't know is told here."""
-    from sg_core.engine.outbox import readable
-    from sg_core.training.follow import follow
-    from sg_core.training.mpi import LostError
-
-    ranks = trainer.ranks
-    with Interrupt() as interrupt:
-        ranks.wish = lambda: interrupt.code if interrupt.asked else 0
-        try:
-            follow(trainer)
-        except LostError:
-            raise
-        except Exception as problem:
-            output.silent = False
-            raise SgError(
-                f"process {ranks.rank + 1} of {ranks.size}: {readable(problem)}; --resume goes on from the run's last "
-                "checkpoint"
-            ) from problem
-    return DONE
 
 
 def _go_on(trainer: Trainer, steps: int | None, output: Output) -> None:
