@@ -34,7 +34,7 @@ class TrainingConfig:
         1,
         1,
         1 << 10,
-        "parts of a batch, or of the accumulated ones, computed one after another or in several processes",
+        "parts of a batch, or of those accumulated, computed one after another or in processes",
     )
     learning_rate: float = setting(2e-3, 0.0, 10.0, "highest learning rate", option="--lr")
     final_lr_fraction: float = setting(0.1, 0.0, 1.0, "of the highest rate, reached at the last step")
