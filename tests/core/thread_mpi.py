@@ -127,15 +127,16 @@ def in_threads(size: int, work: Callable[[Mpi], Result]) -> list[Result]:
 
     Raises what one of them raised; not that another was gone, where there is more to say.
     """
-    world, done, raised = World(size), [None] * size, [None] * size
+    world, done = World(size), [None] * size
+    raised: dict[int, BaseException] = {}
 
     def run(rank: int) -> None:
         try:
             done[rank] = work(Mpi(world, rank))  # type: ignore[call-overload]
         except SgError as problem:
-            raised[rank] = problem  # type: ignore[call-overload]
+            raised[rank] = problem
         except BaseException as problem:  # a test fails: nobody is to wait
-            raised[rank] = problem  # type: ignore[call-overload]
+            raised[rank] = problem
             world.barrier.abort()
 
     threads = [threading.Thread(target=run, args=(rank,)) for rank in range(size)]
@@ -143,8 +144,6 @@ def in_threads(size: int, work: Callable[[Mpi], Result]) -> list[Result]:
         thread.start()
     for thread in threads:
         thread.join()
-    problems = [problem for problem in raised if problem is not None]
-    own = [problem for problem in problems if not isinstance(problem, LostError)]
-    if problems:
-        raise (own or problems)[0]
+    for problem in sorted(raised.values(), key=lambda one: isinstance(one, LostError)):
+        raise problem
     return done  # type: ignore[return-value]

@@ -1,4 +1,4 @@
-"""`mpiexec -n R sg-tui train`, in real processes, where there are mpi4py and a launcher: both are in the extra "test"."""
+"""`mpiexec -n R sg-tui train` in real processes, where there are mpi4py and a launcher: the extra "test" has both."""
 
 from __future__ import annotations
 
@@ -86,11 +86,7 @@ def processes(run: Path) -> Iterator[tuple[int, int]]:
         except OSError:
             continue
         rank = variables.get(b"PMI_RANK", variables.get(b"OMPI_COMM_WORLD_RANK"))
-        if (
-            str(run).encode() in command
-            and rank is not None
-            and Path(os.fsdecode(command[0])).name.startswith("python")
-        ):
+        if rank is not None and str(run).encode() in command and command[1] == b"-m":
             yield int(rank), int(path.name)
 
 
