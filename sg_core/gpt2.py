@@ -17,7 +17,7 @@ from sg_core.network.adapters import Adapters
 from sg_core.network.interventions import Interventions
 from sg_core.network.model import Model
 from sg_core.network.optimizations import Optimizations
-from sg_core.network.parameters import Parameters, initial, stored_order
+from sg_core.network.parameters import Parameters, initial
 from sg_core.network.precisions import Precision
 from sg_core.network.weights import Weights, converted
 from sg_core.text.tokenizer import Tokenizer
@@ -63,11 +63,11 @@ class GPT2(Model):
         tokenizer = _tokenizer_of(folder, config)
         only = None
         if Precision.named(precision).reduced:
-            parameters, only = converted(config, precision, stored_order(config, weights))
+            parameters, only = converted(config, precision, weights)
         else:
             parameters = Parameters(config)
-            for tensor, array in weights:
-                parameters.view(tensor)[...] = array
+            for piece in weights:
+                parameters.put(piece)
         model = cls(config, parameters, tokenizer, str(name), only=only)
         if unused:
             model.notes = (f"beside GPT-2 its folder holds other tensors, which are not used: {_listed(unused)}",)

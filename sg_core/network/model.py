@@ -115,9 +115,8 @@ class Model:
         """Names of tensors that hold NaN or infinite numbers (with another precision than f32: held, when loaded)."""
         if self._only is not None:
             return list(self._only.damaged)
-        if np.isfinite(self.parameters.arena).all():
-            return []
-        return [name for name in self.parameters if not np.isfinite(self.parameters.view(name)).all()]
+        pieces = self.parameters.pieces()
+        return list(dict.fromkeys(piece.tensor.name for piece in pieces if not np.isfinite(piece.numbers).all()))
 
     def require_finite(self) -> None:
         """Raises TrainingError naming the first tensors with NaN or infinite numbers."""
