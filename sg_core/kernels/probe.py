@@ -162,21 +162,21 @@ def embed(
 
 
 @overload(embed)
-def _embed(
+def _embed(  # type: ignore[no-untyped-def]
     window, layer, x, room, ids, words, place, stored, scales, share, panel, wpe, position, first,
     thread, threads, cells,
-):  # type: ignore[no-untyped-def]  # fmt: skip
-    def closed(
+):  # fmt: skip
+    def closed(  # type: ignore[no-untyped-def]
         window, layer, x, room, ids, words, place, stored, scales, share, panel, wpe, position, first,
         thread, threads, cells,
-    ):  # type: ignore[no-untyped-def]  # fmt: skip
+    ):  # fmt: skip
         embedding_forward(x[first:], ids, words, place, stored, scales, share, panel, wpe, position, thread, threads)
         barrier(cells, threads)
 
-    def opened(
+    def opened(  # type: ignore[no-untyped-def]
         window, layer, x, room, ids, words, place, stored, scales, share, panel, wpe, position, first,
         thread, threads, cells,
-    ):  # type: ignore[no-untyped-def]  # fmt: skip
+    ):  # fmt: skip
         count, C = ids.shape[0] * ids.shape[1], x.shape[1]
         token_rows(x[first:], ids, words, place, stored, scales, share, panel, thread, threads)
         position_rows(room[first:], ids, wpe, position, thread, threads)

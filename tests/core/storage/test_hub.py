@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from whole_weights import whole_weights
 
 from sg_core import paths
 from sg_core.config import GPT2Config
@@ -27,7 +28,6 @@ from sg_core.storage.hub import (
 )
 from sg_core.storage.pretrained import tensor_shapes, write_model
 from sg_core.text.vocabulary import learn_vocabulary
-from tests.core.whole_weights import whole_weights
 
 CONFIG = GPT2Config(vocab_size=300, n_ctx=32, n_layer=2, n_head=2, n_embd=64)
 ID = "openai-community/tiny-gpt2"

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import safetensors.numpy
+from whole_weights import whole_weights
 
 from sg_core import memory
 from sg_core.config import GPT2Config
@@ -21,7 +22,6 @@ from sg_core.network.parameters import PIECE, Parameters
 from sg_core.storage.pretrained import check_weights, read_config, read_weights, tensor_shapes, write_model
 from sg_core.text.tokenizer import Tokenizer
 from sg_core.text.vocabulary import learn_vocabulary
-from tests.core.whole_weights import whole_weights
 
 CONFIG = GPT2Config(vocab_size=97, n_ctx=16, n_layer=2, n_head=2, n_embd=8)
 Arrays = dict[str, np.ndarray[Any, Any]]
