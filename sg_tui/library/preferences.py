@@ -26,8 +26,8 @@ LONGEST = 1 << 20  # bytes of a settings file that are read
 class Preferences:
     """mode: "complete" or "chat"; theme: "dark" or "light"; model: the one used last, offered first.
 
-    precision: how weights are stored. pace: tokens a second that are shown, 0 for as fast as they come. toured: the
-    first minute is over.
+    precision: how weights are stored. one_precision: hold no other one ready. pace: tokens a second that are shown, 0
+    for as fast as they come. toured: the first minute is over.
     """
 
     mode: str = "complete"
@@ -37,6 +37,7 @@ class Preferences:
     cast: Cast = field(default_factory=Cast)
     sampling: Sampling = field(default_factory=Sampling)
     precision: str = PRECISIONS[0]
+    one_precision: bool = False
     pace: float = 0.0
     toured: bool = True
 
@@ -104,6 +105,7 @@ def _parse(data: dict[str, Any]) -> Preferences:
             name(_text(chat, "model", ""), usual.cast.model),
         ),
         precision=_choice(data, "precision", PRECISIONS, usual.precision),
+        one_precision=_flag(data, "one_precision", usual.one_precision),
         pace=_pace(data, usual.pace),
         toured=_flag(data, "toured", usual.toured),
         sampling=replace(Sampling(), **{key: value for key, value in sampling.items() if key in known}),
@@ -154,6 +156,8 @@ def _toml(preferences: Preferences) -> str:
         f"model = {_quoted(preferences.model)}",
         f"max_tokens = {preferences.max_tokens}",
         f"precision = {_quoted(preferences.precision)}",
+        "# true: weights are held in this precision alone, which takes less memory; another one is read from disk",
+        f"one_precision = {str(preferences.one_precision).lower()}",
         f"pace = {preferences.pace!r}",
         f"toured = {str(preferences.toured).lower()}",
         "",

@@ -18,7 +18,6 @@ from sg_core import memory
 from sg_core.config import GPT2Config
 from sg_core.errors import ModelFileError, SettingError
 from sg_core.gpt2 import GPT2
-from sg_core.network.parameters import PIECE, Parameters
 from sg_core.storage.pretrained import check_weights, read_config, read_weights, tensor_shapes, write_model
 from sg_core.text.tokenizer import Tokenizer
 from sg_core.text.vocabulary import learn_vocabulary
@@ -393,17 +392,3 @@ def test_a_model_without_tokenizer_files_loads_for_ids_and_says_so_for_texts(fol
     assert model.tokenizer is None
     with pytest.raises(ModelFileError, match=r"has no tokenizer files, so it can't read or write a text; copy"):
         model.require_tokenizer()
-
-
-def test_a_large_tensor_comes_in_pieces_of_whole_rows(tmp_path: Path) -> None:
-    config = GPT2Config(vocab_size=700, n_ctx=16, n_layer=1, n_head=2, n_embd=500, n_inner=600)
-    model = GPT2.random(config, seed=2)
-    model.save_pretrained(tmp_path, "F32")
-    pieces = list(read_weights(tmp_path, config))
-    assert max(piece.numbers.size for piece in pieces) <= PIECE
-    assert all(piece.start % piece.tensor.shape[-1] == 0 for piece in pieces)
-    assert len(pieces) > len(model.parameters)
-    read = Parameters(config)
-    for piece in pieces:
-        read.put(piece)
-    assert np.array_equal(read.arena, model.parameters.arena)
