@@ -184,6 +184,11 @@ class Models:
 
     # ------------------------------------------------------------ looking inside
 
+    @property
+    def preparing_ahead(self) -> bool:
+        """Whether what looking inside needs is being compiled: another kernel's first use would wait for that."""
+        return self._warming.working
+
     def prepare_ahead(self) -> bool:
         """While nothing is to do: compile what looking inside needs. Whether that goes on, which is then told."""
         if self.session is not None:
