@@ -15,7 +15,6 @@ from sg_core.inference.speculation import Lookup
 from sg_core.inference.token import Token
 from sg_core.inference.writer import Writer
 from sg_core.memory import aligned
-from sg_core.network.kv_cache import KVCache
 from sg_core.types import Cancelled, Count, FloatArray
 
 
@@ -50,7 +49,7 @@ class _Texts:
         new = 1
         if first != self.first or decoder.edits != self._edits:
             self.first, self._edits, new = first, decoder.edits, tokens - first
-            self._cache = KVCache(decoder.model.config, min(decoder.context_size, new + most), self.count)
+            self._cache = decoder.empty_cache(min(decoder.context_size, new + most), self.count)
         ids = np.array([line.ids[-new:] for line in lines], np.int32)
         step = max(1, decoder.rows // self.count)
         for start in range(0, new - 1, step):

@@ -60,7 +60,6 @@ class Decoder:
         self._computed = 0  # positions of the window whose keys and values stand in the cache
         self._kept = 0  # positions whose activations are kept
         self._ready = 0  # > 0: logits of the last position stand ready, from a pass of so many rows
-        self.cache = KVCache(model.config, 0)
         # more positions at once read the weights less often; a large model takes fewer, so that a stop does not wait
         most = min(self.context_size, _MOST_CHUNK)
         self._chunk = int(min(most, max(_LEAST_CHUNK, _CHUNK_WORK / model.config.parameter_count)))
@@ -70,6 +69,7 @@ class Decoder:
         count = default_threads(4 * model.config.parameter_count) if threads is None else threads
         self._team = Team(whole("threads", count, 1, MOST_THREADS))
         self._load(precision)
+        self.cache = self.empty_cache(0)
 
     def _make_room(self) -> None:
         """Memory of its own for what a pass needs and gives."""
@@ -112,6 +112,7 @@ class Decoder:
         changed = precision != self.precision
         self._load(precision)
         if changed:
+            self.cache = self.empty_cache(0)
             self._forget(0, 0)
 
     @property
@@ -239,6 +240,10 @@ class Decoder:
             self._load(self.precision)
             self._forget(0, 0)
 
+    def empty_cache(self, positions: int, count: int = 1) -> KVCache:
+        """Room for so many positions of some texts, in the width of the precision."""
+        return KVCache(self.model.config, self.current_pass.weights.storage.cached, positions, count)
+
     def reserve(self, positions: int) -> None:
         """Make room for this many positions, up to the context size; the cache keeps its content."""
         wanted = min(self.context_size, positions)
@@ -296,8 +301,7 @@ class Decoder:
             self._hold(stop)
             self._ready = ready
             took = time.perf_counter_ns() - began
-            if ready:
-                self.advance_ns = took // ready
+            self.advance_ns = took // ready if ready else 0
             self.prefill_ns += took - self.advance_ns
             if progress is not None:
                 progress(stop - first, last - first)
@@ -393,5 +397,4 @@ class Decoder:
             self._activations = Activations(self.model.config, self.cache.positions, kept=True)
             self._kept = 0
         elif not needed:
-            self._activations = self._shared
-            self._kept = 0
+            self._activations, self._kept = self._shared, 0

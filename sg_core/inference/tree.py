@@ -68,6 +68,6 @@ class Branches:
         return branch.first + branch.computed - max(same, branch.first) >= _WORTH
 
     def _forget_oldest(self) -> None:
-        most = 2 * KVCache.bytes_of(self._decoder.model.config)
+        most = 2 * KVCache.bytes_of(self._decoder.model.config, self._decoder.cache.storage)
         while len(self._held) > self.most or (self._held and self.cache_bytes > most):
             self._held.pop(0)

@@ -85,6 +85,14 @@ def _read_int8_one(builder: Any, words: Any, place: Any, scale: Any) -> Any:
     return builder.fmul(number, builder.load(scale))
 
 
+def _read_number8(builder: Any, words: Any, place: Any, scale: Any) -> Values:
+    return [builder.sitofp(builder.sext(_load(builder, words, place, _I8), _WIDE_I32), VECTOR)]
+
+
+def _read_number8_one(builder: Any, words: Any, place: Any, scale: Any) -> Any:
+    return builder.sitofp(builder.sext(_load_one(builder, words, place, _I8), I32), F32)
+
+
 def _read_int4(builder: Any, words: Any, place: Any, scale: Any) -> Values:
     """The low halves of LANES bytes are the first LANES weights, the high halves the next; 8 stands for zero."""
     pairs = builder.zext(_load(builder, words, builder.lshr(place, i64(1)), _I8), _WIDE_I32)
@@ -119,3 +127,5 @@ FORMATS = (
     Format("int8", 8, 1, 0, _read_int8, _read_int8_one),
     Format("int4", 4, 2, INT4_GROUP, _read_int4, _read_int4_one),
 )
+# Those of a KV cache; what has scales is read without them (see `stored_attention`).
+UNSCALED = (*FORMATS[:2], Format("number8", 8, 1, 0, _read_number8, _read_number8_one))

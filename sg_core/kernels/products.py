@@ -156,14 +156,14 @@ def _dots(stored: Format) -> Any:
 dots_bfloat16, dots_int8, dots_int4 = (_dots(stored) for stored in _REDUCED)
 
 
-def outer_band(vectors: int, *, ahead: bool = False) -> Any:
+def outer_band(vectors: int, stored: Format | None = None, *, ahead: bool = False) -> Any:
     """Outer products over a band of columns, `width` at a time: tiles of several rows, then of two and of one."""
-    several = outer_tile(OUTER_ROWS, vectors, ahead=ahead)
-    pair = outer_tile(2, vectors)
-    single = outer_tile(1, vectors)
+    several = outer_tile(OUTER_ROWS, vectors, stored, ahead=ahead)
+    pair = outer_tile(2, vectors, stored)
+    single = outer_tile(1, vectors, stored)
     width = max(1, vectors * LANES)
 
-    @variant(vectors, ahead)
+    @variant(vectors, ahead, stored.name if stored else "")
     def band(
         out: Any, out0: int, out_stride: int, a: Any, a0: int, a_row: int, a_k: int, b: Any, b0: int, b_stride: int,
         rows: int, n0: int, n1: int, terms: int,
@@ -185,23 +185,32 @@ def outer_band(vectors: int, *, ahead: bool = False) -> Any:
     return band
 
 
-_outer_panels = outer_band(OUTER_VECTORS)
-_outer_vectors = outer_band(1)
-_outer_columns = outer_band(0)
+def outer_product(stored: Format | None = None) -> Any:
+    """A kernel that adds the product of two matrices, the second one in a format of its own where one is named."""
+    panels = outer_band(OUTER_VECTORS, stored)
+    vectors = outer_band(1, stored)
+    singles = outer_band(0, stored)
+
+    @variant(stored.name if stored else "")
+    def add_outer(
+        out: Any, out0: int, out_stride: int, a: Any, a0: int, a_row: int, a_k: int, b: Any, b0: int, b_stride: int,
+        rows: int, columns: int, terms: int,
+    ) -> None:  # fmt: skip
+        """out[m, n] += sum over i < terms of a[m, i]·b[i, n] for m < rows, n < columns.
+
+        Places and strides count numbers.
+        """
+        apart()
+        n_panel = columns // PANEL * PANEL
+        n_vector = columns // LANES * LANES
+        for i in range(0, terms, SUM_BLOCK):
+            count = min(SUM_BLOCK, terms - i)
+            ai, bi = a0 + i * a_k, b0 + i * b_stride
+            panels(out, out0, out_stride, a, ai, a_row, a_k, b, bi, b_stride, rows, ZERO, n_panel, count)
+            vectors(out, out0, out_stride, a, ai, a_row, a_k, b, bi, b_stride, rows, n_panel, n_vector, count)
+            singles(out, out0, out_stride, a, ai, a_row, a_k, b, bi, b_stride, rows, n_vector, columns, count)
+
+    return add_outer
 
 
-@kernel
-def add_outer(
-    out: Any, out0: int, out_stride: int, a: Any, a0: int, a_row: int, a_k: int, b: Any, b0: int, b_stride: int,
-    rows: int, columns: int, terms: int,
-) -> None:  # fmt: skip
-    """out[m, n] += sum over i < terms of a[m, i]·b[i, n] for m < rows, n < columns; places and strides count floats."""
-    apart()
-    n_panel = columns // PANEL * PANEL
-    n_vector = columns // LANES * LANES
-    for i in range(0, terms, SUM_BLOCK):
-        count = min(SUM_BLOCK, terms - i)
-        ai, bi = a0 + i * a_k, b0 + i * b_stride
-        _outer_panels(out, out0, out_stride, a, ai, a_row, a_k, b, bi, b_stride, rows, ZERO, n_panel, count)
-        _outer_vectors(out, out0, out_stride, a, ai, a_row, a_k, b, bi, b_stride, rows, n_panel, n_vector, count)
-        _outer_columns(out, out0, out_stride, a, ai, a_row, a_k, b, bi, b_stride, rows, n_vector, columns, count)
+add_outer = outer_product()

@@ -14,25 +14,30 @@ from sg_core.kernels.attention import ROWS, causal_softmax, padded
 from sg_core.kernels.jit import kernel
 from sg_core.kernels.probe import keep_pattern, keep_scores
 from sg_core.kernels.products import add_outer
-from sg_core.kernels.simd import F32, ONE, apart, constants, i64, intrinsic
+from sg_core.kernels.simd import ONE, apart, constants, i64, intrinsic
 
 # Columns of `spans` (S, 5) int64, a row for each run of shared positions: where it ends (the first begins at 0, each
 # other one where the one before it ends), the position that its arrays begin with, how many these have room for, and
-# the addresses of keys (L, NH, hs, capacity) and values (L, NH, capacity, hs). All but addresses are multiples of 16.
-SPAN_STOP, SPAN_FIRST, SPAN_CAPACITY, SPAN_KEYS, SPAN_VALUES = constants(5)
-SPAN_FIELDS = 5
+# the addresses of keys (L, NH, hs, capacity) and values (L, NH, capacity, hs), and of the scales of both (L, NH,
+# capacity), where they have some. All but addresses are multiples of 16.
+SPAN_FIELDS = 7
+(
+    SPAN_STOP, SPAN_FIRST, SPAN_CAPACITY, SPAN_KEYS, SPAN_VALUES, SPAN_KEY_SCALES, SPAN_VALUE_SCALES,
+) = constants(SPAN_FIELDS)  # fmt: skip
 _ZERO = np.float32(0.0)
 
 
 @intrinsic
-def _floats_at(typing, like, address, count):  # type: ignore[no-untyped-def]
-    """(count,) float32 numbers at an address, whose owner keeps them; `like`: an array of this type."""
+def array_at(typing, like, address, count):  # type: ignore[no-untyped-def]
+    """(count,) numbers at an address, whose owner keeps them; `like`: an array of this type."""
 
     def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         array = context.make_array(sig.return_type)(context, builder)
+        element = context.get_data_type(sig.return_type.dtype)
+        size = i64(context.get_abi_sizeof(element))
         context.populate_array(
-            array, data=builder.inttoptr(args[1], F32.as_pointer()), shape=[args[2]], strides=[i64(4)],
-            itemsize=i64(4), meminfo=None,
+            array, data=builder.inttoptr(args[1], element.as_pointer()), shape=[args[2]], strides=[size],
+            itemsize=size, meminfo=None,
         )  # fmt: skip
         return array._getvalue()
 
@@ -74,7 +79,7 @@ def attention_shared(
         for s in range(spans.shape[0]):
             width, place, end = spans[s, SPAN_CAPACITY], begin - spans[s, SPAN_FIRST], spans[s, SPAN_STOP]
             span = head_size * width
-            their_keys = _floats_at(flat_keys, spans[s, SPAN_KEYS] + (layer * heads + h) * span * 4, span)
+            their_keys = array_at(flat_keys, spans[s, SPAN_KEYS] + (layer * heads + h) * span * 4, span)
             add_outer(
                 scores, begin, columns, flat_qkv, q0, 3 * C, ONE, their_keys, place, width, rows, end - begin, head_size
             )
@@ -92,7 +97,7 @@ def attention_shared(
         for s in range(spans.shape[0]):
             width, place, end = spans[s, SPAN_CAPACITY], begin - spans[s, SPAN_FIRST], spans[s, SPAN_STOP]
             span = head_size * width
-            their_values = _floats_at(flat_keys, spans[s, SPAN_VALUES] + (layer * heads + h) * span * 4, span)
+            their_values = array_at(flat_keys, spans[s, SPAN_VALUES] + (layer * heads + h) * span * 4, span)
             add_outer(
                 flat_out, o0, C, scores, begin, columns, ONE, their_values, place * head_size, head_size, rows,
                 head_size, end - begin,

@@ -253,6 +253,45 @@ half_bits = _cast("half_bits", types.float32, types.uint16, lambda b, v: b.bitca
 float32_of_half = _cast("float32_of_half", types.uint16, types.float32, lambda b, v: b.fpext(b.bitcast(v, _HALF), F32))
 
 
+def _bfloat16_of(builder: Any, value: Any) -> Any:
+    """The nearest one, ties to even; a NaN stays one: as `bfloat16.to_bfloat16`."""
+    bits = builder.bitcast(value, I32)
+    upper = builder.lshr(bits, ir.Constant(I32, 16))
+    half = builder.add(ir.Constant(I32, 0x7FFF), builder.and_(upper, ir.Constant(I32, 1)))
+    rounded = builder.lshr(builder.add(bits, half), ir.Constant(I32, 16))
+    quiet = builder.or_(upper, ir.Constant(I32, 0x40))
+    return builder.trunc(builder.select(builder.fcmp_unordered("uno", value, value), quiet, rounded), _I16)
+
+
+def _int8_of(builder: Any, value: Any) -> Any:
+    """The nearest whole number of one from -128 to 127, ties to even; any for what is none."""
+    rint = cgutils.get_or_insert_function(builder.module, ir.FunctionType(F32, [F32]), "llvm.rint.f32")
+    saturate = cgutils.get_or_insert_function(
+        builder.module, ir.FunctionType(ir.IntType(8), [F32]), "llvm.fptosi.sat.i8.f32"
+    )
+    return builder.call(saturate, [builder.call(rint, [value])])
+
+
+def _putting(name: str, element: Any, convert: Callable[[Any, Any], Any]) -> Any:
+    @intrinsic
+    def put(typing, words, place, value):  # type: ignore[no-untyped-def]
+        def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+            base = builder.bitcast(data_pointer(context, builder, sig.args[0], args[0]), element.as_pointer())
+            builder.store(convert(builder, args[2]), builder.gep(base, [args[1]])).align = 1
+            return context.get_dummy_value()
+
+        return types.void(words, types.int64, types.float32), generate
+
+    put.__name__ = name
+    return put
+
+
+# (words, place, value): number `place` of some bytes, in this format, becomes a float32 number.
+put_float32 = _putting("put_float32", F32, lambda builder, value: value)
+put_bfloat16 = _putting("put_bfloat16", _I16, _bfloat16_of)
+put_int8 = _putting("put_int8", ir.IntType(8), _int8_of)
+
+
 @intrinsic
 def apart(typing):  # type: ignore[no-untyped-def]
     """Keeps the function this stands in out of its callers: compiled once, not once a call."""

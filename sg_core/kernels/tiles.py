@@ -219,8 +219,10 @@ def expansion(stored: Format) -> Any:
     return expand
 
 
-def outer_tile(rows: int, vectors: int, *, ahead: bool = False) -> Any:
+def outer_tile(rows: int, vectors: int, stored: Format | None = None, *, ahead: bool = False) -> Any:
     """A kernel `(a, a0, a_row, a_k, b, b0, b_stride, k, out, out0, out_stride)` over flat float32 arrays.
+
+    stored: of b, where this is an array of bytes; one without scales.
 
     out[out0 + r*out_stride + n] += sum_i a[a0 + r*a_row + i*a_k] * b[b0 + i*b_stride + n] for i < k, r < rows,
     n < vectors * LANES; vectors = 0 means a single column. ahead: also ask for the sums of the next rows, or the next
@@ -238,7 +240,8 @@ def outer_tile(rows: int, vectors: int, *, ahead: bool = False) -> Any:
         def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
             a, a0, a_row, a_k, b, b0, b_stride, k, out, out0, out_stride = args
             sources = [at(builder, data_pointer(context, builder, sig.args[0], a), a0, a_row, r) for r in range(rows)]
-            panel = builder.gep(data_pointer(context, builder, sig.args[4], b), [b0])
+            words = data_pointer(context, builder, sig.args[4], b)
+            panel = builder.gep(words, [b0])
             target = data_pointer(context, builder, sig.args[8], out)
             fma = multiply_add(builder, kind)
 
@@ -248,9 +251,23 @@ def outer_tile(rows: int, vectors: int, *, ahead: bool = False) -> Any:
             def widened(scalar: Any) -> Any:
                 return spread(builder, scalar) if vectors else scalar
 
+            def row_of_b(index: Any) -> list[Any]:
+                if stored is None:
+                    row = builder.gep(panel, [builder.mul(index, b_stride)])
+                    return [load(builder.gep(row, [i64(n * width)])) for n in range(columns)]
+                place = builder.add(b0, builder.mul(index, b_stride))
+                steps = [builder.add(place, i64(n * width)) for n in range(columns)]
+                if columns > 1:  # rows lie far apart: the processor does not see that the next tile goes on beside them
+                    bits = builder.mul(builder.add(place, i64(columns * width)), i64(stored.bits))
+                    beside = builder.gep(words, [builder.lshr(bits, i64(3))])  # an array of bytes
+                    for line in range(0, columns * width * stored.bits // 8, 4 * LINE):
+                        prefetch(builder, builder.gep(beside, [i64(line)]))
+                if vectors:
+                    return [stored.read(builder, words, step, None)[0] for step in steps]
+                return [stored.read_one(builder, words, step, None) for step in steps]
+
             def body(index: Any, sums: list[Any]) -> list[Any]:
-                row = builder.gep(panel, [builder.mul(index, b_stride)])
-                b_values = [load(builder.gep(row, [i64(n * width)])) for n in range(columns)]
+                b_values = row_of_b(index)
                 step = builder.mul(index, a_k)
                 new = []
                 for r, source in enumerate(sources):

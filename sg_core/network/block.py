@@ -10,6 +10,8 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
+from numba import types
+from numba.extending import overload as _overload
 
 from sg_core.kernels.activation import activation_forward
 from sg_core.kernels.attention import attention_cached, attention_forward, scatter_keys_values
@@ -38,6 +40,7 @@ from sg_core.kernels.probe import (
 from sg_core.kernels.residual import residual_forward
 from sg_core.kernels.shared_attention import attention_shared, shared_until
 from sg_core.kernels.simd import ZERO, constants, nanoseconds
+from sg_core.kernels.stored_attention import attention_stored, scatter_stored
 from sg_core.kernels.team import barrier
 from sg_core.network.activations import ATT, FC, GELU, LN1, LN2, MLP, PROJ, QKV, RES1, RES2
 from sg_core.network.parameters import (
@@ -54,6 +57,8 @@ from sg_core.network.parameters import (
     QKV_B,
     QKV_W,
 )
+
+overload: Any = _overload  # Numba does not annotate it
 
 # Operations whose time is told apart; the sampler adds its own.
 OPERATIONS = ("embedding", "layernorm", "qkv", "attention", "linear", "gelu", "residual", "unembedding")
@@ -100,8 +105,11 @@ class Context(NamedTuple):
     activation_from: int
     residual_from: int
     cached: bool
+    kv: int  # the format of keys and values, where they are bytes
     keys: Any
     values: Any
+    key_scales: Any
+    value_scales: Any
     capacity: int
     spans: Any  # of positions whose keys and values other texts share
     scratch: Any
@@ -252,8 +260,23 @@ def attention(g: Any, place: int, layer: int, qkv: Any) -> Any:
     return out
 
 
-@part
 def attend_to_caches(g: Any, mixed: Any, qkv: Any, layer: int, scale: Any) -> None:
+    """Positions from `attend_from` on of each sequence enter its cache, and attend to it."""
+
+
+@overload(attend_to_caches)  # not inlined: Numba then drops what `done` books
+def _attend_to_caches(g, mixed, qkv, layer, scale):  # type: ignore[no-untyped-def]
+    def float32(g, mixed, qkv, layer, scale):  # type: ignore[no-untyped-def]
+        _attend_to_float32(g, mixed, qkv, layer, scale)
+
+    def stored(g, mixed, qkv, layer, scale):  # type: ignore[no-untyped-def]
+        _attend_to_stored(g, mixed, qkv, layer, scale)
+
+    return float32 if g.types[g.fields.index("keys")].dtype == types.float32 else stored
+
+
+@part
+def _attend_to_float32(g: Any, mixed: Any, qkv: Any, layer: int, scale: Any) -> None:
     """Positions from `attend_from` on of each sequence enter its cache, and attend to it."""
     C, length = mixed.shape[1], g.stop - g.base
     head_size, span = C // g.heads, C * g.capacity
@@ -282,3 +305,23 @@ def attend_to_caches(g: Any, mixed: Any, qkv: Any, layer: int, scale: Any) -> No
                 mixed[some], qkv[some], keys, values, g.base, start, g.stop, g.scratch, scale, g.window, layer, b,
                 g.thread, g.threads,
             )  # fmt: skip
+
+
+@part
+def _attend_to_stored(g: Any, mixed: Any, qkv: Any, layer: int, scale: Any) -> None:
+    C, length = mixed.shape[1], g.stop - g.base
+    start, own, layers = g.base + g.attend_from, shared_until(g.spans), g.blocks.shape[0]
+    for b in range(g.sequences):
+        scatter_stored(
+            g.kv, g.keys, g.values, g.key_scales, g.value_scales, (b * layers + layer) * g.heads, g.capacity,
+            qkv[b * length : (b + 1) * length], g.base - own, start - own, g.stop - own, g.heads, C // g.heads,
+            g.thread, g.threads,
+        )  # fmt: skip
+    barrier(g.cells, g.threads)
+    for b in range(g.sequences):
+        some = slice(b * length, (b + 1) * length)
+        attention_stored(
+            mixed[some], qkv[some], g.kv, g.keys, g.values, g.key_scales, g.value_scales,
+            (b * layers + layer) * g.heads, g.capacity, g.spans, g.base, start, g.stop, g.heads, g.scratch, scale,
+            g.window, layer, b, g.thread, g.threads,
+        )  # fmt: skip

@@ -14,7 +14,6 @@ from sg_core.kernels.jit import entry
 from sg_core.kernels.linear import linear_forward
 from sg_core.kernels.probe import LN_FINAL_SCALE, embed
 from sg_core.kernels.products import PANEL_SIZE
-from sg_core.kernels.shared_attention import SPAN_FIELDS
 from sg_core.kernels.simd import ZERO, nanoseconds
 from sg_core.kernels.team import Team
 from sg_core.memory import aligned
@@ -39,8 +38,6 @@ from sg_core.types import FloatArray
 
 # Cells of `starts`: the first position each kind of operation computes, in the order of optimizations.STAGES.
 LAYERNORM, ATTENTION, LINEAR, GELU, RESIDUAL = range(5)
-_NO_CACHE = np.zeros(1, np.float32)
-_NO_SPANS = np.zeros((0, SPAN_FIELDS), np.int64)
 
 
 @entry
@@ -50,7 +47,8 @@ def forward(
     blocks: Any, ends: Any, words: Any, stored: int, scales: Any, group_size: int, panels: Any,
     ids: Any, base: int, stop: int, starts: Any, use_table: bool,
     activations: Any, places: Any, embedding_place: int, final_place: int, rows: int,
-    cached: bool, keys: Any, values: Any, capacity: int, spans: Any, scratch: Any, rate: Any, key: Any,
+    cached: bool, kv: int, keys: Any, values: Any, key_scales: Any, value_scales: Any, capacity: int, spans: Any,
+    scratch: Any, rate: Any, key: Any,
     logits: Any, logits_from: int, logits_to: int, times: Any, adapters: Any, window: Any,
 ) -> None:  # fmt: skip
     """Run positions up to `stop` through the model; every thread of a team calls it with the same arguments.
@@ -58,8 +56,9 @@ def forward(
     ids (B, n) int32 are the new tokens: positions stop-n:stop of each of B sequences. Buffers of `activations` have
     `rows` rows; row b*(stop-base) + t - base belongs to position t of sequence b. starts (5,) are first positions;
     with B > 1 all of them are `base`. With `cached`, keys (B, L, NH, hs, capacity) and values (B, L, NH, capacity, hs),
-    flat, receive the positions that attention computes; else attention stays inside the rows. spans: positions before
-    those, which other texts share (see `kernels.shared_attention`).
+    flat, receive the positions that attention computes; else attention stays inside the rows. Beside float32 weights
+    they are float32, else bytes in the format `kv` with scales (B, L, NH, capacity) (see `kernels.stored_attention`).
+    spans: positions before those, which other texts share (see `kernels.shared_attention`).
     rate > 0 drops out. Rows logits_from:logits_to of the final norm become logits (n, V) from row 0 on.
     times (9,) int64 gains the nanoseconds of each operation. adapters: see `kernels.low_rank`; window: see
     `kernels.probe`.
@@ -72,8 +71,8 @@ def forward(
         parameters, blocks, words, stored, scales, group_size, panels[thread], activations, places, rows,
         B, base, stop, B * (stop - base), new - base,
         starts[LAYERNORM] - base, starts[ATTENTION] - base, starts[LINEAR] - base, starts[GELU] - base,
-        starts[RESIDUAL] - base, cached, keys, values, capacity, spans,
-        scratch, rate, key, times, adapters, window,
+        starts[RESIDUAL] - base, cached, kv, keys, values, key_scales, value_scales,
+        capacity, spans, scratch, rate, key, times, adapters, window,
     )  # fmt: skip
     if thread == 0:
         times[CLOCK] = nanoseconds()
@@ -108,6 +107,7 @@ class Pass:
         config = parameters.config
         activation = config.activation_function
         self.parameters, self.weights, self.team = parameters, weights, team
+        self._no_cache = KVCache(config, weights.storage.cached, 0).read_by(weights.storage)
         self._times = np.zeros(len(OPERATIONS) + 1, np.int64)
         self.times = self._times[: len(OPERATIONS)]
         self._scratch = aligned(team.threads, 0)
@@ -142,14 +142,12 @@ class Pass:
         ):
             raise SettingError(f"there is no room for {n} tokens at position {stop - n}")
         self._reserve(forward_scratch(size, stop) if cache is None else ROWS * cache.positions)
-        kept = (False, _NO_CACHE, _NO_CACHE, stop, _NO_SPANS)
-        if cache is not None:
-            kept = (True, cache.keys, cache.values, cache.capacity, cache.spans)
+        kept = self._no_cache if cache is None else cache.read_by(self.weights.storage)
         self._times.fill(0)
         self.team.run(
             forward, *self._model, ids, base, stop, starts, use_table,
             activations.arena, activations.places, activations.embedding, activations.final_norm, activations.rows,
-            *kept, self._scratch, np.float32(rate), np.uint32(key), logits, *wanted, self._times,
+            cache is not None, *kept, self._scratch, np.float32(rate), np.uint32(key), logits, *wanted, self._times,
             self.adapters(activations.rows, adapter_rate), window,
         )  # fmt: skip
 

@@ -138,9 +138,10 @@ class Model:
     def logits(
         self, ids: Ids, *, precision: str | None = None, interventions: Interventions | None = None
     ) -> FloatArray:
-        """(T,) ids -> (T, V), (B, T) -> (B, T, V) float32: the scores of every next token, exact (no GELU table).
+        """(T,) ids -> (T, V), (B, T) -> (B, T, V) float32: the scores of every next token, exact.
 
-        Raises SettingError.
+        Unlike in a session there is no GELU table, and keys and values are not rounded to the width of a cache. Raises
+        SettingError.
         """
         return self.run_with_cache(ids, (), precision=precision, interventions=interventions)[0]
 

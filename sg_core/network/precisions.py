@@ -43,6 +43,11 @@ class Precision:
         return self.bits < 32
 
     @property
+    def cached(self) -> Precision:
+        """How the KV cache stores its numbers: in the width of the weights, in 8 bits where these have fewer."""
+        return _BY_NAME["int8"] if self.scaled else self
+
+    @property
     def row_group(self) -> int:
         """A row of a matrix is stored as a whole number of so many numbers, its end filled with zeros."""
         return 1

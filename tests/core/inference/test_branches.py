@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from sg_core import GPT2, GPT2Config, Interventions, Sampling
 from sg_core.inference.session import Session
 from sg_core.network.kv_cache import KVCache
+from sg_core.network.precisions import Precision
 
 CONFIG = GPT2Config(vocab_size=300, n_ctx=128, n_layer=2, n_head=2, n_embd=64)
 WARM = Sampling(temperature=0.9, top_p=0.98, seed=1)
@@ -77,7 +78,7 @@ def test_a_text_beyond_the_context_has_branches_too(session: Session) -> None:
 
 
 def test_memory_is_bounded_and_the_oldest_branch_goes_first(session: Session) -> None:
-    bound = 2 * KVCache.bytes_of(CONFIG)
+    bound = 2 * KVCache.bytes_of(CONFIG, Precision.named("f32"))
     prompts = [[number, *range(1, 101)] for number in range(5)]
     for prompt in prompts:  # nothing in common
         written(session, prompt, 20)

@@ -29,10 +29,12 @@ def model() -> GPT2:
 def test_a_step_gives_the_logits_of_what_follows(model: GPT2, precision: str) -> None:
     decoder = model.session(EXACT, precision).decoder
     whole = model.logits(PROMPT, precision=precision)
+    # sums in another order; beside reduced weights the cache rounds keys and values, and whole sequences need none
+    tolerance = 1e-5 if precision == "f32" else 0.03
     for place, id in enumerate(PROMPT):
-        assert np.abs(decoder.step(id) - whole[place]).max() < 1e-5  # sums in another order
+        assert np.abs(decoder.step(id) - whole[place]).max() < tolerance
     decoder.rewind(2)
-    assert np.abs(decoder.step(*PROMPT[2:]) - whole[-1]).max() < 1e-5
+    assert np.abs(decoder.step(*PROMPT[2:]) - whole[-1]).max() < tolerance
     assert decoder.ids == PROMPT
 
 
