@@ -11,6 +11,7 @@ from typing import Any
 from sg_core.errors import SettingError
 from sg_core.files import read_bytes, shown
 from sg_core.text.marked_text import MarkedText, Part
+from sg_core.text.text_stream import CUE, Cue
 
 FILE = "templates.toml"  # a person's own, in the folder of settings
 LARGEST_FILE = 1 << 20
@@ -51,7 +52,7 @@ class Template:
 
         before, after = (fill(text) for text in self.person)
         first, last = (fill(text) for text in self.model)
-        stop = tuple(text for text in map(fill, self.stop) if text)
+        stop = tuple(text for text in (one if isinstance(one, Cue) else fill(one) for one in self.stop) if text)
         return replace(self, person=(before, after), model=(first, last), begin=fill(self.begin), stop=stop)
 
     def cues(self, text: str, typed: str) -> tuple[str, str]:
@@ -65,7 +66,7 @@ class Template:
         return begin + self.person[0], self.person[1] + self.model[0]
 
 
-PLAY = Template("play", ("{person}:\n", "\n\n"), ("{model}:\n", "\n\n"), stop=("\n\n", "\n{person}:"))
+PLAY = Template("play", ("{person}:\n", "\n\n"), ("{model}:\n", "\n\n"), stop=("\n\n", "\n{person}:", CUE))
 QUESTION = Template("question", ("Question: ", "\n"), ("Answer:", "\n\n"), stop=("\n\n", "\nQuestion:"))
 TURNS = Template("turns", ("", "{end}"), ("", "{end}"), stop=("{end}",))  # DialoGPT
 CHATML = Template(

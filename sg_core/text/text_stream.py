@@ -3,8 +3,24 @@
 from __future__ import annotations
 
 import codecs
+import re
+from typing import Final
 
 from sg_core.errors import SettingError
+
+_WORD = "[A-Z][A-Za-z]*"
+_NAME = f"{_WORD}(?: {_WORD}){{0,3}}"
+_CUE = re.compile(f"\n{_NAME}:\n")
+_CUE_BEGUN = re.compile(f"\n(?:{_NAME}[ :]?)?\\Z")
+
+
+class Cue(str):
+    """A stop string that stands for every line of a name and a colon, with which someone begins to speak in a play."""
+
+    __slots__ = ()
+
+
+CUE: Final = Cue("\n{a name}:\n")
 
 
 class TextStream:
@@ -38,7 +54,7 @@ class TextStream:
         if self.stopped:
             return ""
         text = self._held + new
-        places = [place for word in self._stop if (place := text.find(word)) >= 0]
+        places = [place for word in self._stop if (place := _find(word, text)) >= 0]
         if places:
             self.stopped = True
             self._held = ""
@@ -51,8 +67,20 @@ class TextStream:
         """The length of the longest end of `text` with which some stop string begins."""
         longest = 0
         for word in self._stop:
+            if isinstance(word, Cue):
+                begun = _CUE_BEGUN.search(text)
+                longest = max(longest, len(text) - begun.start() if begun else 0)
+                continue
             for length in range(min(len(word) - 1, len(text)), longest, -1):
                 if text.endswith(word[:length]):
                     longest = length
                     break
         return longest
+
+
+def _find(word: str, text: str) -> int:
+    """Where a stop string begins, -1 where it does not stand."""
+    if isinstance(word, Cue):
+        found = _CUE.search(text)
+        return found.start() if found else -1
+    return text.find(word)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from sg_tui.keys.action import Action, inner
+from sg_tui.keys.action import Action
+
+
+def _search(id: str, keys: tuple[str, ...], description: str, label: str = "", shown: str = "") -> Action:
+    return Action(id, keys, label, description, "search", 1 if label else 0, palette=False, shown=shown)
+
 
 LIBRARY = (
-    *inner(
-        "search",
-        ("highlight(-1)", ("up",), "The entry above"),
-        ("highlight(1)", ("down",), "The entry below"),
-        ("highlight(0)", ("tab",), "To the list, where keys act on an entry"),
-    ),
+    _search("highlight(-1)", ("up",), "The entry above", "choose, Enter opens", "↑ ↓"),
+    _search("highlight(1)", ("down",), "The entry below"),
+    _search("highlight(0)", ("tab",), "To the list, where keys act on an entry", "rename, delete, export"),
     Action("open", ("enter",), "open", "Open the text, or write with the run's or the model's weights", "library", 1),
     Action("rename", ("r",), "rename", "Give a text another name", "library", 2),
     Action("delete", ("delete", "d"), "delete", "Delete a text, a run or a fetched model", "library", 2),

@@ -48,7 +48,7 @@ WRITING = (
         "tint",
         "Tint every token by surprise, rank, entropy or who wrote it; or not",
         "write",
-        footer=7,
+        footer=4,
         priority=True,
     ),
     Action(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from textual import on
 from textual.content import Content
@@ -42,6 +42,11 @@ class BenchScreen(FigureActions):
     def scopes(self) -> tuple[Scope, ...]:
         return ("bench", "app")
 
+    def labels(self) -> Mapping[str, str]:
+        if self.desk.bench.running or self.desk.race.running:
+            return {"ladder": "", "all": "", "race": ""}
+        return {"stop_bench": ""} | ({} if self.desk.bench.rows else {"take_row": "", "save_rows": "", "sort": ""})
+
     # ------------------------------------------------------------ drawing
 
     def draw(self) -> None:
@@ -49,12 +54,12 @@ class BenchScreen(FigureActions):
         table = self.query_one(BenchTable)
         if not table.is_mounted:
             return
-        table.display = bool(bench.rows)
+        self.set_class(bool(bench.rows), "-rows")
         self.query_one("#measured", Static).update(self._measured())
         self.query_one("#bench-words", Static).update(self._words())
         table.show(bench)
         race = self.query_one(RaceView)
-        race.display = self.desk.race.command is not None
+        self.set_class(self.desk.race.command is not None, "-raced")
         race.show(self.desk.race)
         self.set_class(self._raced_last, "-race")
 
@@ -119,7 +124,7 @@ class BenchScreen(FigureActions):
     def action_sort(self) -> None:
         table = self.query_one(BenchTable)
         table.sort = SORT_KEYS[(SORT_KEYS.index(table.sort) + 1) % len(SORT_KEYS)]
-        self.draw()
+        self.show_rows()
 
     @on(BenchTable.HeaderClicked)
     def _sort_by(self, event: BenchTable.HeaderClicked) -> None:

@@ -50,6 +50,11 @@ class FigureActions(ModeScreen):
 
     def action_row(self, by: int) -> None:
         self.desk.bench.choose(by)
+        self.show_rows()
+
+    def show_rows(self) -> None:
+        """Draw them; on a small screen the race gives them its room."""
+        self._raced_last = self._raced_last and not self.has_class("-short")
         self.draw()
 
     def action_take_row(self) -> None:
@@ -99,7 +104,7 @@ class FigureActions(ModeScreen):
                 self.desk.bench.compare(figures_file.read_rows(path), path.stem)
             except (OSError, ValueError) as problem:
                 self.desk.say(f"{path} can't be read: {safe_line(str(problem), 100)}", "error")
-        self.draw()
+        self.show_rows()
 
     @property
     def _what(self) -> str:

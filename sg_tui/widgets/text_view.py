@@ -32,7 +32,8 @@ MORE_HINTS = (
     "While it writes, press Alt+1 … Alt+9 to switch its optimizations off and on, and see what each of them is "
     "worth. The text stays the same. Alt+P stores the weights in fewer bits; F8: a reading pace, or full speed.",
     "",
-    "When it rests, Esc walks through the text: ↑ ↓ choose another token, Enter takes it, Space writes four ways on.",
+    "When it rests, Esc walks through the text: ↑ ↓ choose another token, Enter takes it, Space writes four ways on, "
+    "i looks inside the model. F7 tints every token by how sure the model was of it.",
     "",
 )
 CHANGE_HINT = "Alt+C makes it a chat: you speak, the model answers."

@@ -17,6 +17,7 @@ from sg_core.text.byte_bpe import SYMBOLS
 from sg_core.text.jinja import LONGEST, UnknownError, render
 from sg_core.text.recognition import misread, templates_for
 from sg_core.text.templates import BUILT_IN, PLAY, Conversation, Template, choose, read_own
+from sg_core.text.text_stream import CUE
 from sg_core.text.tokenizer import Tokenizer
 
 GOLDEN = json.loads((Path(__file__).parents[2] / "reference" / "golden" / "chat_templates.json").read_text())
@@ -191,7 +192,7 @@ def test_the_play_is_written_as_before() -> None:
     play = PLAY.named("ROMEO", "JULIET")
     assert talk(play, "Hark!") == "ROMEO:\nHark!\n\nJULIET:\n"
     assert talk(play, "Hark!", "Ay me.\n", "") == "ROMEO:\nHark!\n\nJULIET:\nAy me.\n\nJULIET:\n"
-    assert play.stop == ("\n\n", "\nROMEO:")
+    assert play.stop == ("\n\n", "\nROMEO:", CUE)
 
 
 @pytest.mark.parametrize("template", BUILT_IN, ids=lambda template: template.name)
@@ -256,5 +257,5 @@ def test_a_template_that_is_not_understood_is_told_with_the_one_in_its_place(tmp
     assert misread(tokenizer_of(tmp_path / "c")) == misread(None) == ""
 
 
-def test_in_a_play_the_turn_is_over_where_the_person_would_speak() -> None:
-    assert PLAY.named("LADY É", "GHOST").stop == ("\n\n", "\nLADY É:")
+def test_in_a_play_the_turn_is_over_where_anyone_else_would_speak() -> None:
+    assert PLAY.named("LADY É", "GHOST").stop == ("\n\n", "\nLADY É:", CUE)

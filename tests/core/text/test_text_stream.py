@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sg_core.errors import SettingError
-from sg_core.text.text_stream import TextStream
+from sg_core.text.text_stream import CUE, TextStream
 
 
 def run(pieces: list[bytes], stop: tuple[str, ...] = ()) -> tuple[list[str], bool]:
@@ -56,6 +58,9 @@ def test_what_is_no_utf_8_becomes_the_replacement_character(pieces: list[bytes],
         (["STOP"], ("STOP",), "", True),
         (["STO"], ("STOP",), "STO", False),
         (["aaa", "aab"], ("aaaab",), "a", True),
+        (["Ay me.\nNur", "se:", "\nMadam!"], (CUE,), "Ay me.", True),
+        (["Ay.\nKING RICH", "ARD II:\n"], ("x", CUE), "Ay.", True),
+        (["Ay.\nThus: and", "\nHear", " me:\nO\nHe"], (CUE,), "Ay.\nThus: and\nHear me:\nO\nHe", False),
     ],
 )
 def test_a_stop_string_ends_the_text_before_it(
@@ -80,6 +85,15 @@ def test_nothing_comes_after_the_stop() -> None:
 def test_an_empty_stop_string_is_refused(stop: tuple[str, ...]) -> None:
     with pytest.raises(SettingError, match="stop is"):
         TextStream(stop)
+
+
+@given(text=st.text(st.sampled_from("Ab :\n")), cuts=st.lists(st.integers(0, 30)))
+def test_where_another_one_begins_to_speak_does_not_depend_on_the_pieces(text: str, cuts: list[int]) -> None:
+    whole = run([text.encode()], (CUE,))
+    ends = sorted({min(cut, len(text)) for cut in cuts} | {0, len(text)})
+    pieces = [text[first:end].encode() for first, end in itertools.pairwise(ends)]
+    texts, stopped = run(pieces, (CUE,))
+    assert ("".join(texts), stopped) == ("".join(whole[0]), whole[1])
 
 
 @given(

@@ -15,6 +15,8 @@ from write_stories import opened, send
 from sg_core.engine.commands import Race, SetOptimizations
 from sg_core.network.optimizations import Optimizations
 from sg_tui.app import SgApp
+from sg_tui.widgets.bench_table import BenchTable
+from sg_tui.widgets.race_view import RaceView
 
 
 async def measured(pilot: Pilot[None], engine: ScriptedEngine) -> None:
@@ -41,6 +43,23 @@ async def test_two_settings_race_side_by_side(size: tuple[int, int]) -> None:
         await pilot.press("right", "right", "r")
         await wait_until(pilot, lambda: len(races(engine)) == 2)
         assert races(engine)[1].right.name == "f32-gelu"
+
+
+async def test_on_a_small_screen_what_was_asked_for_last_has_the_room() -> None:
+    engine = ScriptedEngine()
+    async with opened(engine, SMALL) as (pilot, app, _):
+        await measured(pilot, engine)
+        table, race = app.screen.query_one(BenchTable), app.screen.query_one(RaceView)
+        assert table.display
+        assert not race.display
+        assert "t take  s save" in screen_text(app)
+        await pilot.press("r")
+        await see(pilot, "the left one is ×")
+        assert race.region.height >= 15
+        assert not table.display
+        await pilot.press("down")
+        await wait_until(pilot, lambda: table.display and not race.display)
+        assert table.region.height >= 10
 
 
 async def test_a_race_can_be_stopped_and_nothing_else_is_measured_meanwhile() -> None:

@@ -70,6 +70,14 @@ async def test_a_text_is_found_by_a_word_within_it_and_opened(size: tuple[int, i
         await wait_until(pilot, lambda: screen.desk.writing.manuscript.text.startswith("First: "))
 
 
+async def test_the_last_line_tells_what_can_be_done_while_one_searches() -> None:
+    async with opened(ScriptedEngine(), SMALL) as (pilot, _, _):
+        await pilot.press("f5")
+        await see(pilot, "↑ ↓ choose, Enter opens  Tab rename, delete, export")
+        await pilot.press("tab")
+        await see(pilot, "Enter open  F1 help  r rename")
+
+
 async def test_a_text_is_called_as_the_person_wants() -> None:
     async with opened(ScriptedEngine(replies=("yes",))) as (pilot, _, screen):
         await wrote(pilot, screen, "First: ")

@@ -12,6 +12,7 @@ from write_stories import by_hand, generations, opened, send, write
 
 from sg_core.engine.commands import SetOptimizations, SetPace, SetSampling, SetThreads
 from sg_core.network.optimizations import Optimizations
+from sg_core.text.text_stream import CUE
 from sg_tui.widgets.prompt import Prompt
 from sg_tui.widgets.text_view import TextView
 
@@ -178,7 +179,7 @@ async def test_a_chat_is_a_play() -> None:
         await send(pilot, "Is it day?")
         await wait_until(pilot, lambda: screen.desk.writing.manuscript.text.endswith("Aye."))
         assert generations(engine)[0].prompt == "ROMEO:\nIs it day?\n\nJULIET:\n"
-        assert generations(engine)[0].stop == ("\n\n", "\nROMEO:")
+        assert generations(engine)[0].stop == ("\n\n", "\nROMEO:", CUE)
         await send(pilot, "Stay.")
         await wait_until(pilot, lambda: len(generations(engine)) == 2)
         assert generations(engine)[1].prompt.endswith("Aye.\n\nROMEO:\nStay.\n\nJULIET:\n")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from sg_core.inference.sampling import Sampling
 from sg_core.inference.token import Token
 from sg_core.text.marked_text import MarkedText
+from sg_core.text.text_stream import CUE
 from sg_tui.state.manuscript import Manuscript, Piece
 from sg_tui.state.play import Cast, name
 from sg_tui.state.writing import Writing
@@ -86,7 +87,7 @@ def test_in_a_chat_the_person_speaks_and_the_other_answers() -> None:
     assert writing.manuscript.text == expected
     command = writing.command(3, 50, Sampling())
     assert command.prompt == expected
-    assert command.stop == ("\n\n", "\nHAMLET:")
+    assert command.stop == ("\n\n", "\nHAMLET:", CUE)
 
 
 def test_an_empty_speech_lets_the_other_one_go_on() -> None:
