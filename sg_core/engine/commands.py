@@ -149,6 +149,18 @@ class MeasureHeads:
 
 
 @dataclass(frozen=True, slots=True)
+class CompareLoss:
+    """Tell the loss of the newest tokens of a text, as in Generate, with what is changed inside and without.
+
+    Of as many tokens as take a moment, fewer while a text is written, which goes on as if nothing had been asked.
+    Answered by LossCompared or Failed.
+    """
+
+    request: int
+    prompt: str
+
+
+@dataclass(frozen=True, slots=True)
 class SetProbes:
     """Whether the newest token is looked into while tokens come, as often as someone can see it: each is a Looked.
 
@@ -257,6 +269,7 @@ Command = (
     | SetProbes
     | Look
     | MeasureHeads
+    | CompareLoss
     | Train
     | PauseTraining
     | ResumeTraining

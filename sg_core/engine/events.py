@@ -175,6 +175,21 @@ class HeadsMeasured:
 
 
 @dataclass(frozen=True, slots=True)
+class LossCompared:
+    """Mean nats of the newest `tokens` tokens of a text that have a probability, seen by themselves.
+
+    changed: with `scales` in force; own: of the model as it is. ms: what comparing took.
+    """
+
+    request: int
+    tokens: int
+    changed: float
+    own: float
+    scales: tuple[Scale, ...]
+    ms: float
+
+
+@dataclass(frozen=True, slots=True)
 class ContextMoved:
     """The context was full: only its newest `kept` tokens are still seen by the model."""
 
@@ -322,6 +337,7 @@ Event = (
     | InterventionsSet
     | Looked
     | HeadsMeasured
+    | LossCompared
     | ContextMoved
     | Done
     | TrainingStarted

@@ -6,8 +6,8 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from sg_core.engine.commands import Bench, Generate, Load, Look, MeasureHeads, Scale
-from sg_core.engine.events import HeadsMeasured, Looked
+from sg_core.engine.commands import Bench, CompareLoss, Generate, Load, Look, MeasureHeads, Scale
+from sg_core.engine.events import HeadsMeasured, Looked, LossCompared
 from sg_core.engine.generation import Generation
 from sg_core.engine.inbox import Inbox, Order
 from sg_core.engine.outbox import Outbox
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 EVERY = 0.06  # seconds between two looks at the newest token: each of a reading pace is seen
 SHARE = 4  # looking rests for so many times as long as it took
+COMPARED, COMPARED_LIVE = 65e9, 6e9  # multiplications of a pass that tells a loss: a part of a second, a moment
+LEAST_COMPARED = 32  # tokens
 
 
 class Looking:
@@ -85,6 +87,8 @@ class Looking:
             self._look(session, command, writing, cancelled)
         elif isinstance(command, MeasureHeads):
             self._measure(session, command, writing, cancelled)
+        elif isinstance(command, CompareLoss):
+            self._compare(session, command, writing, cancelled)
 
     def _look(self, session: Session, command: Look, writing: bool, cancelled: Cancelled) -> None:
         prompt = session.prompt_ids(command.prompt)
@@ -106,6 +110,22 @@ class Looking:
         began = time.perf_counter()
         shares = measure_heads(session.decoder, stop)
         self._outbox.emit(HeadsMeasured(command.request, shares, (time.perf_counter() - began) * 1e3))
+
+    def _compare(self, session: Session, command: CompareLoss, writing: bool, cancelled: Cancelled) -> None:
+        from sg_core.gpt2 import GPT2
+
+        model, began = session.model, time.perf_counter()
+        assert isinstance(model, GPT2)  # the engine loads nothing else
+        most = int((COMPARED_LIVE if writing else COMPARED) / model.config.parameter_count)
+        ids = session.prompt_ids(command.prompt)[-max(LEAST_COMPARED, min(most, session.context_size)) :]
+        if len(ids) < 2:
+            raise SgError("a loss needs two tokens; write a few more")
+        own = model.score(ids, precision=session.precision)
+        if cancelled():
+            return
+        changed = model.score(ids, precision=session.precision, interventions=session.interventions)
+        told = (changed.nats / changed.tokens, own.nats / own.tokens, self.scales)
+        self._outbox.emit(LossCompared(command.request, own.tokens, *told, (time.perf_counter() - began) * 1e3))
 
     def _reach(self, session: Session, before: list[int], writing: bool, cancelled: Cancelled) -> int | None:
         """How many tokens of a text the model sees at its end; what comes before the last one is computed then.

@@ -240,12 +240,13 @@ class Desk(Glass):
             state.take(event)
         match event:
             case TokenEvent() if event.request == request and self.several is not None:
-                self.several.write(event.number, Piece.written(event.token, event.top_texts))
+                piece = Piece.written(event.token, event.top_texts, self.inspector.state.scales)
+                self.several.write(event.number, piece)
             case Done() if request and event.request == request and self.several is not None:
                 self.several.end(event.number, event.reason, event.rest)
                 self.keep_text()
             case TokenEvent() if event.request == request:
-                self.writing.manuscript.write(event.token, event.top_texts)
+                self.writing.manuscript.write(event.token, event.top_texts, self.inspector.state.scales)
             case Done() | Failed() if request and event.request == request:
                 done = event if isinstance(event, Done) else None
                 self.writing.manuscript.complete(done.rest if done else "", cut=bool(done and done.reason == "stop"))

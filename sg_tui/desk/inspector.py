@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from sg_core.engine.commands import Command, Look, MeasureHeads, SetInterventions, SetProbes
+from sg_core.engine.commands import Command, CompareLoss, Look, MeasureHeads, SetInterventions, SetProbes
 from sg_core.engine.events import Event, Failed, Looked
 from sg_core.text.marked_text import MarkedText
 from sg_tui.state.inside_state import LOOK_COMMANDS, InsideState
@@ -21,7 +21,8 @@ class Inspector:
         self.state = InsideState()
         self._submit, self._next_request = submit, next_request
         self._asked: tuple[object, ...] = ()  # what the newest look was asked of
-        self._measured: tuple[object, ...] = ()
+        self._measured: tuple[object, ...] = ()  # and the newest measurement
+        self._compared: tuple[object, ...] = ()
         self._probes = SetProbes(newest=False)  # as the engine was told last
         self._awaited = (0, 0)  # the newest look: its request, and the piece it is about
         self._text = ""  # the id of the text that is looked into
@@ -66,6 +67,9 @@ class Inspector:
         if measured != self._measured:
             self._measured = measured
             self._submit(MeasureHeads(self._next_request(), *_asked_text(writing, place)))
+        if state.scales and measured != self._compared:
+            self._compared = measured
+            self._submit(CompareLoss(self._next_request(), writing.prompt()))
 
     def _follow(self, newest: bool) -> None:
         wanted = SetProbes(newest, newest and self.state.why)

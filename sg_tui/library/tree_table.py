@@ -6,10 +6,11 @@ import json
 import math
 import zlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, replace
 from functools import partial
 from typing import Any, Protocol
 
+from sg_core.engine.commands import Scale
 from sg_core.inference.token import Token
 from sg_tui.state.piece import Author, Piece
 from sg_tui.state.tree import BEGINNING, START, Node, Origin, Place, Tree, kept_node
@@ -136,7 +137,8 @@ def _pieces(chunks: list[tuple[int, bytes]], words: str, author: Origin) -> list
 
 def dump_pieces(pieces: Sequence[Piece]) -> bytes:
     """Pieces as JSON, ASCII only, so that any character survives; made small, so that large trees open fast."""
-    data = json.dumps([[piece.author, *written(piece)] for piece in pieces], separators=(",", ":"))
+    rows = [[piece.author, *written(piece), *_changes(piece)] for piece in pieces]
+    data = json.dumps(rows, separators=(",", ":"))
     return zlib.compress(data.encode("ascii"), 1)
 
 
@@ -146,7 +148,10 @@ def load_pieces(data: bytes) -> list[Piece]:
     Raises ValueError, TypeError, KeyError, IndexError or zlib.error for anything else.
     """
     found = json.loads(zlib.decompress(data))
-    return [read(text, id, logprob, top, read_author(author)) for author, text, id, logprob, top in found]
+    return [
+        replace(read(text, id, logprob, top, read_author(author)), changes=read_changes(*changes))
+        for author, text, id, logprob, top, *changes in found
+    ]
 
 
 def written(piece: Piece) -> list[object]:
@@ -171,6 +176,16 @@ def read(text: object, id: Any, logprob: Any, top: Any, author: Author = "model"
         {},
     )
     return Piece(str(text), author, token, tuple(str(shown) for _, _, shown in top))
+
+
+def _changes(piece: Piece) -> list[object]:
+    """What its token was computed with, in one list; nothing where nothing was changed."""
+    return [[astuple(one) for one in piece.changes]] if piece.changes else []
+
+
+def read_changes(rows: Iterable[tuple[Any, Any, Any]] = ()) -> tuple[Scale, ...]:
+    """What heads and MLPs were multiplied by. Raises ValueError or TypeError for anything else."""
+    return tuple(Scale(int(layer), None if head is None else int(head), float(by)) for layer, head, by in rows)
 
 
 def read_author(name: object) -> Author:

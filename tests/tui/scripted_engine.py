@@ -27,6 +27,7 @@ from sg_core.config import GPT2Config
 from sg_core.engine.commands import (
     Bench,
     Command,
+    CompareLoss,
     Generate,
     Load,
     Look,
@@ -57,6 +58,7 @@ from sg_core.engine.events import (
     Failed,
     InterventionsSet,
     Loaded,
+    LossCompared,
     Metrics,
     Phase,
     PrecisionSet,
@@ -193,6 +195,8 @@ class ScriptedEngine(ScriptedMeasurements):
                 self.probing = command.newest
             case Look() | MeasureHeads():
                 self._look(command)
+            case CompareLoss():
+                self.emit(LossCompared(command.request, len(command.prompt.split()), 2.5, 2.25, self.scales, 4.0))
             case SetSampling() | SetPace():
                 pass
             case MeasureReads():

@@ -13,8 +13,9 @@ from textual.pilot import Pilot
 from write_stories import by_hand, opened, send, write
 
 from sg_core.config import GPT2Config
-from sg_core.engine.commands import Look, MeasureHeads, Scale, SetInterventions, SetProbes
+from sg_core.engine.commands import CompareLoss, Look, MeasureHeads, Scale, SetInterventions, SetProbes
 from sg_core.engine.events import Failed
+from sg_tui.desk.records import records
 from sg_tui.screens.write import WriteScreen
 from sg_tui.widgets.head_map import HeadMap
 from sg_tui.widgets.inside_panel import PartPanel
@@ -163,6 +164,30 @@ async def test_muting_acts_while_it_writes_and_the_frame_says_so(size: tuple[int
         await wait_until(pilot, lambda: not screen.query_one(TextView).has_class("-changed"))
 
 
+async def test_tokens_written_meanwhile_are_told_apart_afterwards() -> None:
+    engine = by_hand(replies=SENTENCE)
+    async with opened(engine, WIDE) as (pilot, app, screen):
+        await send(pilot, "See")
+        await write(pilot, engine, 3)
+        await pilot.press("alt+i", "down", "right", "right", "m")
+        await wait_until(pilot, lambda: screen.desk.inspector.state.scales)
+        await write(pilot, engine, 2)
+        await pilot.press("r")
+        await wait_until(pilot, lambda: not screen.desk.inspector.state.scales)
+        await write(pilot, engine, 1)
+        pieces = screen.desk.writing.manuscript.pieces
+        assert [piece.style for piece in pieces] == ["person", *["model"] * 3, "changed", "changed", "model"]
+        assert pieces[4].changes == (Scale(1, 2, 0.0),)
+        assert [one.get("changes") for one in records(app.desk, "write") if one["kind"] == "piece"] == [
+            *[None] * 4, "head 1.2 muted", "head 1.2 muted", None
+        ]  # fmt: skip
+        engine.stop()
+        await wait_until(pilot, lambda: not app.desk.generation.running)
+        screen._no_walk_before = 0.0  # as after a while
+        await pilot.press("escape", "left")
+        await see(pilot, "values were changed here")
+
+
 async def test_scaling_goes_by_quarters_and_back() -> None:
     engine = ScriptedEngine(replies=SENTENCE)
     async with opened(engine) as (pilot, _, screen):
@@ -188,6 +213,24 @@ async def test_what_is_changed_is_looked_into_anew() -> None:
         await pilot.press("m")
         await wait_until(pilot, lambda: len(looks(engine)) == count + 1)
         assert len([command for command in engine.submitted if isinstance(command, MeasureHeads)]) >= 2
+
+
+@pytest.mark.parametrize("size", [WIDE, STANDARD, SMALL])
+async def test_what_muting_does_to_the_loss_is_told_before_and_after(size: tuple[int, int]) -> None:
+    engine = ScriptedEngine(replies=SENTENCE)
+    async with opened(engine, size) as (pilot, app, screen):
+        await written(pilot, screen)
+        await pilot.press("i")
+        await see(pilot, "“ sun” came")
+        assert not [command for command in engine.submitted if isinstance(command, CompareLoss)]
+        await pilot.press("m")
+        await see(pilot, f"loss 2.250 → 2.500 nats{'' if size == STANDARD else ' (+0.250)'}, n 10")
+        await pilot.press("left", "comma", "m", "m")
+        await see(pilot, "loss 2.250 → 2.500 nats")
+        (asked,) = [command for command in engine.submitted if isinstance(command, CompareLoss)]
+        assert asked.prompt == screen.desk.writing.manuscript.text
+        await pilot.press("m")
+        await wait_until(pilot, lambda: "loss" not in screen_text(app))
 
 
 # ---------------------------------------------------------------- why, and what goes wrong
