@@ -109,8 +109,8 @@ class Desk(Glass):
         self.training = TrainingState()
         self.bench = BenchState()
         self.race = RaceState()
-        self.minute = FirstMinute()
         self.inspector = Inspector(self.submit, self.next_request)
+        self.minute = FirstMinute(self.inspector.state)
         self.writing = Writing(chat=self.preferences.mode == "chat", cast=self.preferences.cast)
         self.load_trouble = ""  # why the model that was asked for is not there, until someone has told it
         self._loading = False

@@ -29,19 +29,25 @@ class InsideActions(WalkActions):
         super().__init__(desk)
         self._drawn: tuple[object, ...] = ()  # what the figures and frames were drawn of; (): they are drawn at once
         self._shaded: tuple[object, ...] = ()
+        self._looking = False  # keys act on the map, or will do so in a moment
 
     def action_inside(self) -> None:
-        inspector = self.desk.inspector
-        inspector.show(not inspector.state.shown)
-        view = self.query_one(TextView)
-        view.looked_into = inspector.state.shown
-        self.set_class(inspector.state.shown, "-inside")
-        if inspector.state.shown:
+        """To the map; from there back to where one was."""
+        inspector, view = self.desk.inspector, self.query_one(TextView)
+        closing = self.inspecting
+        inspector.show(not closing)
+        view.looked_into = self._looking = not closing
+        self.set_class(not closing, "-inside")
+        self.set_class(not closing, "-looking")
+        if closing:
+            self.set_focus(self.query_one(Prompt) if view.cursor is None else view)
+        else:
             self.remove_class("-panel-open")
             self.query_one(HeadMap).focus()
-        elif self.inspecting:
-            self.set_focus(self.query_one(Prompt) if view.cursor is None else view)
         self.call_after_refresh(self.draw_all)
+
+    def on_descendant_focus(self) -> None:
+        self._looking = self.inspecting
 
     @property
     def inspecting(self) -> bool:
@@ -51,6 +57,7 @@ class InsideActions(WalkActions):
     def show_inside(self, view: TextView) -> None:
         """Ask for what is to be seen, and show what is known."""
         inspector, state = self.desk.inspector, self.desk.inspector.state
+        self.set_class(self._looking, "-looking")
         generation, choice = self.desk.generation, self.query_one(AlternativesBox).choice
         piece = view.cursor_piece
         if self.walking and choice is not None and choice.number is not None and piece is not None and piece.token:
@@ -72,8 +79,6 @@ class InsideActions(WalkActions):
         self.query_one(TextView).set_class(bool(changes), "-changed")
         changed = Content.styled(f"{changes}: not the model's own text", "bold $error")
         words = changed if changes else Content(title)
-        if changes and state.shown and self.has_class("-narrow"):  # the panel lies over the upper edge
-            return words, changed
         if not state.shown or state.looked is None or state.head is None:
             return words, Content()
         found = ", ".join(f"{quoted(text)} {share:.0%}" for text, share in state.strongest(3))
@@ -98,6 +103,7 @@ class InsideActions(WalkActions):
             case "rival":
                 self._next_rival()
             case "token":
+                state.rival = None
                 self.query_one(TextView).step_cursor(int(event.value))
             case "figures":
                 self._save_figures()

@@ -1,24 +1,28 @@
-"""The first minute: five steps on the shipped model, each of which waits for the key it names. No widgets."""
+"""The first minute: six steps on the shipped model, each of which waits for the key it names. No widgets."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sg_tui.figures import milliseconds
+from sg_core.engine.commands import Scale
+from sg_tui.figures import milliseconds, nats
 from sg_tui.state.effects import Effect
 from sg_tui.state.generation_state import GenerationState
+from sg_tui.state.inside_state import InsideState
 from sg_tui.state.piece import Piece
 
 BEGINNING = "ROMEO:"
-STEPS = 5
+STEPS = 6
 TOLD = 8  # pairs of tokens from which the number of the second step is told
 SWITCH = "kv_cache"
 
 
 class FirstMinute:
-    """Where one is. step: 0 to STEPS - 1, None when it is over or has not begun."""
+    """Where one is. step: 0 to STEPS - 1, None when it is over or has not begun. inside: what is changed, and known."""
 
-    def __init__(self) -> None:
+    def __init__(self, inside: InsideState) -> None:
+        self._inside = inside
+        self._changes: tuple[Scale, ...] = ()  # before
         self.step: int | None = None
         self.version = 0
         self._request = 0  # of the generation before
@@ -40,7 +44,8 @@ class FirstMinute:
             1: not getattr(state.optimizations, SWITCH),
             2: getattr(state.optimizations, SWITCH),
             3: _taken(pieces) > self._taken,
-            4: state.request > self._request,
+            4: bool(self._inside.scales) and self._inside.scales != self._changes,
+            5: state.request > self._request,
         }
         if self.step is None or not done[self.step]:
             return
@@ -70,14 +75,27 @@ class FirstMinute:
                 )
             case 4:
                 return (
-                    "That is all, and the text is yours. F7 tints it by surprise, F8 is full speed, F3 trains a model "
-                    "of your own, F4 lets two settings race, F1 knows the rest. Enter goes on."
+                    "Alt+I looks inside: where a head looks, what each layer would say. Arrows choose a head, m mutes "
+                    f"it, and the text goes on without it. Which one matters?{going_on}"
+                )
+            case 5:
+                return (
+                    f"{self._muted()}r gives all back, Alt+I closes it. That is all, and the text is yours: F7 tints "
+                    "it by surprise, F8 is full speed, F3 trains a model of your own, F1 knows the rest. Enter goes on."
                 )
         return ""
 
     def _go(self, step: int, state: GenerationState, pieces: Sequence[Piece]) -> None:
         self.step, self._request, self._taken = step, state.request, _taken(pieces)
+        self._changes = self._inside.scales
         self.version += 1
+
+    def _muted(self) -> str:
+        """The number of the fifth step."""
+        known = self._inside.compared
+        if known is None:
+            return ""
+        return f"The newest {known.tokens} tokens cost {nats(known.own)} nats each, now {nats(known.changed)}. "
 
 
 def _taken(pieces: Sequence[Piece]) -> int:

@@ -37,9 +37,7 @@ class PartPanel(Panel):
         changed = "" if factor == 1.0 else "  muted" if factor == 0.0 else f"  × {factor:g}"
         self.border_title = f"{part_name(state.layer, state.head)}{changed}"
         self.border_subtitle = price_text(state)
-        rows = (
-            [Content("adds to each token what it makes of it alone")] if state.head is None else head_rows(state, width)
-        )
+        rows = [Content("adds what it makes of each token alone")] if state.head is None else head_rows(state, width)
         if state.scales:
             rows.append(loss_row(state, width))
         self.set_content(lines([row.truncate(width, ellipsis=True) for row in rows]))

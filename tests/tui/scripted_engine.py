@@ -82,6 +82,8 @@ REPLY = (
 CONTEXT = 256
 Job = Literal["canned", "loading", "writing", "training"]
 
+OTHER = Token(0, " other", -1.0, ((1, -0.5), (0, -1.0)), 1.0, {})  # an alternative that was taken
+
 
 class ScriptedEngine(ScriptedMeasurements):
     """Drop-in for Engine: events, start, submit, stop, close, busy."""
@@ -214,7 +216,7 @@ class ScriptedEngine(ScriptedMeasurements):
         if isinstance(command, MeasureHeads):
             self.emit(measured(self.config, command.request, len(texts) - 1))
         elif command.ids:
-            token = self.written[command.ids[-1]]
+            token = self.written.get(command.ids[-1], OTHER)
             self.emit(looked(self.config, command.request, texts[:-1], token, command.rival, self.scales))
         else:
             self.emit(Failed("nothing lies before the first token", command.request, "Look"))

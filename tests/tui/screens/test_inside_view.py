@@ -72,6 +72,24 @@ async def test_a_key_in_the_prompt_opens_the_newest_token_and_closes_it_again() 
         assert screen.query_one(Prompt).text == ""
 
 
+@pytest.mark.parametrize("size", [WIDE, STANDARD, SMALL])
+async def test_esc_leads_from_the_map_to_the_shaded_text_and_the_key_back(size: tuple[int, int]) -> None:
+    engine = ScriptedEngine(replies=SENTENCE)
+    async with opened(engine, size) as (pilot, app, screen):
+        await written(pilot, screen)
+        await pilot.press("i")
+        await see(pilot, "“ sun” came")
+        await pilot.press("escape")
+        await wait_until(pilot, lambda: isinstance(app.focused, TextView))
+        await see(pilot, "See the lantern")  # above or below the panel, or instead of it
+        await see(pilot, "shaded: where head 0.0 looks")
+        await pilot.press("left", "i")
+        await wait_until(pilot, lambda: isinstance(app.focused, HeadMap))
+        await see(pilot, "“ the” came")
+        await pilot.press("i")
+        await wait_until(pilot, lambda: not screen.desk.inspector.state.shown)
+
+
 async def test_in_the_prompt_the_letter_is_text() -> None:
     async with opened(ScriptedEngine(replies=SENTENCE)) as (pilot, _, screen):
         await send(pilot, "See")
@@ -251,6 +269,8 @@ async def test_why_another_did_not_come_in_parts_that_sum() -> None:
         await pilot.press("b")
         await see(pilot, "why “ sun” and not “ r1”?")
         assert looks(engine)[-1].rival == 1
+        await pilot.press("comma", "full_stop")
+        await see(pilot, "why “ sun” and not “ r0”?")
         await pilot.press("w")
         await see(pilot, "lens: each layer's best")
 
