@@ -89,13 +89,13 @@ def _load(name: str) -> GPT2:
 
 
 def _templates(model: GPT2) -> tuple[list[Template], str]:
-    """The chat templates of a model, and why a person's own can't be used ("" if they can)."""
+    """The chat templates of a model, and why its own or a person's can't be used ("" if they can)."""
     from sg_core import paths
     from sg_core.errors import SettingError
-    from sg_core.text.recognition import templates_for
+    from sg_core.text.recognition import misread, templates_for
 
     try:
-        return templates_for(model.tokenizer, read_own(paths.config_dir())), ""
+        return templates_for(model.tokenizer, read_own(paths.config_dir())), misread(model.tokenizer)
     except SettingError as problem:
         return templates_for(model.tokenizer), str(problem)
 

@@ -6,7 +6,7 @@ import json
 import math
 import zlib
 from collections.abc import Iterable, Sequence
-from dataclasses import astuple, dataclass, replace
+from dataclasses import astuple, dataclass
 from functools import partial
 from typing import Any, Protocol
 
@@ -137,8 +137,7 @@ def _pieces(chunks: list[tuple[int, bytes]], words: str, author: Origin) -> list
 
 def dump_pieces(pieces: Sequence[Piece]) -> bytes:
     """Pieces as JSON, ASCII only, so that any character survives; made small, so that large trees open fast."""
-    rows = [[piece.author, *written(piece), *_changes(piece)] for piece in pieces]
-    data = json.dumps(rows, separators=(",", ":"))
+    data = json.dumps([[piece.author, *written(piece)] for piece in pieces], separators=(",", ":"))
     return zlib.compress(data.encode("ascii"), 1)
 
 
@@ -148,22 +147,23 @@ def load_pieces(data: bytes) -> list[Piece]:
     Raises ValueError, TypeError, KeyError, IndexError or zlib.error for anything else.
     """
     found = json.loads(zlib.decompress(data))
-    return [
-        replace(read(text, id, logprob, top, read_author(author)), changes=read_changes(*changes))
-        for author, text, id, logprob, top, *changes in found
-    ]
+    return [read(*rest, author=read_author(author)) for author, *rest in found]
 
 
 def written(piece: Piece) -> list[object]:
-    """Text, id, logprob and alternatives of a piece, as version 0.1 wrote what the model had written."""
+    """Text, id, logprob and alternatives of a piece, as version 0.1 wrote what the model had written.
+
+    Then what its token was computed with, where anything was changed.
+    """
     token = piece.token
     if token is None:
         return [piece.text, -1, None, []]
     top = [(*one, text) for one, text in zip(token.top, piece.top_texts, strict=True)]
-    return [piece.text, token.id, token.logprob if math.isfinite(token.logprob) else None, top]
+    told: list[object] = [piece.text, token.id, token.logprob if math.isfinite(token.logprob) else None, top]
+    return [*told, [astuple(one) for one in piece.changes]] if piece.changes else told
 
 
-def read(text: object, id: Any, logprob: Any, top: Any, author: Author = "model") -> Piece:
+def read(text: object, id: Any, logprob: Any, top: Any, changes: Any = (), *, author: Author = "model") -> Piece:
     """A piece as it was written; how long a token took is not kept: NaN."""
     if author in ("person", "cue", "edit") or int(id) < 0:
         return Piece(str(text), author)
@@ -175,15 +175,10 @@ def read(text: object, id: Any, logprob: Any, top: Any, author: Author = "model"
         math.nan,
         {},
     )
-    return Piece(str(text), author, token, tuple(str(shown) for _, _, shown in top))
+    return Piece(str(text), author, token, tuple(str(shown) for _, _, shown in top), read_changes(changes))
 
 
-def _changes(piece: Piece) -> list[object]:
-    """What its token was computed with, in one list; nothing where nothing was changed."""
-    return [[astuple(one) for one in piece.changes]] if piece.changes else []
-
-
-def read_changes(rows: Iterable[tuple[Any, Any, Any]] = ()) -> tuple[Scale, ...]:
+def read_changes(rows: Iterable[tuple[Any, Any, Any]]) -> tuple[Scale, ...]:
     """What heads and MLPs were multiplied by. Raises ValueError or TypeError for anything else."""
     return tuple(Scale(int(layer), None if head is None else int(head), float(by)) for layer, head, by in rows)
 

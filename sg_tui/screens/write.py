@@ -30,6 +30,7 @@ from sg_tui.widgets.inside_panel import InsidePanel
 from sg_tui.widgets.optimizations_panel import OptimizationsPanel
 from sg_tui.widgets.panel import Panel
 from sg_tui.widgets.prompt import LONGEST_PASTE, Prompt
+from sg_tui.widgets.sampling_panel import SamplingPanel
 from sg_tui.widgets.side_panel import SidePanel
 from sg_tui.widgets.template_choice import TemplateChoice
 from sg_tui.widgets.text_editor import TextEditor
@@ -43,6 +44,7 @@ ENDS = {
     "stopped": "stopped · Enter goes on",
     "end of text": "the model ended the text",
     "failed": "failed",
+    "came back": "your last text · Ctrl+N begins a new one",
 }
 
 
@@ -101,6 +103,10 @@ class WriteScreen(EditActions, InsideActions, TourActions, TintActions, Settings
             return ("inside", *everywhere)
         if isinstance(self.focused, TemplateChoice):
             return ("choice", *everywhere)
+        if isinstance(self.focused, OptimizationsPanel):
+            return ("switches", *everywhere)
+        if isinstance(self.focused, SamplingPanel):
+            return ("sampling", *everywhere)
         return everywhere
 
     # ------------------------------------------------------------ events
@@ -123,6 +129,7 @@ class WriteScreen(EditActions, InsideActions, TourActions, TintActions, Settings
             return
         if self.desk.came_back is not None:
             self._take_back(self.desk.came_back)
+        self.take_wanted()
         state, manuscript = self.desk.generation, self.desk.writing.manuscript
         view.show(manuscript, state.running and self.desk.several is None)
         self.show_tint()
@@ -170,6 +177,9 @@ class WriteScreen(EditActions, InsideActions, TourActions, TintActions, Settings
         """The frame of the prompt says what typing means."""
         writing, prompt = self.desk.writing, self.query_one(Prompt)
         self.set_class(writing.chat, "-chat")
+        view = self.query_one(TextView)
+        view.chat = writing.chat
+        view.refresh()
         if writing.chat:
             person, other = safe_line(writing.cast.person, 20), safe_line(writing.cast.model, 20)
             named = writing.cast.template.has_names
@@ -274,7 +284,12 @@ class WriteScreen(EditActions, InsideActions, TourActions, TintActions, Settings
     def action_chat_or_complete(self) -> None:
         self.leave_editor()
         self.close_several()
-        self.desk.writing.chat = not self.desk.writing.chat
+        writing = self.desk.writing
+        if not writing.chat and not writing.manuscript.empty and not writing.spoken:
+            self.when_stopped(lambda: self.take_up(Writing(True, writing.cast)))
+            self.desk.say("A chat is a text of its own: the one before is in the library, F5 shows it.")
+            return
+        writing.chat = not writing.chat
         self._show_mode()
         self.query_one(Prompt).focus()
         self.draw_all()
@@ -298,18 +313,18 @@ class WriteScreen(EditActions, InsideActions, TourActions, TintActions, Settings
         self.desk.prompt = event.text_area.text
 
     def _take_back(self, returned: Returned) -> None:
-        """Show what a session that ended otherwise than by leaving had on its screen, unless something stands here."""
+        """Show what the last session had on its screen, unless something stands here."""
         self.desk.came_back = None
         prompt = self.query_one(Prompt)
         if not self.desk.writing.manuscript.empty or prompt.text:
             prompt.remember(returned.prompt)
-            self.desk.say("What was on the screen last time is in the library: Ctrl+O opens it.")
+            self.desk.say("Your last text is in the library: F5 shows it.")
             return
         if returned.manuscript is not None:
             chat, cast = self.desk.writing.chat, self.desk.writing.cast
             self.take_up(Writing(chat, cast, returned.manuscript, returned.id))
+            self.desk.generation.reason, self._drawn = "came back", ()
         prompt.put(returned.prompt)
-        self.desk.say("This was on the screen when the program ended. Ctrl+N begins a new text.")
 
     @on(Prompt.Passed)
     def _passed(self, event: Prompt.Passed) -> None:

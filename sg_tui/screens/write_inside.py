@@ -128,11 +128,11 @@ class InsideActions(WalkActions):
         if state.looked is None:
             self.desk.say("Nothing is shown yet: choose a token that the model wrote.")
             return
-        text = json.dumps(figures(state), ensure_ascii=False, indent=1, allow_nan=False)
+        text = json.dumps(figures(state), ensure_ascii=False, indent=1, allow_nan=False) + "\n"
         name = f"inside {safe_line(state.looked.text, 20)}"
 
         def saved(path: object) -> None:
             if path is not None:
                 self.desk.say(f"Saved to {path}")
 
-        self.app.push_screen(SaveDialog(text + "\n", name, ".json"), saved)
+        self.app.push_screen(SaveDialog(lambda suffix: text, name, ".json"), saved)

@@ -25,16 +25,18 @@ from sg_tui.widgets.shading import LEVELS, Shade, Shading, cut_at
 from sg_tui.widgets.walk_keys import WalkKeys
 from sg_tui.widgets.wrapping import WrappedText, expanded
 
-HINT = (
-    "Type the beginning of a text below and press Enter: the model goes on with it.",
+HINT = ("Type the beginning of a text below and press Enter: the model goes on with it.",)
+CHAT_HINT = ("Type below what you say and press Enter: the model answers.",)
+MORE_HINTS = (
     "",
     "While it writes, press Alt+1 … Alt+9 to switch its optimizations off and on, and see what each of them is "
     "worth. The text stays the same. Alt+P stores the weights in fewer bits; F8: a reading pace, or full speed.",
     "",
     "When it rests, Esc walks through the text: ↑ ↓ choose another token, Enter takes it, Space writes four ways on.",
     "",
-    "F5 makes it a play: you speak, the model answers.",
 )
+CHANGE_HINT = "Alt+C makes it a chat: you speak, the model answers."
+CHAT_CHANGE_HINT = "Alt+C goes back to completing one text."
 
 
 class TextView(WalkKeys, ScrollView, can_focus=True):
@@ -64,6 +66,7 @@ class TextView(WalkKeys, ScrollView, can_focus=True):
         super().__init__(id=id)
         self.tint: Runs | None = None  # of the text as it is shown, instead of the colours of the authors
         self.running = False
+        self.chat = False  # what is typed is spoken, and answered
         self.cursor: int | None = None  # index of a piece
         self.unseen = 0  # rows below the last visible one that came since the person scrolled away
         self._follow = True
@@ -310,11 +313,17 @@ class TextView(WalkKeys, ScrollView, can_focus=True):
 
     # ------------------------------------------------------------ drawing
 
+    def _hints(self) -> tuple[str, ...]:
+        """What an empty text says: how one begins, as the mode has it."""
+        if self.chat:
+            return *CHAT_HINT, *MORE_HINTS, CHAT_CHANGE_HINT
+        return *HINT, *MORE_HINTS, CHANGE_HINT
+
     def render_line(self, y: int) -> Strip:
         width, row = self.scrollable_content_region.width, y + self.scroll_offset.y
         base = self._style("base")
         if not self._pieces:
-            lines = [line for part in HINT for line in wrap(part, max(20, width)) or [""]]
+            lines = [line for part in self._hints() for line in wrap(part, max(20, width)) or [""]]
             hint = lines[row] if row < len(lines) else ""
             return Strip([Segment(hint[:width], self._style("hint"))]).extend_cell_length(width, base)
         if row >= len(self._wrapped):

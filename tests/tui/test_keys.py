@@ -32,7 +32,9 @@ OWNERS: dict[Scope, str] = {
     "bench": "sg_tui.screens.bench:BenchScreen",
     "dialog": "sg_tui.screens.dialog:Dialog",
     "help": "sg_tui.screens.help:HelpScreen",
-    "texts": "sg_tui.screens.text_picker:TextPicker",
+    "library": "sg_tui.screens.library:LibraryScreen",
+    "search": "sg_tui.widgets.search_line:SearchLine",
+    "settings": "sg_tui.screens.settings:SettingsScreen",
 }
 SOURCES = Path(__file__).parents[2] / "sg_tui"
 CLASSES = [

@@ -51,7 +51,9 @@ async def test_six_steps_each_with_its_number(never_here: Path, size: tuple[int,
         await wait_until(pilot, lambda: app.desk.minute.step == 5)
         number = "tokens cost 2.250 nats each, now 2.500."
         await wait_until(pilot, lambda: number in app.desk.minute.words(app.desk.generation))
-        await pilot.press("r", "alt+i", "escape", "escape")  # on a small screen the alternatives lie over it
+        await pilot.press("r", "alt+i", "escape")
+        await wait_until(pilot, lambda: not app.desk.generation.running)
+        await pilot.press("escape")  # the alternatives lie over it on a small screen
         await see(pilot, "That is all, and")
         assert any(piece.author == "taken" for piece in app.desk.writing.manuscript.pieces)
     assert "toured = true" in never_here.read_text("utf-8")
