@@ -127,13 +127,15 @@ class SetInterventions:
 class Look:
     """Look inside the last of `prompt`, as in Generate, and the tokens `ids` that were written after it.
 
-    rival: the token it is compared with, None for the likeliest other one. Answered by Looked or Failed.
+    rival: the token it is compared with, None for the likeliest other one. back: not into the last, but the one so many
+    before it, as if nothing came after. Answered by Looked or Failed.
     """
 
     request: int
     prompt: str
     ids: tuple[int, ...] = ()
     rival: int | None = None
+    back: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,11 +93,12 @@ class Looking:
     def _look(self, session: Session, command: Look, writing: bool, cancelled: Cancelled) -> None:
         prompt = session.prompt_ids(command.prompt)
         ids = [*prompt, *command.ids]
-        if len(ids) < 2:
+        last = len(ids) - 1 - command.back
+        if last < 1:
             raise SgError("nothing lies before the first token; choose a later one")
-        place = self._reach(session, ids[:-1], writing, cancelled)
+        place = self._reach(session, ids[:last], writing, cancelled)
         if place is not None:
-            self._tell(session, command.request, place, ids[-1], len(prompt), rival=command.rival)
+            self._tell(session, command.request, place, ids[last], len(prompt), rival=command.rival, after=ids[last:])
 
     def _measure(self, session: Session, command: MeasureHeads, writing: bool, cancelled: Cancelled) -> None:
         from sg_core.inference.inside import measure_heads
@@ -150,9 +151,12 @@ class Looking:
 
     def _tell(
         self, session: Session, request: int, place: int, token: int, prompt: int, *, rival: int | None = None,
-        live: bool = False,
+        live: bool = False, after: Sequence[int] = (),
     ) -> None:  # fmt: skip
-        """Look inside a token at a place of what is seen. prompt: so many tokens of the text were given."""
+        """Look inside a token at a place of what is seen. prompt: so many tokens of the text were given.
+
+        after: the token and what comes after it, of a text that was asked for.
+        """
         from sg_core.inference.inside import look
 
         began = time.perf_counter()
@@ -165,8 +169,9 @@ class Looking:
 
         best = tuple(word(row.best) for row in inside.lens.rows)
         other = "" if inside.why is None else word(inside.why.rival)
+        rest = 0 if tokenizer is None else sum(map(len, self._texts(tokenizer, after, len(after))))
         took = (time.perf_counter() - began) * 1e3
-        self._outbox.emit(Looked(request, live, inside, texts, best, word(token), other, self.scales, took))
+        self._outbox.emit(Looked(request, live, inside, texts, best, word(token), other, self.scales, took, rest))
 
     def _texts(self, tokenizer: Tokenizer, ids: Sequence[int], prompt: int) -> tuple[str, ...]:
         """Texts of tokens, safe to concatenate; special ones among the first `prompt` as they are written."""

@@ -12,13 +12,14 @@ from sg_tui.screens.save_dialog import SaveDialog
 from sg_tui.screens.write_walk import WalkActions
 from sg_tui.state.inside_figures import figures
 from sg_tui.state.inside_state import STEP, changes_text, part_name, shade_level
+from sg_tui.state.piece import Piece
 from sg_tui.terminal.textsafe import safe_line
 from sg_tui.widgets.alternatives_box import AlternativesBox
 from sg_tui.widgets.head_map import HeadMap
 from sg_tui.widgets.inside_panel import InsidePanel
 from sg_tui.widgets.lens_table import quoted
 from sg_tui.widgets.prompt import Prompt
-from sg_tui.widgets.shading import Shade
+from sg_tui.widgets.shading import LEVELS, Shade
 from sg_tui.widgets.text_view import TextView
 
 
@@ -68,9 +69,18 @@ class InsideActions(WalkActions):
         if shaded != self._shaded:
             self._shaded = shaded
             seen = state.seen(pieces) if state.shown else []
-            view.set_shade([Shade(one.piece, one.start, one.stop, shade_level(one.share)) for one in seen])
+            shades = [Shade(one.piece, one.start, one.stop, shade_level(one.share)) for one in seen]
+            view.set_shade([*shades, *self._chosen_part(pieces)] if state.shown else [])
         if state.shown:
             self.query_one(InsidePanel).show(state)
+
+    def _chosen_part(self, pieces: list[Piece]) -> list[Shade]:
+        """Of a piece that is no token, the token that is looked into."""
+        state = self.desk.inspector.state
+        if state.looked is None or state.place >= len(pieces) or pieces[state.place].token is not None:
+            return []
+        start = state.begins(pieces)
+        return [Shade(state.place, start, start + len(state.looked.text), LEVELS)]
 
     def frame_words(self, title: str) -> tuple[Content, Content]:
         """What stands in the frame of the text: its title or what is changed, and where the chosen head looks."""
@@ -103,8 +113,8 @@ class InsideActions(WalkActions):
             case "rival":
                 self._next_rival()
             case "token":
-                state.rival = None
-                self.query_one(TextView).step_cursor(int(event.value))
+                if not state.step(int(event.value), self.desk.writing.manuscript.pieces):
+                    self.query_one(TextView).step_cursor(int(event.value))
             case "figures":
                 self._save_figures()
         state.version += 1
@@ -116,8 +126,9 @@ class InsideActions(WalkActions):
         state, pieces = self.desk.inspector.state, self.desk.writing.manuscript.pieces
         if state.looked is None or state.looked.inside.why is None or state.place >= len(pieces):
             return
-        token = pieces[state.place].token
-        others = [] if token is None else [id for id, _ in token.top if id != token.id]
+        token, last = pieces[state.place].token, state.looked.inside.lens.rows[-1]
+        top = [last.best, last.second] if token is None else [id for id, _ in token.top]
+        others = [id for id in top if id != state.looked.inside.lens.token]
         if others:
             now = state.looked.inside.why.rival
             state.rival = others[(others.index(now) + 1) % len(others)] if now in others else others[0]

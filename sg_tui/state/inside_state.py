@@ -46,6 +46,7 @@ class InsideState:
         self.head: int | None = 0
         self.looked: Looked | None = None
         self.place = 0  # the piece that it is about
+        self.back = 0  # of a piece that is no token, how many of its tokens before its last one
         self.measured: HeadsMeasured | None = None
         self.scales: tuple[Scale, ...] = ()  # in force
         self._compared: LossCompared | None = None
@@ -100,6 +101,20 @@ class InsideState:
             price = event.ms / max(1, self._unseen)
             self.price = price if self.price == 0.0 else 0.8 * self.price + 0.2 * price
             self._unseen = 0
+
+    def begins(self, pieces: Sequence[Piece]) -> int:
+        """Where in its piece the token that was looked into begins."""
+        rest = 0 if self.looked is None else self.looked.rest
+        if not rest or self.place >= len(pieces) or pieces[self.place].token is not None:
+            return 0
+        return max(0, len(pieces[self.place].text) - rest)
+
+    def step(self, by: int, pieces: Sequence[Piece]) -> bool:
+        """To the token before or after, within a piece that is no token; False where its edge is reached."""
+        self.rival = None
+        within = self.begins(pieces) > 0 if by < 0 else self.back > 0
+        self.back = self.back - by if within else 0
+        return within
 
     def leave(self) -> None:
         """Another text: what was seen of the one before is not shown beside it."""
@@ -162,13 +177,15 @@ class InsideState:
     def seen(self, pieces: Sequence[Piece]) -> list[Seen]:
         """The parts of the text that the chosen head looked at from the token, nearest first.
 
-        Tokens end where its piece begins, and go back over as many pieces as they have characters.
+        Tokens end where it begins, and go back over as many pieces as they have characters.
         """
         found: list[Seen] = []
         if self.looked is None:
             return found
-        piece = self.place - 1
-        end = len(pieces[piece].text) if 0 <= piece < len(pieces) else 0
+        piece, end = self.place, self.begins(pieces)
+        if end == 0:
+            piece -= 1
+            end = len(pieces[piece].text) if 0 <= piece < len(pieces) else 0
         for text, share in zip(reversed(self.looked.texts), reversed(self.pattern()), strict=False):
             left = len(text)
             while left > 0 and piece >= 0:

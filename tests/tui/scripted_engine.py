@@ -218,8 +218,13 @@ class ScriptedEngine(ScriptedMeasurements):
         elif command.ids:
             token = self.written.get(command.ids[-1], OTHER)
             self.emit(looked(self.config, command.request, texts[:-1], token, command.rival, self.scales))
-        else:
+        elif len(texts) - command.back < 2:
             self.emit(Failed("nothing lies before the first token", command.request, "Look"))
+        else:
+            last = len(texts) - 1 - command.back
+            token = replace(OTHER, text=texts[last])
+            told = looked(self.config, command.request, texts[:last], token, command.rival, self.scales)
+            self.emit(replace(told, rest=sum(map(len, texts[last:]))))
 
     def _steer_training(self, command: PauseTraining | ResumeTraining | StopTraining | SaveTraining) -> None:
         if self._training is None:

@@ -156,6 +156,18 @@ def test_a_token_of_the_text_is_looked_into(driver: Driver, model: GPT2) -> None
     assert why.rival == 11
 
 
+def test_a_token_before_the_last_is_looked_into_as_if_nothing_came_after(driver: Driver, model: GPT2) -> None:
+    text = "All the town is asleep"
+    ids = model.require_tokenizer().encode(text)
+    driver.finish(Load("a"), Look(2, text, back=3))
+    driver.finish(Look(3, text, back=len(ids) - 1))
+    (found,) = driver.of(Looked)
+    same(found, model, ids[:-3])
+    assert text.endswith(found.text + model.require_tokenizer().decode(ids[-3:]))
+    assert found.rest == len(found.text) + len(model.require_tokenizer().decode(ids[-3:]))
+    assert [(failed.request, "first token" in failed.message) for failed in driver.of(Failed)] == [(3, True)]
+
+
 def test_any_text_is_looked_into_and_the_next_generation_is_as_ever(driver: Driver, model: GPT2) -> None:
     driver.finish(Load("a"), Generate(1, "The lan", 5, WARM))
     driver.finish(Look(2, "All the town is asleep"))

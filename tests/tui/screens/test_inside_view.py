@@ -146,6 +146,24 @@ async def test_the_token_is_chosen_from_the_map_too_and_asked_for_once() -> None
         assert len(looks(engine)) == count
 
 
+async def test_tokens_of_the_prompt_are_looked_into_one_after_another() -> None:
+    engine = ScriptedEngine(replies=(" sun",))
+    async with opened(engine) as (pilot, _, screen):
+        await send(pilot, "See the lantern")
+        await wait_until(pilot, lambda: screen.desk.writing.manuscript.text.endswith("sun"))
+        await pilot.press("escape", "i", "comma")
+        await see(pilot, "“ lantern” came")
+        await see(pilot, "from “ lantern”: “ the” 90%")
+        await pilot.press("comma", "w")
+        await see(pilot, "why “ the” and not “ r")
+        state, pieces = screen.desk.inspector.state, screen.desk.writing.manuscript.pieces
+        assert [(one.piece, one.start, one.stop) for one in state.seen(pieces)] == [(0, 0, 3)]
+        await pilot.press("b")
+        await see(pilot, "why “ the” and not “ r8”")
+        await pilot.press("full_stop", "full_stop")
+        await see(pilot, "why “ sun” and not")
+
+
 async def test_the_newest_token_is_followed_while_it_writes() -> None:
     engine = by_hand(replies=SENTENCE)
     async with opened(engine) as (pilot, _, screen):
