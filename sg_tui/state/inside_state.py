@@ -83,7 +83,7 @@ class InsideState:
             case Failed(command="SetInterventions"):
                 self.wished = self.scales
             case Failed(command="Look", message=message):
-                self.trouble = message
+                self.looked, self.trouble = None, message
             case TokenEvent():
                 self._unseen += self.following
                 return False
@@ -113,7 +113,8 @@ class InsideState:
         """To the token before or after, within a piece that is no token; False where its edge is reached."""
         self.rival = None
         within = self.begins(pieces) > 0 if by < 0 else self.back > 0
-        self.back = self.back - by if within else 0
+        if within:
+            self.back -= by
         return within
 
     def leave(self) -> None:

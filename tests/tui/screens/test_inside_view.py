@@ -160,7 +160,13 @@ async def test_tokens_of_the_prompt_are_looked_into_one_after_another() -> None:
         assert [(one.piece, one.start, one.stop) for one in state.seen(pieces)] == [(0, 0, 3)]
         await pilot.press("b")
         await see(pilot, "why “ the” and not “ r8”")
-        await pilot.press("full_stop", "full_stop")
+        await pilot.press("comma")
+        await see(pilot, "nothing lies before the first token")
+        await pilot.press("comma", "full_stop")
+        await see(pilot, "why “ the” and not")
+        await pilot.press("full_stop")
+        await see(pilot, "why “ lantern” and not")
+        await pilot.press("full_stop")
         await see(pilot, "why “ sun” and not")
 
 
