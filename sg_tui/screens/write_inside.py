@@ -100,6 +100,8 @@ class InsideActions(WalkActions):
         inspector, state = self.desk.inspector, self.desk.inspector.state
         factor = state.factor(state.layer, state.head)
         match event.name:
+            case "select":
+                state.move(*event.step)
             case "mute":
                 inspector.scale(1.0 if factor == 0.0 else 0.0)
             case "scale":

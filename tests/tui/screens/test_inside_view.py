@@ -245,6 +245,18 @@ async def test_scaling_goes_by_quarters_and_back() -> None:
         assert len(asked) == 5
 
 
+async def test_keys_in_haste_act_on_the_part_that_was_chosen_then() -> None:
+    engine = ScriptedEngine(replies=SENTENCE)
+    async with opened(engine) as (pilot, _, screen):
+        await written(pilot, screen)
+        await pilot.press("i")
+        await see(pilot, "“ sun” came")
+        heads = screen.query_one(HeadMap)
+        for act in (heads.action_mute, lambda: heads.action_select(0, 1), heads.action_mute):
+            act()  # before any of them is dealt with
+        await wait_until(pilot, lambda: engine.scales == (Scale(0, 0, 0.0), Scale(0, 1, 0.0)))
+
+
 async def test_what_is_changed_is_looked_into_anew() -> None:
     engine = ScriptedEngine(replies=SENTENCE)
     async with opened(engine) as (pilot, _, screen):
