@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sg_core.engine.commands import Scale
 from sg_tui.figures import milliseconds, nats
 from sg_tui.state.effects import Effect
 from sg_tui.state.generation_state import GenerationState
@@ -22,7 +21,6 @@ class FirstMinute:
 
     def __init__(self, inside: InsideState) -> None:
         self._inside = inside
-        self._changes: tuple[Scale, ...] = ()  # before
         self.step: int | None = None
         self.version = 0
         self._request = 0  # of the generation before
@@ -37,14 +35,14 @@ class FirstMinute:
         self.step = None
         self.version += 1
 
-    def look(self, state: GenerationState, pieces: Sequence[Piece]) -> None:
-        """Go on when what the step waits for has been done."""
+    def look(self, state: GenerationState, pieces: Sequence[Piece], *, muted: bool) -> None:
+        """Go on when what the step waits for has been done. muted: a part of the model is changed now."""
         done = {
             0: state.request > self._request,
             1: not getattr(state.optimizations, SWITCH),
             2: getattr(state.optimizations, SWITCH),
             3: _taken(pieces) > self._taken,
-            4: bool(self._inside.scales) and self._inside.scales != self._changes,
+            4: muted,
             5: state.request > self._request,
         }
         if self.step is None or not done[self.step]:
@@ -69,28 +67,29 @@ class FirstMinute:
                 return f"{_saved(state)} Alt+1 again: they are kept.{going_on if not _effect(state) else ''}"
             case 3:
                 first = "Esc stops the model, Esc again" if state.running else "Esc"
+                told = f"{_saved(state)} " if (effect := _effect(state)) and not effect.unsure else ""
                 return (
-                    f"{_saved(state)} {first} chooses a word; ← → another one. What else could it have been? "
+                    f"{told}{first} chooses a word; ← → another one. What else could it have been? "
                     "↓ chooses one, Enter takes it, and the text goes on from there."
                 )
             case 4:
                 return (
-                    "Alt+I looks inside: where a head looks, what each layer would say. Arrows choose a head, m mutes "
-                    f"it, and the text goes on without it. Which one matters?{going_on}"
+                    "Alt+I looks inside: a map shows what each head of the model does. The arrows choose one, m mutes "
+                    f"it, and the text goes on without it.{going_on}"
                 )
             case 5:
                 return (
-                    f"{self._muted()}r gives all back, Alt+I closes it. That is all, and the text is yours: F7 tints "
-                    "it by surprise, F8 is full speed, F3 trains a model of your own, F1 knows the rest. Enter goes on."
+                    f"Muted: what comes now is not the model's own text. {self._number()}r in the map undoes it, Alt+I "
+                    "closes it. That is all, and the text is yours. F7 tints it by surprise, F8 is full speed, F3 "
+                    "trains your own model, F4 races two settings, F1 knows the rest. Enter goes on."
                 )
         return ""
 
     def _go(self, step: int, state: GenerationState, pieces: Sequence[Piece]) -> None:
         self.step, self._request, self._taken = step, state.request, _taken(pieces)
-        self._changes = self._inside.scales
         self.version += 1
 
-    def _muted(self) -> str:
+    def _number(self) -> str:
         """The number of the fifth step."""
         known = self._inside.compared
         if known is None:

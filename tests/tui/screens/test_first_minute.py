@@ -9,8 +9,9 @@ from scripted_engine import ScriptedEngine
 from stories import SMALL, STANDARD, WIDE, screen_text, see, wait_until
 from write_stories import by_hand, generations, opened, send, write
 
-from sg_core.engine.commands import SetPace
+from sg_core.engine.commands import Scale, SetPace
 from sg_tui.app import SgApp
+from sg_tui.widgets.alternatives_box import AlternativesBox
 from sg_tui.widgets.prompt import Prompt
 from sg_tui.widgets.tour import Tour
 
@@ -43,18 +44,17 @@ async def test_six_steps_each_with_its_number(never_here: Path, size: tuple[int,
         engine.stop()
         await wait_until(pilot, lambda: not app.desk.generation.running)
         screen._no_walk_before = 0.0  # as after a while
-        await pilot.press("escape", "down", "enter")
-        await wait_until(pilot, lambda: app.desk.minute.step == 4)
-        await see(pilot, "looks inside")
-        await write(pilot, engine, 2)
-        await pilot.press("alt+i", "right", "m")
-        await wait_until(pilot, lambda: app.desk.minute.step == 5)
+        await pilot.press("escape", "down")
+        box, tour = screen.query_one(AlternativesBox), screen.query_one(Tour)
+        await wait_until(pilot, lambda: box.display and box.region.bottom <= tour.region.y)
+        await pilot.press("enter")
+        await see(pilot, "5 of 6")
+        await pilot.press("alt+i", "m")
         number = "tokens cost 2.250 nats each, now 2.500."
         await wait_until(pilot, lambda: number in app.desk.minute.words(app.desk.generation))
-        await pilot.press("r", "alt+i", "escape")
-        await wait_until(pilot, lambda: not app.desk.generation.running)
-        await pilot.press("escape")  # the alternatives lie over it on a small screen
-        await see(pilot, "That is all, and")
+        await pilot.press("alt+i")
+        await see(pilot, "Muted: what comes now is not")
+        assert engine.scales == (Scale(0, 0, 0.0),)
         assert any(piece.author == "taken" for piece in app.desk.writing.manuscript.pieces)
     assert "toured = true" in never_here.read_text("utf-8")
 
