@@ -129,13 +129,15 @@ class SetInterventions:
 class Look:
     """Look inside the last of `prompt`, as in Generate, and the tokens `ids` that were written after it.
 
-    rival: the token it is compared with, None for the likeliest other one. Answered by Looked or Failed.
+    rival: the token it is compared with, None for the likeliest other one. back: not into the last, but the one so many
+    before it, as if nothing came after. Answered by Looked or Failed.
     """
 
     request: int
     prompt: str
     ids: tuple[int, ...] = ()
     rival: int | None = None
+    back: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +150,18 @@ class MeasureHeads:
     request: int
     prompt: str
     ids: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CompareLoss:
+    """Tell the loss of the newest tokens of a text, as in Generate, with what is changed inside and without.
+
+    Of as many tokens as take a moment, fewer while a text is written, which goes on as if nothing had been asked.
+    Answered by LossCompared or Failed.
+    """
+
+    request: int
+    prompt: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,6 +273,7 @@ Command = (
     | SetProbes
     | Look
     | MeasureHeads
+    | CompareLoss
     | Train
     | PauseTraining
     | ResumeTraining

@@ -21,6 +21,7 @@ from sg_core import notices
 from sg_core.engine.commands import (
     Bench,
     Command,
+    CompareLoss,
     Generate,
     Load,
     Look,
@@ -143,7 +144,8 @@ class Engine:
             idle = self._generation is None and not self._spare.ready
             self._obey_waiting(FOREVER if idle else self._reel.rest(self._generation))
         written = None if self._generation is None else self._generation.session
-        self._models.answer_looks(written, self._inbox, self._fail)
+        if self._models.answer_looks(written, self._inbox, self._fail) and self._generation is not None:
+            self._generation.rested = True
         self._write()
         self._train()
         self._do_spare()
@@ -163,7 +165,7 @@ class Engine:
             order = self._inbox.take(0.0)
 
     def _fail(self, error: Exception, command: Command) -> None:
-        request = command.request if isinstance(command, Generate | Bench | Race | Look | MeasureHeads) else None
+        request = getattr(command, "request", None)
         self._outbox.fail(error, type(command).__name__, request)
 
     def _write(self) -> None:
@@ -257,7 +259,7 @@ class Engine:
                     self._reel.tell(InterventionsSet(scales))
             case SetProbes():
                 self._models.set_probes(order.command)
-            case Look() | MeasureHeads():
+            case Look() | MeasureHeads() | CompareLoss():
                 self._models.looking.ask(order)
             case SetPace(tokens_per_second=rate):
                 self._reel.set_pace(rate)

@@ -151,7 +151,7 @@ class Looked:
     request: of the Look, or, where it is `live`, of the generation whose newest token it is. texts: of the tokens it
     could look at, raw, which end where it begins. best_texts: of the best token of each row of the lens; text,
     rival_text: of the token and of the one it is compared with, if it is. scales: what was changed then. ms: what
-    looking took.
+    looking took. rest: characters from where the token begins to the end of what was asked; 0 where it is live.
     """
 
     request: int
@@ -163,6 +163,7 @@ class Looked:
     rival_text: str
     scales: tuple[Scale, ...]
     ms: float
+    rest: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -171,6 +172,21 @@ class HeadsMeasured:
 
     request: int
     heads: HeadShares
+    ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class LossCompared:
+    """Mean nats of the newest `tokens` tokens of a text that have a probability, seen by themselves.
+
+    changed: with `scales` in force; own: of the model as it is. ms: what comparing took.
+    """
+
+    request: int
+    tokens: int
+    changed: float
+    own: float
+    scales: tuple[Scale, ...]
     ms: float
 
 
@@ -322,6 +338,7 @@ Event = (
     | InterventionsSet
     | Looked
     | HeadsMeasured
+    | LossCompared
     | ContextMoved
     | Done
     | TrainingStarted

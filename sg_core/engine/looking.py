@@ -6,8 +6,8 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from sg_core.engine.commands import Bench, Generate, Load, Look, MeasureHeads, Scale
-from sg_core.engine.events import HeadsMeasured, Looked
+from sg_core.engine.commands import Bench, CompareLoss, Generate, Load, Look, MeasureHeads, Scale
+from sg_core.engine.events import HeadsMeasured, Looked, LossCompared
 from sg_core.engine.generation import Generation
 from sg_core.engine.inbox import Inbox, Order
 from sg_core.engine.outbox import Outbox
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 EVERY = 0.06  # seconds between two looks at the newest token: each of a reading pace is seen
 SHARE = 4  # looking rests for so many times as long as it took
+COMPARED, COMPARED_LIVE = 65e9, 6e9  # multiplications of a pass that tells a loss: a part of a second, a moment
+LEAST_COMPARED = 32  # tokens
 
 
 class Looking:
@@ -85,15 +87,18 @@ class Looking:
             self._look(session, command, writing, cancelled)
         elif isinstance(command, MeasureHeads):
             self._measure(session, command, writing, cancelled)
+        elif isinstance(command, CompareLoss):
+            self._compare(session, command, writing, cancelled)
 
     def _look(self, session: Session, command: Look, writing: bool, cancelled: Cancelled) -> None:
         prompt = session.prompt_ids(command.prompt)
         ids = [*prompt, *command.ids]
-        if len(ids) < 2:
+        last = len(ids) - 1 - command.back
+        if last < 1:
             raise SgError("nothing lies before the first token; choose a later one")
-        place = self._reach(session, ids[:-1], writing, cancelled)
+        place = self._reach(session, ids[:last], writing, cancelled)
         if place is not None:
-            self._tell(session, command.request, place, ids[-1], len(prompt), rival=command.rival)
+            self._tell(session, command.request, place, ids[last], len(prompt), rival=command.rival, after=ids[last:])
 
     def _measure(self, session: Session, command: MeasureHeads, writing: bool, cancelled: Cancelled) -> None:
         from sg_core.inference.inside import measure_heads
@@ -106,6 +111,22 @@ class Looking:
         began = time.perf_counter()
         shares = measure_heads(session.decoder, stop)
         self._outbox.emit(HeadsMeasured(command.request, shares, (time.perf_counter() - began) * 1e3))
+
+    def _compare(self, session: Session, command: CompareLoss, writing: bool, cancelled: Cancelled) -> None:
+        from sg_core.gpt2 import GPT2
+
+        model, began = session.model, time.perf_counter()
+        assert isinstance(model, GPT2)  # the engine loads nothing else
+        most = int((COMPARED_LIVE if writing else COMPARED) / model.config.parameter_count)
+        ids = session.prompt_ids(command.prompt)[-max(LEAST_COMPARED, min(most, session.context_size)) :]
+        if len(ids) < 2:
+            raise SgError("a loss needs two tokens; write a few more")
+        own = model.score(ids, precision=session.precision)
+        if cancelled():
+            return
+        changed = model.score(ids, precision=session.precision, interventions=session.interventions)
+        told = (changed.nats / changed.tokens, own.nats / own.tokens, self.scales)
+        self._outbox.emit(LossCompared(command.request, own.tokens, *told, (time.perf_counter() - began) * 1e3))
 
     def _reach(self, session: Session, before: list[int], writing: bool, cancelled: Cancelled) -> int | None:
         """How many tokens of a text the model sees at its end; what comes before the last one is computed then.
@@ -130,9 +151,12 @@ class Looking:
 
     def _tell(
         self, session: Session, request: int, place: int, token: int, prompt: int, *, rival: int | None = None,
-        live: bool = False,
+        live: bool = False, after: Sequence[int] = (),
     ) -> None:  # fmt: skip
-        """Look inside a token at a place of what is seen. prompt: so many tokens of the text were given."""
+        """Look inside a token at a place of what is seen. prompt: so many tokens of the text were given.
+
+        after: the token and what comes after it, of a text that was asked for.
+        """
         from sg_core.inference.inside import look
 
         began = time.perf_counter()
@@ -145,8 +169,9 @@ class Looking:
 
         best = tuple(word(row.best) for row in inside.lens.rows)
         other = "" if inside.why is None else word(inside.why.rival)
+        rest = 0 if tokenizer is None else sum(map(len, self._texts(tokenizer, after, len(after))))
         took = (time.perf_counter() - began) * 1e3
-        self._outbox.emit(Looked(request, live, inside, texts, best, word(token), other, self.scales, took))
+        self._outbox.emit(Looked(request, live, inside, texts, best, word(token), other, self.scales, took, rest))
 
     def _texts(self, tokenizer: Tokenizer, ids: Sequence[int], prompt: int) -> tuple[str, ...]:
         """Texts of tokens, safe to concatenate; special ones among the first `prompt` as they are written."""

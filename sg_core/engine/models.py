@@ -216,17 +216,23 @@ class Models:
         session = self.ready_session()
         return self._warming.ready(_kernels(session, session.precision))
 
-    def answer_looks(self, written: Session | None, inbox: Inbox, fail: Callable[[Exception, Command], None]) -> None:
-        """Look inside the loaded model where that was asked for. written: the session whose text is being written."""
+    def answer_looks(self, written: Session | None, inbox: Inbox, fail: Callable[[Exception, Command], None]) -> bool:
+        """Look inside the loaded model where that was asked for; whether it was.
+
+        written: the session whose text is being written.
+        """
+        looked = False
         while (order := self.looking.next_asked) is not None and not inbox.closed:
             try:
                 session = self.ready_session()
                 if not self.ready_to_look():
-                    return
+                    break
+                looked = True
                 self.looking.answer(order, session, inbox, writing=written is session)
             except Exception as error:  # of any kind: the thread outlives it
                 fail(error, order.command)
             self.looking.answered(order)
+        return looked
 
     def _sessions(self) -> list[Session]:
         trained = None if self._trainee is None else self._trainee.session

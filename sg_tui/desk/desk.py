@@ -118,8 +118,8 @@ class Desk(Glass, LibraryDesk):
         self.training = TrainingState()
         self.bench = BenchState()
         self.race = RaceState()
-        self.minute = FirstMinute()
         self.inspector = Inspector(self.submit, self.next_request)
+        self.minute = FirstMinute(self.inspector.state)
         self.writing = Writing(chat=self.preferences.mode == "chat", cast=self.preferences.cast, plain=plain)
         self.load_trouble = ""  # why the model that was asked for is not there, until someone has told it
         self._loading = False
@@ -248,12 +248,13 @@ class Desk(Glass, LibraryDesk):
             state.take(event)
         match event:
             case TokenEvent() if event.request == request and self.several is not None:
-                self.several.write(event.number, Piece.written(event.token, event.top_texts))
+                piece = Piece.written(event.token, event.top_texts, self.inspector.state.scales)
+                self.several.write(event.number, piece)
             case Done() if request and event.request == request and self.several is not None:
                 self.several.end(event.number, event.reason, event.rest)
                 self.keep_text()
             case TokenEvent() if event.request == request:
-                self.writing.manuscript.write(event.token, event.top_texts)
+                self.writing.manuscript.write(event.token, event.top_texts, self.inspector.state.scales)
             case Done() | Failed() if request and event.request == request:
                 done = event if isinstance(event, Done) else None
                 self.writing.manuscript.complete(done.rest if done else "", cut=bool(done and done.reason == "stop"))

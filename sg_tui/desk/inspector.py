@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from sg_core.engine.commands import Command, Look, MeasureHeads, SetInterventions, SetProbes
+from sg_core.engine.commands import Command, CompareLoss, Look, MeasureHeads, SetInterventions, SetProbes
 from sg_core.engine.events import Event, Failed, Looked
 from sg_core.text.marked_text import MarkedText
 from sg_tui.state.inside_state import LOOK_COMMANDS, InsideState
@@ -21,10 +21,12 @@ class Inspector:
         self.state = InsideState()
         self._submit, self._next_request = submit, next_request
         self._asked: tuple[object, ...] = ()  # what the newest look was asked of
-        self._measured: tuple[object, ...] = ()
+        self._measured: tuple[object, ...] = ()  # and the newest measurement
+        self._compared: tuple[object, ...] = ()
         self._probes = SetProbes(newest=False)  # as the engine was told last
         self._awaited = (0, 0)  # the newest look: its request, and the piece it is about
         self._text = ""  # the id of the text that is looked into
+        self._place: int | None = None  # the piece of it that was chosen last
 
     def take(self, event: Event, pieces: Sequence[Piece]) -> bool:
         """Take what the engine tells; False when nothing changed."""
@@ -53,19 +55,24 @@ class Inspector:
             state.leave()
         newest = index is None
         self._follow(newest and running)
-        place = _token_before(pieces, len(pieces) - 1 if index is None else index)
+        place = _worded(pieces, len(pieces) - 1 if index is None else index)
         if place is None:
             return
+        if place != self._place:
+            self._place, state.back = place, 0
         setting = (writing.id, precision, state.scales)
-        asked = (pieces[place], place, state.rival, *setting)
+        asked = (pieces[place], place, state.rival, state.back, *setting)
         if not self.state.following and asked != self._asked:
             self._asked = asked
             self._awaited = (self._next_request(), place)
-            self._submit(Look(self._awaited[0], *_asked_text(writing, place), state.rival))
+            self._submit(Look(self._awaited[0], *_asked_text(writing, place), state.rival, state.back))
         measured = (len(pieces) // REMEASURED if running else (len(pieces), running), *setting)
         if measured != self._measured:
             self._measured = measured
             self._submit(MeasureHeads(self._next_request(), *_asked_text(writing, place)))
+        if state.scales and measured != self._compared:
+            self._compared = measured
+            self._submit(CompareLoss(self._next_request(), writing.prompt()))
 
     def _follow(self, newest: bool) -> None:
         wanted = SetProbes(newest, newest and self.state.why)
@@ -89,12 +96,13 @@ class Inspector:
         return failure.command in LOOK_COMMANDS
 
 
-def _token_before(pieces: Sequence[Piece], index: int) -> int | None:
-    """The piece itself, or, where it is no token, the nearest one before it that is; None without one."""
-    return next((place for place in range(min(index, len(pieces) - 1), -1, -1) if pieces[place].token), None)
+def _worded(pieces: Sequence[Piece], index: int) -> int | None:
+    """The piece itself, or, where it is nothing, the nearest one before it that has a text or a token; None without."""
+    candidates = range(min(index, len(pieces) - 1), -1, -1)
+    return next((place for place in candidates if pieces[place].token or pieces[place].text), None)
 
 
 def _asked_text(writing: Writing, index: int) -> tuple[MarkedText, tuple[int, ...]]:
-    """The text before a token, as the engine takes it, and the token's id."""
+    """The text before a token, as the engine takes it, and the token's id; of another piece the text with it."""
     token = writing.manuscript.pieces[index].token
-    return writing.prompt(index), () if token is None else (token.id,)
+    return (writing.prompt(index + 1), ()) if token is None else (writing.prompt(index), (token.id,))

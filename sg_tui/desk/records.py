@@ -9,6 +9,7 @@ from typing import Any
 from sg_core.network.optimizations import TABLE
 from sg_tui.desk.desk import Desk
 from sg_tui.state.generation_state import GenerationState
+from sg_tui.state.inside_state import changes_text
 
 Record = dict[str, Any]
 
@@ -64,7 +65,9 @@ def _tokens(desk: Desk) -> Iterator[Record]:
     pieces, tint = desk.writing.manuscript.pieces, desk.tint
     for number, piece in enumerate(pieces):
         token = piece.token
-        told = {} if token is None else {"id": token.id, "logprob": token.logprob, "ms": token.ms}
+        told: Record = {} if token is None else {"id": token.id, "logprob": token.logprob, "ms": token.ms}
+        if piece.changes:
+            told["changes"] = changes_text(piece.changes, len(piece.changes))
         yield {"kind": "piece", "number": number, "text": piece.text, "author": piece.author, **told}
     text, scored = desk.writing.manuscript.text, tint.scored
     if scored is None or tint.known(text) < len(text):

@@ -11,6 +11,7 @@ MODIFIERS = ("ctrl", "alt", "shift")
 # Places that hear keys at the same time: what is chosen for one must not mean another thing in the others.
 TOGETHER: tuple[frozenset[Scope], ...] = (
     frozenset({"write", "small", "prompt", "document"}),
+    frozenset({"write", "small", "inside"}),
     frozenset({"train", "chart"}),
     frozenset({"library", "search"}),
 )

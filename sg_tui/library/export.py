@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from sg_tui.library.store import dump_turns, load_turns
+from sg_tui.state.inside_state import changes_text
 from sg_tui.state.manuscript import Manuscript, Piece
 from sg_tui.terminal.textsafe import safe, safe_line
 
@@ -76,18 +77,19 @@ def as_html(document: Document) -> str:
 
 
 def _span(piece: Piece) -> str:
-    words = html.escape(safe(piece.text))
+    words, kind = html.escape(safe(piece.text)), "model changed" if piece.style == "changed" else piece.author
     token = piece.token
     if token is None or not math.isfinite(token.logprob):
-        return f'<span class="{piece.author}">{words}</span>'
+        return f'<span class="{kind}">{words}</span>'
     bits = max(0.0, -token.logprob / math.log(2))
     tint = min(1.0, bits / STRONGEST)
     others = [
         f"{safe_line(text)!r} {100 * math.exp(logprob):.1f} %"
         for text, (_, logprob) in zip(piece.top_texts, token.top, strict=False)
     ]
-    told = html.escape("\n".join([f"{100 * math.exp(token.logprob):.1f} %, {bits:.1f} bits", *others]))
-    return f'<span class="{piece.author}" style="--tint:{tint:.2f}" title="{told}">{words}</span>'
+    changes = [f"{changes_text(piece.changes)}: not the model's own"] if piece.changes else []
+    told = html.escape("\n".join([f"{100 * math.exp(token.logprob):.1f} %, {bits:.1f} bits", *others, *changes]))
+    return f'<span class="{kind}" style="--tint:{tint:.2f}" title="{told}">{words}</span>'
 
 
 def _title(document: Document) -> str:
@@ -150,7 +152,7 @@ body {{ background: var(--ground); color: var(--ink); max-width: 44rem; margin: 
 h1 {{ font-size: 1.1rem; }}
 pre {{ white-space: pre-wrap; font: inherit; }}
 .person {{ color: var(--person); font-weight: bold; }}
-.cue {{ font-style: italic; }}
+.cue, .changed {{ font-style: italic; }}
 .model {{ background: rgb(var(--heat) / calc(.45 * var(--tint, 0))); }}
 </style>
 </head>

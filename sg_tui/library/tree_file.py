@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import asdict
 from typing import Any
 
 from sg_core.errors import SettingError
 from sg_core.inference.token import Token
-from sg_tui.library.tree_table import read_author, read_origin
+from sg_tui.library.tree_table import read_author, read_changes, read_origin
 from sg_tui.state.manuscript import Manuscript
 from sg_tui.state.piece import Piece
 from sg_tui.state.tree import BEGINNING, Node, Place, Tree
@@ -51,7 +52,8 @@ def _piece(piece: Piece) -> dict[str, object]:
         return {"text": piece.text, "author": piece.author}
     top = [[*one, text] for one, text in zip(token.top, piece.top_texts, strict=True)]
     logprob = token.logprob if math.isfinite(token.logprob) else None
-    return {"text": piece.text, "author": piece.author, "id": token.id, "logprob": logprob, "top": top}
+    told = {"text": piece.text, "author": piece.author, "id": token.id, "logprob": logprob, "top": top}
+    return told | ({"changes": [asdict(one) for one in piece.changes]} if piece.changes else {})
 
 
 def load_tree(data: str | bytes) -> Manuscript:
@@ -88,6 +90,6 @@ def _read_piece(data: dict[str, Any]) -> Piece:
         return Piece(text, author)
     logprob = math.nan if data["logprob"] is None else float(data["logprob"])
     top = tuple((int(id), float(value)) for id, value, _ in data["top"])
-    return Piece(
-        text, author, Token(int(data["id"]), text, logprob, top, math.nan, {}), tuple(str(t) for _, _, t in data["top"])
-    )
+    token = Token(int(data["id"]), text, logprob, top, math.nan, {})
+    changes = read_changes([(one["layer"], one["head"], one["factor"]) for one in data.get("changes", ())])
+    return Piece(text, author, token, tuple(str(t) for _, _, t in data["top"]), changes)

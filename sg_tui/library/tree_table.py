@@ -6,10 +6,11 @@ import json
 import math
 import zlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from functools import partial
 from typing import Any, Protocol
 
+from sg_core.engine.commands import Scale
 from sg_core.inference.token import Token
 from sg_tui.state.piece import Author, Piece
 from sg_tui.state.tree import BEGINNING, START, Node, Origin, Place, Tree, kept_node
@@ -146,19 +147,23 @@ def load_pieces(data: bytes) -> list[Piece]:
     Raises ValueError, TypeError, KeyError, IndexError or zlib.error for anything else.
     """
     found = json.loads(zlib.decompress(data))
-    return [read(text, id, logprob, top, read_author(author)) for author, text, id, logprob, top in found]
+    return [read(*rest, author=read_author(author)) for author, *rest in found]
 
 
 def written(piece: Piece) -> list[object]:
-    """Text, id, logprob and alternatives of a piece, as version 0.1 wrote what the model had written."""
+    """Text, id, logprob and alternatives of a piece, as version 0.1 wrote what the model had written.
+
+    Then what its token was computed with, where anything was changed.
+    """
     token = piece.token
     if token is None:
         return [piece.text, -1, None, []]
     top = [(*one, text) for one, text in zip(token.top, piece.top_texts, strict=True)]
-    return [piece.text, token.id, token.logprob if math.isfinite(token.logprob) else None, top]
+    told: list[object] = [piece.text, token.id, token.logprob if math.isfinite(token.logprob) else None, top]
+    return [*told, [astuple(one) for one in piece.changes]] if piece.changes else told
 
 
-def read(text: object, id: Any, logprob: Any, top: Any, author: Author = "model") -> Piece:
+def read(text: object, id: Any, logprob: Any, top: Any, changes: Any = (), *, author: Author = "model") -> Piece:
     """A piece as it was written; how long a token took is not kept: NaN."""
     if author in ("person", "cue", "edit") or int(id) < 0:
         return Piece(str(text), author)
@@ -170,7 +175,12 @@ def read(text: object, id: Any, logprob: Any, top: Any, author: Author = "model"
         math.nan,
         {},
     )
-    return Piece(str(text), author, token, tuple(str(shown) for _, _, shown in top))
+    return Piece(str(text), author, token, tuple(str(shown) for _, _, shown in top), read_changes(changes))
+
+
+def read_changes(rows: Iterable[tuple[Any, Any, Any]]) -> tuple[Scale, ...]:
+    """What heads and MLPs were multiplied by. Raises ValueError or TypeError for anything else."""
+    return tuple(Scale(int(layer), None if head is None else int(head), float(by)) for layer, head, by in rows)
 
 
 def read_author(name: object) -> Author:

@@ -80,6 +80,7 @@ class WriteScreen(EditActions, InsideActions, TourActions, TintActions, Settings
         self._show_mode()
 
     def on_descendant_focus(self) -> None:
+        super().on_descendant_focus()
         self.draw_all()
 
     def on_resize(self, event: events.Resize) -> None:

@@ -12,13 +12,14 @@ from sg_tui.screens.save_dialog import SaveDialog
 from sg_tui.screens.write_walk import WalkActions
 from sg_tui.state.inside_figures import figures
 from sg_tui.state.inside_state import STEP, changes_text, part_name, shade_level
+from sg_tui.state.piece import Piece
 from sg_tui.terminal.textsafe import safe_line
 from sg_tui.widgets.alternatives_box import AlternativesBox
 from sg_tui.widgets.head_map import HeadMap
 from sg_tui.widgets.inside_panel import InsidePanel
 from sg_tui.widgets.lens_table import quoted
 from sg_tui.widgets.prompt import Prompt
-from sg_tui.widgets.shading import Shade
+from sg_tui.widgets.shading import LEVELS, Shade
 from sg_tui.widgets.text_view import TextView
 
 
@@ -29,19 +30,25 @@ class InsideActions(WalkActions):
         super().__init__(desk)
         self._drawn: tuple[object, ...] = ()  # what the figures and frames were drawn of; (): they are drawn at once
         self._shaded: tuple[object, ...] = ()
+        self._looking = False  # keys act on the map, or will do so in a moment
 
     def action_inside(self) -> None:
-        inspector = self.desk.inspector
-        inspector.show(not inspector.state.shown)
-        view = self.query_one(TextView)
-        view.looked_into = inspector.state.shown
-        self.set_class(inspector.state.shown, "-inside")
-        if inspector.state.shown:
+        """To the map; from there back to where one was."""
+        inspector, view = self.desk.inspector, self.query_one(TextView)
+        closing = self.inspecting
+        inspector.show(not closing)
+        view.looked_into = self._looking = not closing
+        self.set_class(not closing, "-inside")
+        self.set_class(not closing, "-looking")
+        if closing:
+            self.set_focus(self.query_one(Prompt) if view.cursor is None else view)
+        else:
             self.remove_class("-panel-open")
             self.query_one(HeadMap).focus()
-        elif self.inspecting:
-            self.set_focus(self.query_one(Prompt) if view.cursor is None else view)
         self.call_after_refresh(self.draw_all)
+
+    def on_descendant_focus(self) -> None:
+        self._looking = self.inspecting
 
     @property
     def inspecting(self) -> bool:
@@ -51,6 +58,7 @@ class InsideActions(WalkActions):
     def show_inside(self, view: TextView) -> None:
         """Ask for what is to be seen, and show what is known."""
         inspector, state = self.desk.inspector, self.desk.inspector.state
+        self.set_class(self._looking, "-looking")
         generation, choice = self.desk.generation, self.query_one(AlternativesBox).choice
         piece = view.cursor_piece
         if self.walking and choice is not None and choice.number is not None and piece is not None and piece.token:
@@ -61,9 +69,18 @@ class InsideActions(WalkActions):
         if shaded != self._shaded:
             self._shaded = shaded
             seen = state.seen(pieces) if state.shown else []
-            view.set_shade([Shade(one.piece, one.start, one.stop, shade_level(one.share)) for one in seen])
+            shades = [Shade(one.piece, one.start, one.stop, shade_level(one.share)) for one in seen]
+            view.set_shade([*shades, *self._chosen_part(pieces)] if state.shown else [])
         if state.shown:
             self.query_one(InsidePanel).show(state)
+
+    def _chosen_part(self, pieces: list[Piece]) -> list[Shade]:
+        """Of a piece that is no token, the token that is looked into."""
+        state = self.desk.inspector.state
+        if state.looked is None or state.place >= len(pieces) or pieces[state.place].token is not None:
+            return []
+        start = state.begins(pieces)
+        return [Shade(state.place, start, start + len(state.looked.text), LEVELS)]
 
     def frame_words(self, title: str) -> tuple[Content, Content]:
         """What stands in the frame of the text: its title or what is changed, and where the chosen head looks."""
@@ -72,8 +89,6 @@ class InsideActions(WalkActions):
         self.query_one(TextView).set_class(bool(changes), "-changed")
         changed = Content.styled(f"{changes}: not the model's own text", "bold $error")
         words = changed if changes else Content(title)
-        if changes and state.shown and self.has_class("-narrow"):  # the panel lies over the upper edge
-            return words, changed
         if not state.shown or state.looked is None or state.head is None:
             return words, Content()
         found = ", ".join(f"{quoted(text)} {share:.0%}" for text, share in state.strongest(3))
@@ -85,6 +100,8 @@ class InsideActions(WalkActions):
         inspector, state = self.desk.inspector, self.desk.inspector.state
         factor = state.factor(state.layer, state.head)
         match event.name:
+            case "select":
+                state.move(*event.step)
             case "mute":
                 inspector.scale(1.0 if factor == 0.0 else 0.0)
             case "scale":
@@ -98,7 +115,8 @@ class InsideActions(WalkActions):
             case "rival":
                 self._next_rival()
             case "token":
-                self.query_one(TextView).step_cursor(int(event.value))
+                if not state.step(int(event.value), self.desk.writing.manuscript.pieces):
+                    self.query_one(TextView).step_cursor(int(event.value))
             case "figures":
                 self._save_figures()
         state.version += 1
@@ -110,8 +128,9 @@ class InsideActions(WalkActions):
         state, pieces = self.desk.inspector.state, self.desk.writing.manuscript.pieces
         if state.looked is None or state.looked.inside.why is None or state.place >= len(pieces):
             return
-        token = pieces[state.place].token
-        others = [] if token is None else [id for id, _ in token.top if id != token.id]
+        token, last = pieces[state.place].token, state.looked.inside.lens.rows[-1]
+        top = [last.best, last.second] if token is None else [id for id, _ in token.top]
+        others = [id for id in top if id != state.looked.inside.lens.token]
         if others:
             now = state.looked.inside.why.rival
             state.rival = others[(others.index(now) + 1) % len(others)] if now in others else others[0]

@@ -83,8 +83,8 @@ class WalkActions(TextActions):
             begun = [node for node in manuscript.tree.standing(place.node) if node.at == place.length]
             written = {first.id for node in begun if node.pieces and (first := node.pieces[0].token)}
             branches = max(1, len(begun) + (place.length < manuscript.tree.length(place.node)))
-        author = piece.author if piece is not None else None
-        box.offer(view.cursor, choices(piece, frozenset(written)), author, branches)
+        who = piece.style if piece is not None else None
+        box.offer(view.cursor, choices(piece, frozenset(written)), who, branches)
 
     def show_alternatives(self) -> None:
         """The box stands beside the chosen token, wherever that is now."""

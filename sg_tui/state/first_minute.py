@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sg_tui.figures import milliseconds
+from sg_tui.figures import milliseconds, nats
 from sg_tui.state.effects import Effect
 from sg_tui.state.generation_state import GenerationState
+from sg_tui.state.inside_state import InsideState
 from sg_tui.state.piece import Piece
 
 BEGINNING = "ROMEO:"
@@ -16,9 +17,10 @@ SWITCH = "kv_cache"
 
 
 class FirstMinute:
-    """Where one is. step: 0 to STEPS - 1, None when it is over or has not begun."""
+    """Where one is. step: 0 to STEPS - 1, None when it is over or has not begun. inside: what is changed, and known."""
 
-    def __init__(self) -> None:
+    def __init__(self, inside: InsideState) -> None:
+        self._inside = inside
         self.step: int | None = None
         self.version = 0
         self._request = 0  # of the generation before
@@ -77,15 +79,22 @@ class FirstMinute:
                 )
             case 5:
                 return (
-                    "Muted: what comes now is not the model's own text; r in the map undoes it, Alt+I closes it. That "
-                    "is all, and the text is yours. F7 tints it by surprise, F8 is full speed, F3 trains a model of "
-                    "your own, F4 lets two settings race, F1 knows the rest. Enter goes on."
+                    f"Muted: what comes now is not the model's own text. {self._number()}r in the map undoes it, Alt+I "
+                    "closes it. That is all, and the text is yours. F7 tints it by surprise, F8 is full speed, F3 "
+                    "trains your own model, F4 races two settings, F1 knows the rest. Enter goes on."
                 )
         return ""
 
     def _go(self, step: int, state: GenerationState, pieces: Sequence[Piece]) -> None:
         self.step, self._request, self._taken = step, state.request, _taken(pieces)
         self.version += 1
+
+    def _number(self) -> str:
+        """The number of the fifth step."""
+        known = self._inside.compared
+        if known is None:
+            return ""
+        return f"The newest {known.tokens} tokens cost {nats(known.own)} nats each, now {nats(known.changed)}. "
 
 
 def _taken(pieces: Sequence[Piece]) -> int:

@@ -32,6 +32,9 @@ def figures(state: InsideState) -> dict[str, Any]:
         "attention": {"layer": state.layer, "head": state.head, "pattern": state.pattern()},
         "ms": looked.ms,
     }
+    if state.compared is not None:
+        known = state.compared
+        found["loss"] = {"tokens": known.tokens, "changed": known.changed, "own": known.own}
     if state.measured is not None:
         heads = state.measured.heads
         found["heads"] = {

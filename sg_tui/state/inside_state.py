@@ -6,12 +6,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sg_core.engine.commands import Scale
-from sg_core.engine.events import Event, Failed, HeadsMeasured, InterventionsSet, Loaded, Looked, Phase, TokenEvent
+from sg_core.engine.events import (
+    Event,
+    Failed,
+    HeadsMeasured,
+    InterventionsSet,
+    Loaded,
+    Looked,
+    LossCompared,
+    Phase,
+    TokenEvent,
+)
 from sg_tui.state.manuscript import Piece
 
 STEP = 0.25  # of a factor
 MOST = 4.0
-LOOK_COMMANDS = ("Look", "MeasureHeads", "SetProbes")
+LOOK_COMMANDS = ("Look", "MeasureHeads", "SetProbes", "CompareLoss")
 SHADES = (0.03, 0.08, 0.2, 0.4)  # shares of attention from which a token is shaded more
 
 
@@ -36,8 +46,10 @@ class InsideState:
         self.head: int | None = 0
         self.looked: Looked | None = None
         self.place = 0  # the piece that it is about
+        self.back = 0  # of a piece that is no token, how many of its tokens before its last one
         self.measured: HeadsMeasured | None = None
         self.scales: tuple[Scale, ...] = ()  # in force
+        self._compared: LossCompared | None = None
         self.wished: tuple[Scale, ...] = ()  # asked for last
         self.rival: int | None = None  # the token that the looked at one is compared with; None: the likeliest other
         self.why = False  # whether the parts of the difference are shown, not the lens
@@ -61,6 +73,8 @@ class InsideState:
                 self.waiting = words
             case HeadsMeasured():
                 self.measured = event
+            case LossCompared():
+                self._compared = event
             case InterventionsSet(scales=scales):
                 self.scales = scales
             case Loaded(config=config):
@@ -69,7 +83,7 @@ class InsideState:
             case Failed(command="SetInterventions"):
                 self.wished = self.scales
             case Failed(command="Look", message=message):
-                self.trouble = message
+                self.looked, self.trouble = None, message
             case TokenEvent():
                 self._unseen += self.following
                 return False
@@ -88,14 +102,29 @@ class InsideState:
             self.price = price if self.price == 0.0 else 0.8 * self.price + 0.2 * price
             self._unseen = 0
 
+    def begins(self, pieces: Sequence[Piece]) -> int:
+        """Where in its piece the token that was looked into begins."""
+        rest = 0 if self.looked is None else self.looked.rest
+        if not rest or self.place >= len(pieces) or pieces[self.place].token is not None:
+            return 0
+        return max(0, len(pieces[self.place].text) - rest)
+
+    def step(self, by: int, pieces: Sequence[Piece]) -> bool:
+        """To the token before or after, within a piece that is no token; False where its edge is reached."""
+        self.rival = None
+        within = self.begins(pieces) > 0 if by < 0 else self.back > 0
+        if within:
+            self.back -= by
+        return within
+
     def leave(self) -> None:
         """Another text: what was seen of the one before is not shown beside it."""
-        self.looked = self.measured = self.rival = None
+        self.looked = self.measured = self.rival = self._compared = None
         self.version += 1
 
     def _forget(self) -> None:
         """Another model: nothing of the one before holds."""
-        self.looked = self.measured = self.rival = None
+        self.looked = self.measured = self.rival = self._compared = None
         self.scales = self.wished = ()
         self.layer, self.head, self.price, self.place = 0, 0, 0.0, 0
 
@@ -115,6 +144,12 @@ class InsideState:
     def factor(self, layer: int, head: int | None) -> float:
         """What a part is multiplied by, as it was asked for."""
         return next((one.factor for one in self.wished if (one.layer, one.head) == (layer, head)), 1.0)
+
+    @property
+    def compared(self) -> LossCompared | None:
+        """What the changes in force do to the loss of the text; None where nothing is changed, or not known yet."""
+        known = self._compared
+        return known if known is not None and self.scales and known.scales == self.scales else None
 
     def scaled(self, factor: float) -> tuple[Scale, ...]:
         """All that is wished, with the chosen part times `factor`; it becomes the wish."""
@@ -143,13 +178,15 @@ class InsideState:
     def seen(self, pieces: Sequence[Piece]) -> list[Seen]:
         """The parts of the text that the chosen head looked at from the token, nearest first.
 
-        Tokens end where its piece begins, and go back over as many pieces as they have characters.
+        Tokens end where it begins, and go back over as many pieces as they have characters.
         """
         found: list[Seen] = []
         if self.looked is None:
             return found
-        piece = self.place - 1
-        end = len(pieces[piece].text) if 0 <= piece < len(pieces) else 0
+        piece, end = self.place, self.begins(pieces)
+        if end == 0:
+            piece -= 1
+            end = len(pieces[piece].text) if 0 <= piece < len(pieces) else 0
         for text, share in zip(reversed(self.looked.texts), reversed(self.pattern()), strict=False):
             left = len(text)
             while left > 0 and piece >= 0:
@@ -181,9 +218,10 @@ def part_name(layer: int, head: int | None) -> str:
     return f"MLP {layer}" if head is None else f"head {layer}.{head}"
 
 
-def changes_text(scales: Sequence[Scale]) -> str:
-    """What is changed, in words: "head 1.2 muted, MLP 0 x 0.5"; "" for nothing."""
+def changes_text(scales: Sequence[Scale], most: int = 3) -> str:
+    """What is changed, in words, at most so many: "head 1.2 muted, MLP 0 x 0.5"; "" for nothing."""
     told = [
-        f"{part_name(one.layer, one.head)} {'muted' if one.factor == 0 else f'× {one.factor:g}'}" for one in scales[:3]
+        f"{part_name(one.layer, one.head)} {'muted' if one.factor == 0 else f'× {one.factor:g}'}"
+        for one in scales[:most]
     ]
-    return ", ".join(told) + (f" and {len(scales) - 3} more" if len(scales) > 3 else "")
+    return ", ".join(told) + (f" and {len(scales) - most} more" if len(scales) > most else "")

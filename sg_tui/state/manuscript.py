@@ -6,6 +6,7 @@ from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
+from sg_core.engine.commands import Scale
 from sg_core.inference.token import Token
 from sg_tui.state.piece import Author, Piece
 from sg_tui.state.tree import START, Node, Place, Tree, new_node
@@ -144,9 +145,9 @@ class Manuscript:
         self._seed = seed
         return True
 
-    def write(self, token: Token, top_texts: tuple[str, ...] = ()) -> None:
-        """Append a token of the model."""
-        self.add(Piece.written(token, top_texts))
+    def write(self, token: Token, top_texts: tuple[str, ...] = (), changes: tuple[Scale, ...] = ()) -> None:
+        """Append a token of the model, which was changed so."""
+        self.add(Piece.written(token, top_texts, changes))
 
     def add(self, piece: Piece) -> None:
         """Append a piece of the model's."""
@@ -195,7 +196,8 @@ class Manuscript:
         self._remember()
         self.head = place
         model = self.node_at(index).model
-        self._stand(new_node(place, "taken", [Piece(token.text, "taken", token, old.top_texts)], model=model))
+        piece = replace(old, text=token.text, author="taken", token=token)
+        self._stand(new_node(place, "taken", [piece], model=model))
         self._remade()
         return True
 

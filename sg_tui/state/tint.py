@@ -103,7 +103,7 @@ class Tint:
     def level_of(self, piece: Piece) -> str:
         """The level of a piece that no scores are known of: what its token tells."""
         if self.kind == "author":
-            return piece.author
+            return piece.style
         token = piece.token
         if token is None or self.kind == "entropy":
             return PLAIN

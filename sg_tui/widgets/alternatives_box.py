@@ -9,7 +9,7 @@ from textual.content import Content
 from textual.geometry import Offset, Size
 
 from sg_tui.figures import bar
-from sg_tui.state.manuscript import Author, Piece
+from sg_tui.state.manuscript import Piece
 from sg_tui.terminal.textsafe import safe_line
 from sg_tui.widgets.panel import Panel, lines
 
@@ -22,6 +22,7 @@ WHO = {
     "person": "you typed this",
     "edit": "you changed this",
     "cue": "a cue of the chat",
+    "changed": "values were changed here",
 }
 
 
@@ -78,7 +79,7 @@ class AlternativesBox(Panel):
         self.display = False
         self.shown: list[Choice] = []
         self.chosen = 0
-        self.author: Author | None = None
+        self.who: str | None = None
         self.branches = 1
         self._index: int | None = None  # of the token they stand beside
         self._drawn: tuple[object, ...] = ()
@@ -88,12 +89,12 @@ class AlternativesBox(Panel):
         """The marked one."""
         return self.shown[self.chosen] if self.chosen < len(self.shown) else None
 
-    def offer(self, index: int | None, found: list[Choice], author: Author | None, branches: int) -> None:
+    def offer(self, index: int | None, found: list[Choice], who: str | None, branches: int) -> None:
         """The choices at a place, with the token itself marked when they are others than before.
 
-        author: of what stands there, None where nothing does; branches: so many ways go on from there.
+        who: wrote what stands there, a key of WHO, None where nothing does; branches: so many ways go on from there.
         """
-        self.branches, self.author = branches, author
+        self.branches, self.who = branches, who
         if (index, found) == (self._index, self.shown):
             return
         self._index, self.shown = index, found
@@ -108,9 +109,9 @@ class AlternativesBox(Panel):
         """Stand beside the token, above the line `floor` if it can; None: the token can't be seen, nor the box."""
         size = Size(min(WIDTH, screen.width), max(1, len(self.shown)) + 2)
         offset, height = Offset(), 0
-        if token is not None and self.author is not None:
+        if token is not None and self.who is not None:
             offset, height = placed(token, size, screen, floor)
-        drawn = (offset, height, size, self.chosen, tuple(self.shown), self.author, self.branches)
+        drawn = (offset, height, size, self.chosen, tuple(self.shown), self.who, self.branches)
         if drawn == self._drawn:
             return
         self._drawn, self.display = drawn, height >= LEAST
@@ -118,7 +119,7 @@ class AlternativesBox(Panel):
             return
         self.absolute_offset = offset
         self.styles.width, self.styles.height = size.width, height
-        self.border_title = WHO[self.author or "model"]
+        self.border_title = WHO[self.who or "model"]
         self._draw(height - 2, size.width - 4)
         self.refresh(layout=True)
 

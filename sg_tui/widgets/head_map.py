@@ -25,10 +25,13 @@ class HeadMap(Panel, can_focus=True):
     BINDINGS = bindings("inside")  # type: ignore[assignment]  # a list of Binding is what Textual wants
 
     class Acted(Message):
-        """The person does something with the chosen part, or with what is shown of it. name: of an action."""
+        """The person does something with the chosen part, or with what is shown of it. name: of an action.
 
-        def __init__(self, name: str, value: float = 0.0) -> None:
-            self.name, self.value = name, value
+        step: layers and heads by which another part is chosen; in its turn, so that keys in haste mean what they say.
+        """
+
+        def __init__(self, name: str, value: float = 0.0, step: tuple[int, int] = (0, 0)) -> None:
+            self.name, self.value, self.step = name, value, step
             super().__init__()
 
     def __init__(self, id: str | None = None) -> None:
@@ -93,8 +96,7 @@ class HeadMap(Panel, can_focus=True):
         cell = 2 if LABEL + 2 * heads + 2 <= self.content_size.width else 1
         column = min(heads, self._first[1] + max(0, offset.x - LABEL) // cell)
         at = heads if state.head is None else state.head
-        state.move(min(layers - 1, self._first[0] + offset.y - 1) - state.layer, column - at)
-        self._say("moved")
+        self.action_select(min(layers - 1, self._first[0] + offset.y - 1) - state.layer, column - at)
 
     def on_focus(self) -> None:
         self._again()
@@ -110,9 +112,7 @@ class HeadMap(Panel, can_focus=True):
         self.post_message(self.Acted(name, value))
 
     def action_select(self, layers: int, heads: int) -> None:
-        if self._state is not None:
-            self._state.move(layers, heads)
-            self._say("moved")
+        self.post_message(self.Acted("select", step=(layers, heads)))
 
     async def action_inside(self) -> None:
         await self.screen.run_action("inside")

@@ -6,10 +6,10 @@ from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.content import Content
 
-from sg_tui.figures import number
+from sg_tui.figures import nats, number
 from sg_tui.state.inside_state import InsideState, part_name
 from sg_tui.widgets.head_map import HeadMap
-from sg_tui.widgets.lens_table import LensTable, quoted
+from sg_tui.widgets.lens_table import LensTable, quoted, signed
 from sg_tui.widgets.panel import Panel, lines
 
 ROOMY = 43  # columns from which shares are named in words
@@ -37,9 +37,9 @@ class PartPanel(Panel):
         changed = "" if factor == 1.0 else "  muted" if factor == 0.0 else f"  × {factor:g}"
         self.border_title = f"{part_name(state.layer, state.head)}{changed}"
         self.border_subtitle = price_text(state)
-        rows = (
-            [Content("adds to each token what it makes of it alone")] if state.head is None else head_rows(state, width)
-        )
+        rows = [Content("adds what it makes of each token alone")] if state.head is None else head_rows(state, width)
+        if state.scales:
+            rows.append(loss_row(state, width))
         self.set_content(lines([row.truncate(width, ellipsis=True) for row in rows]))
 
 
@@ -63,6 +63,16 @@ def head_rows(state: InsideState, width: int) -> list[Content]:
     return rows
 
 
+def loss_row(state: InsideState, width: int) -> Content:
+    """What all that is changed does to the loss of the newest tokens: before, after."""
+    known = state.compared
+    if known is None:
+        return Content.styled("loss: not compared yet", "$faint")
+    words = f"loss {nats(known.own)} → {nats(known.changed)} nats"
+    words += f" ({signed(known.changed - known.own)}), n {known.tokens}" if width >= ROOMY else f", n {known.tokens}"
+    return Content.styled(words, "bold $error" if known.changed > known.own else "bold $success")
+
+
 def price_text(state: InsideState) -> str:
     """What looking costs, as measured."""
     if state.looked is None:
@@ -83,6 +93,7 @@ class InsidePanel(Vertical, can_focus=False):
 
     def show(self, state: InsideState) -> None:
         """Show what is known."""
+        self.set_class(bool(state.scales), "-changed")
         self.query_one(HeadMap).show(state)
         self.query_one(PartPanel).show(state)
         self.query_one(LensTable).show(state)

@@ -30,9 +30,7 @@ class LensTable(Panel):
             return
         if looked is None:
             self.set_content(
-                Content.styled(
-                    safe_line(state.trouble, 200) or state.waiting or "choose a token of the model", "$faint"
-                )
+                Content.styled(safe_line(state.trouble, 200) or state.waiting or "choose a token", "$faint")
             )
             self.border_title, self.border_subtitle = "lens", ""
             return

@@ -48,11 +48,13 @@ class TextView(WalkKeys, ScrollView, can_focus=True):
         "text--model",
         "text--taken",
         "text--edit",
+        "text--changed",
         "text--cue",
         "text--cursor",
         "text--caret",
         "text--hint",
-        *(f"text--tint-{level}" for level in ("plain", "0", "1", "2", "3", "person", "model", "cue", "taken", "edit")),
+        *(f"text--tint-{level}" for level in ("plain", "0", "1", "2", "3")),
+        *(f"text--tint-{style}" for style in ("person", "model", "cue", "taken", "edit", "changed")),
         *(f"text--shade-{level}" for level in range(1, LEVELS + 1)),
     }
 
@@ -374,7 +376,7 @@ class TextView(WalkKeys, ScrollView, can_focus=True):
         """The style of the text at `index` of a piece, and where it ends, at the latest at `stop`."""
         tint = self.tint
         if tint is None or not tint.starts:
-            return self._pieces[number].author, stop
+            return self._pieces[number].style, stop
         run = bisect_right(tint.starts, index) - 1
         return f"tint-{tint.levels[run]}", min(stop, *tint.starts[run + 1 : run + 2], stop)
 

@@ -13,7 +13,7 @@ from sg_tui.terminal.textsafe import safe
 SWATCHES = ("", "on $accent 18%", "on $accent 38%", "underline on $error 45%")
 AUTHORS = (
     ("you", "bold on $secondary 30%"), ("model", ""), ("cue", SWATCHES[1]), ("taken", SWATCHES[2]),
-    ("edit", SWATCHES[3]),
+    ("edit", SWATCHES[3]), ("changed", "italic on $warning 25%"),
 )  # fmt: skip
 
 

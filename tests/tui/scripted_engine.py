@@ -27,6 +27,7 @@ from sg_core.config import GPT2Config
 from sg_core.engine.commands import (
     Bench,
     Command,
+    CompareLoss,
     Generate,
     Load,
     Look,
@@ -57,6 +58,7 @@ from sg_core.engine.events import (
     Failed,
     InterventionsSet,
     Loaded,
+    LossCompared,
     Metrics,
     Phase,
     PrecisionSet,
@@ -79,6 +81,8 @@ REPLY = (
 )
 CONTEXT = 256
 Job = Literal["canned", "loading", "writing", "training"]
+
+OTHER = Token(0, " other", -1.0, ((1, -0.5), (0, -1.0)), 1.0, {})  # an alternative that was taken
 
 
 class ScriptedEngine(ScriptedMeasurements):
@@ -193,6 +197,8 @@ class ScriptedEngine(ScriptedMeasurements):
                 self.probing = command.newest
             case Look() | MeasureHeads():
                 self._look(command)
+            case CompareLoss():
+                self.emit(LossCompared(command.request, len(command.prompt.split()), 2.5, 2.25, self.scales, 4.0))
             case SetSampling() | SetPace():
                 pass
             case MeasureReads():
@@ -210,10 +216,15 @@ class ScriptedEngine(ScriptedMeasurements):
         if isinstance(command, MeasureHeads):
             self.emit(measured(self.config, command.request, len(texts) - 1))
         elif command.ids:
-            token = self.written.get(command.ids[-1], next(iter(self.written.values())))  # of one taken: any
+            token = self.written.get(command.ids[-1], OTHER)
             self.emit(looked(self.config, command.request, texts[:-1], token, command.rival, self.scales))
-        else:
+        elif len(texts) - command.back < 2:
             self.emit(Failed("nothing lies before the first token", command.request, "Look"))
+        else:
+            last = len(texts) - 1 - command.back
+            token = replace(OTHER, text=texts[last])
+            told = looked(self.config, command.request, texts[:last], token, command.rival, self.scales)
+            self.emit(replace(told, rest=sum(map(len, texts[last:]))))
 
     def _steer_training(self, command: PauseTraining | ResumeTraining | StopTraining | SaveTraining) -> None:
         if self._training is None:

@@ -13,6 +13,7 @@ from engine_fakes import Driver, World
 
 from sg_core.config import GPT2Config
 from sg_core.engine.commands import (
+    CompareLoss,
     Generate,
     Load,
     Look,
@@ -30,9 +31,11 @@ from sg_core.engine.events import (
     InterventionsSet,
     Loaded,
     Looked,
+    LossCompared,
     Phase,
     TokenEvent,
 )
+from sg_core.engine.looking import interventions
 from sg_core.engine.parts import real_parts
 from sg_core.gpt2 import GPT2
 from sg_core.inference.inside import look, measure_heads
@@ -105,6 +108,22 @@ def test_what_the_model_has_not_is_refused_and_the_text_goes_on(driver: Driver) 
     assert driver.of(Looked)[-1].scales == MUTED
 
 
+def test_what_a_change_does_to_the_loss_is_told_and_the_text_goes_on(driver: Driver, model: GPT2) -> None:
+    text = TEXT[:70]
+    ids = model.require_tokenizer().encode(text)
+    driver.finish(Load("a"), SetInterventions(MUTED), CompareLoss(5, text))
+    (found,) = driver.of(LossCompared)
+    own, changed = model.score(ids), model.score(ids, interventions=interventions(MUTED))
+    assert (found.request, found.tokens, found.scales) == (5, own.tokens, MUTED)
+    assert (found.changed, found.own) == (changed.nats / own.tokens, own.nats / own.tokens)
+    assert abs(found.changed - found.own) > 1e-3
+    driver.submit(SetInterventions(()), SetPace(100.0), Generate(1, "The lan", 30, WARM))
+    driver.until(lambda: len(tokens(driver)) >= 5)
+    driver.finish(CompareLoss(6, text), SetPace(0.0))
+    assert driver.of(LossCompared)[-1].changed == driver.of(LossCompared)[-1].own
+    assert tokens(driver) == [token.id for token in model.session().generate("The lan", 30, WARM)]
+
+
 # ---------------------------------------------------------------- what is seen
 
 
@@ -135,6 +154,18 @@ def test_a_token_of_the_text_is_looked_into(driver: Driver, model: GPT2) -> None
     why = driver.of(Looked)[-1].inside.why
     assert why is not None
     assert why.rival == 11
+
+
+def test_a_token_before_the_last_is_looked_into_as_if_nothing_came_after(driver: Driver, model: GPT2) -> None:
+    text = "All the town is asleep"
+    ids = model.require_tokenizer().encode(text)
+    driver.finish(Load("a"), Look(2, text, back=3))
+    driver.finish(Look(3, text, back=len(ids) - 1))
+    (found,) = driver.of(Looked)
+    same(found, model, ids[:-3])
+    assert text.endswith(found.text + model.require_tokenizer().decode(ids[-3:]))
+    assert found.rest == len(found.text) + len(model.require_tokenizer().decode(ids[-3:]))
+    assert [(failed.request, "first token" in failed.message) for failed in driver.of(Failed)] == [(3, True)]
 
 
 def test_any_text_is_looked_into_and_the_next_generation_is_as_ever(driver: Driver, model: GPT2) -> None:
@@ -184,12 +215,12 @@ def test_heads_are_measured(driver: Driver, model: GPT2) -> None:
     assert (found.request, found.heads.shares.shape) == (4, (2, 2, 4))
 
 
-@pytest.mark.parametrize("command", [Look(3, ""), MeasureHeads(3, "a")])
-def test_where_nothing_lies_before_it_that_is_told(driver: Driver, command: Look | MeasureHeads) -> None:
+@pytest.mark.parametrize("command", [Look(3, ""), MeasureHeads(3, "a"), CompareLoss(3, "")])
+def test_where_nothing_lies_before_it_that_is_told(driver: Driver, command: Look | MeasureHeads | CompareLoss) -> None:
     driver.finish(Load("a"), command)
     (failed,) = driver.of(Failed)
     assert (failed.request, failed.command) == (3, type(command).__name__)
-    assert "first token" in failed.message or "third token" in failed.message
+    assert any(words in failed.message for words in ("first token", "third token", "two tokens"))
 
 
 @pytest.mark.parametrize("length", [47, 48, 49, 80])

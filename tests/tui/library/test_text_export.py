@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -10,9 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sg_core.engine.commands import Scale
 from sg_core.inference.token import Token
 from sg_tui.library.export import FORMATS, Document, as_html, as_json, export, markdown, read
-from sg_tui.state.manuscript import Manuscript, Piece
+from sg_tui.state.manuscript import Manuscript, Piece, Turn
 from sg_tui.terminal.textsafe import safe, safe_line
 
 HOSTILE = '<script>alert("x")</script> & **b** [a](b)\n# no title\n\x1b[31m'
@@ -64,6 +66,17 @@ def test_html_tints_by_surprise_and_tells_the_alternatives() -> None:
     hostile = as_html(document(HOSTILE, HOSTILE, HOSTILE))
     assert "<script>" not in hostile
     assert "\x1b" not in hostile
+
+
+def test_what_was_written_while_values_were_changed_is_told_and_comes_back(tmp_path: Path) -> None:
+    changed = document(written=" lantern")
+    piece = replace(changed.manuscript.pieces[-1], changes=(Scale(1, 2, 0.0), Scale(0, None, 0.5)))
+    text = Manuscript([Turn([], [piece])])
+    page = as_html(Document("a", "tiny", "complete", text))
+    assert 'class="model changed"' in page
+    assert "head 1.2 muted, MLP 0 × 0.5: not the model" in page
+    (tmp_path / "a.json").write_text(as_json(Document("a", "tiny", "complete", text)))
+    assert read(tmp_path / "a.json").manuscript.pieces[0].changes == piece.changes
 
 
 def test_in_markdown_nothing_of_the_text_is_markup() -> None:

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sg_core.engine.commands import Scale
 from sg_core.errors import SettingError
 from sg_core.inference.token import Token
 from sg_tui.library.tree_file import dump_tree, load_tree
@@ -22,6 +23,7 @@ from sg_tui.state.tree import START, Place, Tree, new_node
 TEXTS = st.text(st.characters(), max_size=6)  # lone surrogates too
 AUTHORS: tuple[Author, ...] = ("person", "model", "cue", "taken", "edit")
 LOGPROBS = st.floats(-60, 0)
+SMALL = st.integers(0, 47)
 
 
 @st.composite
@@ -31,7 +33,8 @@ def pieces(draw: st.DrawFn) -> Piece:
         return Piece(text, author)
     top = draw(st.lists(st.tuples(st.integers(0, 50_256), LOGPROBS), max_size=3))
     token = Token(draw(st.integers(0, 50_256)), text, draw(LOGPROBS), tuple(top), math.nan, {})
-    return Piece(text, author, token, tuple(draw(TEXTS) for _ in top))
+    changes = draw(st.lists(st.builds(Scale, SMALL, st.none() | SMALL, st.floats(0, 4)), max_size=2))
+    return Piece(text, author, token, tuple(draw(TEXTS) for _ in top), tuple(changes))
 
 
 @st.composite

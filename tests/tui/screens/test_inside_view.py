@@ -13,8 +13,9 @@ from textual.pilot import Pilot
 from write_stories import by_hand, opened, send, write
 
 from sg_core.config import GPT2Config
-from sg_core.engine.commands import Look, MeasureHeads, Scale, SetInterventions, SetProbes
+from sg_core.engine.commands import CompareLoss, Look, MeasureHeads, Scale, SetInterventions, SetProbes
 from sg_core.engine.events import Failed
+from sg_tui.desk.records import records
 from sg_tui.screens.write import WriteScreen
 from sg_tui.widgets.head_map import HeadMap
 from sg_tui.widgets.inside_panel import PartPanel
@@ -69,6 +70,24 @@ async def test_a_key_in_the_prompt_opens_the_newest_token_and_closes_it_again() 
         await see(pilot, "where the time goes")
         assert isinstance(app.focused, Prompt)
         assert screen.query_one(Prompt).text == ""
+
+
+@pytest.mark.parametrize("size", [WIDE, STANDARD, SMALL])
+async def test_esc_leads_from_the_map_to_the_shaded_text_and_the_key_back(size: tuple[int, int]) -> None:
+    engine = ScriptedEngine(replies=SENTENCE)
+    async with opened(engine, size) as (pilot, app, screen):
+        await written(pilot, screen)
+        await pilot.press("i")
+        await see(pilot, "“ sun” came")
+        await pilot.press("escape")
+        await wait_until(pilot, lambda: isinstance(app.focused, TextView))
+        await see(pilot, "See the lantern")  # above or below the panel, or instead of it
+        await see(pilot, "shaded: where head 0.0 looks")
+        await pilot.press("left", "i")
+        await wait_until(pilot, lambda: isinstance(app.focused, HeadMap))
+        await see(pilot, "“ the” came")
+        await pilot.press("i")
+        await wait_until(pilot, lambda: not screen.desk.inspector.state.shown)
 
 
 async def test_in_the_prompt_the_letter_is_text() -> None:
@@ -127,6 +146,30 @@ async def test_the_token_is_chosen_from_the_map_too_and_asked_for_once() -> None
         assert len(looks(engine)) == count
 
 
+async def test_tokens_of_the_prompt_are_looked_into_one_after_another() -> None:
+    engine = ScriptedEngine(replies=(" sun",))
+    async with opened(engine) as (pilot, _, screen):
+        await send(pilot, "See the lantern")
+        await wait_until(pilot, lambda: screen.desk.writing.manuscript.text.endswith("sun"))
+        await pilot.press("escape", "i", "comma")
+        await see(pilot, "“ lantern” came")
+        await see(pilot, "from “ lantern”: “ the” 90%")
+        await pilot.press("comma", "w")
+        await see(pilot, "why “ the” and not “ r")
+        state, pieces = screen.desk.inspector.state, screen.desk.writing.manuscript.pieces
+        assert [(one.piece, one.start, one.stop) for one in state.seen(pieces)] == [(0, 0, 3)]
+        await pilot.press("b")
+        await see(pilot, "why “ the” and not “ r8”")
+        await pilot.press("comma")
+        await see(pilot, "nothing lies before the first token")
+        await pilot.press("comma", "full_stop")
+        await see(pilot, "why “ the” and not")
+        await pilot.press("full_stop")
+        await see(pilot, "why “ lantern” and not")
+        await pilot.press("full_stop")
+        await see(pilot, "why “ sun” and not")
+
+
 async def test_the_newest_token_is_followed_while_it_writes() -> None:
     engine = by_hand(replies=SENTENCE)
     async with opened(engine) as (pilot, _, screen):
@@ -163,6 +206,30 @@ async def test_muting_acts_while_it_writes_and_the_frame_says_so(size: tuple[int
         await wait_until(pilot, lambda: not screen.query_one(TextView).has_class("-changed"))
 
 
+async def test_tokens_written_meanwhile_are_told_apart_afterwards() -> None:
+    engine = by_hand(replies=SENTENCE)
+    async with opened(engine, WIDE) as (pilot, app, screen):
+        await send(pilot, "See")
+        await write(pilot, engine, 3)
+        await pilot.press("alt+i", "down", "right", "right", "m")
+        await wait_until(pilot, lambda: screen.desk.inspector.state.scales)
+        await write(pilot, engine, 2)
+        await pilot.press("r")
+        await wait_until(pilot, lambda: not screen.desk.inspector.state.scales)
+        await write(pilot, engine, 1)
+        pieces = screen.desk.writing.manuscript.pieces
+        assert [piece.style for piece in pieces] == ["person", *["model"] * 3, "changed", "changed", "model"]
+        assert pieces[4].changes == (Scale(1, 2, 0.0),)
+        assert [one.get("changes") for one in records(app.desk, "write") if one["kind"] == "piece"] == [
+            *[None] * 4, "head 1.2 muted", "head 1.2 muted", None
+        ]  # fmt: skip
+        engine.stop()
+        await wait_until(pilot, lambda: not app.desk.generation.running)
+        screen._no_walk_before = 0.0  # as after a while
+        await pilot.press("escape", "left")
+        await see(pilot, "values were changed here")
+
+
 async def test_scaling_goes_by_quarters_and_back() -> None:
     engine = ScriptedEngine(replies=SENTENCE)
     async with opened(engine) as (pilot, _, screen):
@@ -178,6 +245,18 @@ async def test_scaling_goes_by_quarters_and_back() -> None:
         assert len(asked) == 5
 
 
+async def test_keys_in_haste_act_on_the_part_that_was_chosen_then() -> None:
+    engine = ScriptedEngine(replies=SENTENCE)
+    async with opened(engine) as (pilot, _, screen):
+        await written(pilot, screen)
+        await pilot.press("i")
+        await see(pilot, "“ sun” came")
+        heads = screen.query_one(HeadMap)
+        for act in (heads.action_mute, lambda: heads.action_select(0, 1), heads.action_mute):
+            act()  # before any of them is dealt with
+        await wait_until(pilot, lambda: engine.scales == (Scale(0, 0, 0.0), Scale(0, 1, 0.0)))
+
+
 async def test_what_is_changed_is_looked_into_anew() -> None:
     engine = ScriptedEngine(replies=SENTENCE)
     async with opened(engine) as (pilot, _, screen):
@@ -188,6 +267,24 @@ async def test_what_is_changed_is_looked_into_anew() -> None:
         await pilot.press("m")
         await wait_until(pilot, lambda: len(looks(engine)) == count + 1)
         assert len([command for command in engine.submitted if isinstance(command, MeasureHeads)]) >= 2
+
+
+@pytest.mark.parametrize("size", [WIDE, STANDARD, SMALL])
+async def test_what_muting_does_to_the_loss_is_told_before_and_after(size: tuple[int, int]) -> None:
+    engine = ScriptedEngine(replies=SENTENCE)
+    async with opened(engine, size) as (pilot, app, screen):
+        await written(pilot, screen)
+        await pilot.press("i")
+        await see(pilot, "“ sun” came")
+        assert not [command for command in engine.submitted if isinstance(command, CompareLoss)]
+        await pilot.press("m")
+        await see(pilot, f"loss 2.250 → 2.500 nats{'' if size == STANDARD else ' (+0.250)'}, n 10")
+        await pilot.press("left", "comma", "m", "m")
+        await see(pilot, "loss 2.250 → 2.500 nats")
+        (asked,) = [command for command in engine.submitted if isinstance(command, CompareLoss)]
+        assert asked.prompt == screen.desk.writing.manuscript.text
+        await pilot.press("m")
+        await wait_until(pilot, lambda: "loss" not in screen_text(app))
 
 
 # ---------------------------------------------------------------- why, and what goes wrong
@@ -208,6 +305,8 @@ async def test_why_another_did_not_come_in_parts_that_sum() -> None:
         await pilot.press("b")
         await see(pilot, "why “ sun” and not “ r1”?")
         assert looks(engine)[-1].rival == 1
+        await pilot.press("comma", "full_stop")
+        await see(pilot, "why “ sun” and not “ r0”?")
         await pilot.press("w")
         await see(pilot, "lens: each layer's best")
 

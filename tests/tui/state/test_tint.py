@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from sg_core.engine.commands import Scale
 from sg_core.engine.events import Scored
 from sg_core.inference.token import Token
 from sg_tui.state.manuscript import Piece
@@ -91,3 +92,13 @@ def test_a_key_goes_round_the_kinds() -> None:
 
 def test_levels_by_bits() -> None:
     assert [bits_level(-bits * math.log(2)) for bits in (0.9, 1.1, 3.1, 6.1)] == ["0", "1", "2", "3"]
+
+
+def test_what_was_written_while_values_were_changed_is_told_apart() -> None:
+    token = Token(7, "b", -1.0, ((7, -1.0),), 1.0, {})
+    changed = Piece.written(token, ("b",), (Scale(1, 2, 0.0),))
+    assert levels(tinted("author"), piece("a"), piece("b", -1.0), changed) == [
+        (0, "person"),
+        (1, "model"),
+        (2, "changed"),
+    ]
