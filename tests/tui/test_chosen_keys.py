@@ -25,21 +25,12 @@ def test_every_key_of_the_table_can_be_written_as_it_is_shown() -> None:
 
 
 def test_a_chosen_key_is_told_wherever_keys_are() -> None:
-<<<<<<< HEAD
     assert choose({"write.retry": "Ctrl+E F13"}, ACTIONS) == []
     assert chosen() == {"write.retry": ("ctrl+e", "f13")}
     assert first_key("retry") == "ctrl+e"
     assert next(action for action in actions("write") if action.id == "retry").key_text == "Ctrl+E F13"
     assert any(action.keys == ("ctrl+e", "f13") for action in footer(["write"]))
     assert "Ctrl+E F13" in {keys for _, rows in help_sections() for keys, _ in rows}
-=======
-    assert choose({"write.retry": "Ctrl+E Alt+K"}, ACTIONS) == []
-    assert chosen() == {"write.retry": ("ctrl+e", "alt+k")}
-    assert first_key("retry") == "ctrl+e"
-    assert next(action for action in actions("write") if action.id == "retry").key_text == "Ctrl+E Alt+K"
-    assert any(action.keys == ("ctrl+e", "alt+k") for action in footer(["write"]))
-    assert "Ctrl+E Alt+K" in {keys for _, rows in help_sections() for keys, _ in rows}
->>>>>>> join
     (usual,) = [one for one in bindings("write") if one.action == "retry"]
     assert (usual.key, usual.id) == ("ctrl+r", "write.retry")  # the keymap changes it
 
