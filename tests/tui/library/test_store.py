@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import sqlite3
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -297,12 +296,9 @@ def test_ten_thousand_nodes_are_opened_without_reading_their_pieces(store: Store
         place = tree.end(node) if number % 100 else START
     store.save_text("a", Manuscript(tree=tree, head=place), "m", "complete")
     other = reopened(tmp_path)
-    begun = time.perf_counter()
     loaded = other.load_text("a")
-    seconds = time.perf_counter() - begun
     assert loaded is not None
     assert sum(node.load is None for node in loaded.tree.nodes.values()) <= 100
-    assert seconds < 2.0  # 0.1 on a machine at rest
 
 
 def test_a_node_that_can_not_be_read_keeps_its_words(store: Store, tmp_path: Path) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-import time
+import sys
+from collections.abc import Callable
+from types import FrameType
 
 from sg_core.inference.token import Token
 from sg_tui.state.manuscript import Manuscript, Piece
@@ -93,13 +95,39 @@ def test_a_place_that_a_damaged_library_made_up_is_no_trap() -> None:
     assert tree.leaf(first) == Place(first.id, 1)
 
 
+def calls_of(work: Callable[[], object]) -> int:
+    """The Python functions that are called: what takes time, without the noise of a clock."""
+    calls = 0
+
+    def count(_frame: FrameType, event: str, _argument: object) -> None:
+        nonlocal calls
+        calls += event in {"call", "c_call"}
+
+    before = sys.getprofile()
+    sys.setprofile(count)
+    try:
+        work()
+    finally:
+        sys.setprofile(before)
+    return calls
+
+
+def a_long_line(nodes: int) -> tuple[Tree, Place]:
+    tree, place = Tree(), START
+    for number in range(nodes):
+        place = tree.end(tree.add(new_node(place, "model", [Piece(f" {number}", "model")])))
+    return tree, place
+
+
 def test_ten_thousand_nodes_are_walked_at_once() -> None:
-    tree = Tree()
-    place = START
-    for number in range(10_000):
-        node = tree.add(new_node(place, "model", [Piece(f" {number}", "model")]))
-        place = tree.end(node)
-    begun = time.perf_counter()
-    assert sum(1 for _ in tree.walk()) == 10_000
+    tree, place = a_long_line(10_000)
+    assert sum(1 for _ in tree.walk()) == 10_000  # a recursion would end here
     assert len(Manuscript(tree=tree, head=place).pieces) == 10_000
-    assert time.perf_counter() - begun < 2.0  # a recursion or a quadratic walk takes far longer
+
+
+def test_the_walk_through_a_tree_grows_with_its_nodes_and_no_faster() -> None:
+    def walk(nodes: int) -> int:
+        tree, place = a_long_line(nodes)
+        return calls_of(lambda: (list(tree.walk()), Manuscript(tree=tree, head=place).pieces))
+
+    assert walk(400) < 2.5 * walk(200)  # 4 times as many if each node looked at all
