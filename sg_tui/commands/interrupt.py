@@ -27,6 +27,11 @@ class Interrupt:
         """Whether Ctrl-C was pressed."""
         return self.asked
 
+    def hear(self, code: int) -> None:
+        """Another process has had the signal of this exit code; 0 is none."""
+        if code and not self.asked:
+            self.asked, self.code = True, code
+
     def __enter__(self) -> Interrupt:
         self._before = {number: signal.signal(number, self._ask) for number in SIGNALS}
         return self

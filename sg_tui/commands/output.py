@@ -35,6 +35,7 @@ class Output:
         self._progress_what = ""
         self._progress_at = 0.0 if self._overwrites else time.monotonic()
         self._inside_line = False
+        self.silent = False  # nothing is said: another process says it
         reconfigure = getattr(self._out, "reconfigure", None)
         if reconfigure is not None:
             if self.to_terminal:
@@ -49,6 +50,8 @@ class Output:
 
     def text(self, text: str) -> None:
         """A piece of text to stdout, at once."""
+        if self.silent:
+            return
         if self.to_terminal:
             self._clear_progress()
             text = safe(text)
@@ -120,6 +123,8 @@ class Output:
             self._progress_what = ""
 
     def _narrate(self, text: str) -> None:
+        if self.silent:
+            return
         with contextlib.suppress(OSError, ValueError):  # that nobody can be told is no reason to fail
             self._err.write(text)
             self._err.flush()
