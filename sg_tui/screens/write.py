@@ -127,8 +127,9 @@ class WriteScreen(EditActions, InsideActions, TourActions, TintActions, Settings
 
     def _offer_templates(self) -> None:
         loaded = self.desk.generation.loaded
-        if loaded is not None:
-            self.query_one(CastBar).offer(loaded.templates)
+        for cast in self.query(CastBar):  # none before it is composed, and when it is taken apart at the end
+            if loaded is not None:
+                cast.offer(loaded.templates)
 
     # ------------------------------------------------------------ drawing
 

@@ -12,7 +12,8 @@ import pytest
 from cli_support import make_model
 from scripted_engine import ScriptedEngine
 from stories import SMALL, STANDARD, WIDE, screen_lines, screen_text, see, wait_until
-from textual.widgets import OptionList
+from textual.content import Content
+from textual.widgets import OptionList, Static
 from write_stories import by_hand, opened, send
 
 from sg_core import paths
@@ -22,7 +23,7 @@ from sg_core.network.optimizations import Optimizations
 from sg_tui.app import SgApp
 from sg_tui.desk import Desk
 from sg_tui.library.store import Store
-from sg_tui.screens.help import HelpScreen
+from sg_tui.screens.help import ABOUT, HelpScreen
 from sg_tui.screens.model_picker import ModelPicker
 from sg_tui.screens.write import WriteScreen
 from sg_tui.widgets.prompt import Prompt
@@ -257,6 +258,11 @@ async def test_on_the_smallest_screen_help_stays_in_two_columns_and_the_header_n
         lines = screen_lines(app)
         first = next(number for number, line in enumerate(lines) if "Send the prompt" in line)
         assert lines[first + 1].index("on writing") == lines[first].index("Send the prompt")
+        words = app.screen.query_one("#help Static", Static)
+        shown = words.content
+        assert isinstance(shown, Content)
+        rows = [line for line in shown.plain.split(ABOUT)[0].splitlines() if line.startswith("  ")]
+        assert max(map(len, rows)) <= words.content_size.width  # nothing is wrapped once more
 
 
 async def test_light_colours_are_remembered_with_the_other_settings() -> None:

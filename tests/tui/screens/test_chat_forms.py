@@ -96,3 +96,11 @@ async def test_a_plain_completion_reads_no_special_tokens() -> None:
         prompt = generations(engine)[0].prompt
         assert isinstance(prompt, MarkedText)
         assert prompt.parts == (("Hi<|endoftext|>", False),)
+
+
+async def test_a_model_that_is_loaded_while_the_view_is_taken_apart_is_no_fault() -> None:
+    engine = ScriptedEngine()
+    async with opened(engine) as (_, _, screen):
+        await screen.query_one(CastBar).remove()
+        screen.handle(Loaded("m", engine.config, "f32", 2, (TAGS,)))
+        assert not screen.query(CastBar)
