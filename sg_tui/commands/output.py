@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import csv
 import io
 import json
 import math
 import os
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, TextIO
 
 from sg_core.errors import SgError
@@ -76,6 +77,12 @@ class Output:
     def json(self, record: Mapping[str, Any]) -> None:
         """A JSON line to stdout; a number that is not finite becomes null."""
         self.line(json.dumps({key: _finite(value) for key, value in record.items()}, allow_nan=False))
+
+    def csv(self, values: Iterable[Any]) -> None:
+        """A line of comma-separated values to stdout; floats at full precision, nothing for None."""
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\r\n").writerow(values)  # both are quoted then where a value has one of them
+        self.line(text.getvalue().removesuffix("\r\n"))
 
     def note(self, text: str) -> None:
         """A line to stderr."""
