@@ -20,7 +20,10 @@ hypothesis.settings.register_profile("same", derandomize=True)
 hypothesis.settings.load_profile("same")
 
 FILE = "tinyshakespeare.txt"
-_FOUND = os.environ.pop("SG_DATASETS", None)
+_KEPT = "SG_DATASETS_OF_TESTS"  # where processes that run a part of the tests find it
+if found := os.environ.pop("SG_DATASETS", None):
+    os.environ[_KEPT] = found
+_FOUND = os.environ.get(_KEPT)
 _LOCAL = ("127.0.0.1", "::1", "localhost", "", None)
 
 for name in [name for name in os.environ if name.startswith(("HF_", "HUGGINGFACE_", "TRANSFORMERS_"))]:

@@ -136,7 +136,7 @@ def test_ci_runs_the_commands_of_the_readme() -> None:
     commands = re.findall(r"^python3 -m venv .*$", readme, re.MULTILINE)
     assert len(commands) == 2
     tests = commands[1]
-    assert tests.endswith("-m pytest")
+    assert tests.endswith("-m pytest -n 2")
     assert f"\n{tests}\n" in script
     assert (ROOT / ".ci/run").stat().st_mode & 0o111
 
