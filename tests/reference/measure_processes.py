@@ -25,7 +25,7 @@ def tokens_per_second(processes: int, folder: Path) -> float:
     ]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
-    return statistics.median(line["tokens_per_second"] for line in lines[STEPS // 4 :] if "loss" in line)
+    return statistics.median(float(line["tokens_per_second"]) for line in lines[STEPS // 4 :] if "loss" in line)
 
 
 def main() -> None:
