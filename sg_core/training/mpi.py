@@ -10,6 +10,7 @@ import atexit
 import json
 import os
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -56,7 +57,9 @@ def join() -> Ranks:
     if start is None:
         return ALONE
     try:
-        from mpi4py import MPI
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of another launcher, which is told below
+            from mpi4py import MPI
     except (ImportError, RuntimeError) as problem:
         missing = isinstance(problem, ModuleNotFoundError)
         raise TrainingError(

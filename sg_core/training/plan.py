@@ -54,7 +54,7 @@ def _validation_seconds(trainer: Trainer) -> float:
     """Of a whole validation, from its first batch of windows."""
     asked = itertools.count()
     windows = trainer.dataset.validation_windows(trainer.config.context, trainer.config.evaluate_tokens)
-    batches = math.ceil(sum(1 for _ in windows) / trainer.config.validation_batch)
+    batches = math.ceil(sum(1 for _ in windows) / trainer.config.validation_batch / trainer.ranks.size)
     trainer.validation_nats(lambda: next(asked) >= 1)  # once to make its buffers
     asked = itertools.count()
     began = time.perf_counter()

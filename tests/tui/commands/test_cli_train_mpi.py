@@ -1,4 +1,4 @@
-"""`mpiexec -n R sg-tui train` in real processes, where there are mpi4py and a launcher: the extra "test" has both."""
+"""`mpiexec -n R sg-tui train` in real processes, where there are mpi4py and MPICH: the extra "test" has both."""
 
 from __future__ import annotations
 
@@ -20,10 +20,12 @@ from cli_support import TEXT, environment, failure, hear_ctrl_c, records
 
 from sg_core.training.trainer import Trainer
 
-LAUNCHER = shutil.which("mpiexec", path=os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", ""))))
+LAUNCHER = shutil.which(
+    "mpiexec.hydra", path=os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", "")))
+)
 needs_mpi = pytest.mark.skipif(
     LAUNCHER is None or importlib.util.find_spec("mpi4py") is None,
-    reason="there is no MPI: pip install 'sg-tui[mpi]' mpich",
+    reason="there is no MPICH: pip install 'sg-tui[mpi]' mpich",
 )
 SETTINGS = (
     "--layers", "2", "--heads", "2", "--embd", "16", "--vocab-size", "280", "--context", "16", "--batch-size", "8",
