@@ -44,6 +44,13 @@ def nats(value: float, decimals: int = 3) -> str:
     return f"{value:.{decimals}f}" if abs(value) < 1000 else number(value)
 
 
+def size(count: float) -> str:
+    """Bytes as people read them: "14.2 MB", "1.52 GB"."""
+    if count >= 1e9:
+        return f"{count / 1e9:,.2f} GB"
+    return f"{count / 1e6:,.1f} MB" if count >= 1e5 else f"{count / 1e3:,.0f} kB"
+
+
 def milliseconds(value: float) -> str:
     """A time in ms with two or three meaningful figures."""
     if value >= 99.95:

@@ -7,10 +7,22 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sg_core.checks import MOST_THREADS, whole
-from sg_core.engine.commands import Bench, Load, MeasureReads, Race, Score, Train
-from sg_core.engine.events import AdapterScaleSet, Done, Loaded, Notice, PrecisionSet, ReadRate, Scored
+from sg_core.engine.commands import Bench, Command, Load, MeasureReads, Race, Scale, Score, SetProbes, Train
+from sg_core.engine.events import (
+    AdapterScaleSet,
+    Done,
+    Loaded,
+    Notice,
+    PrecisionSet,
+    ReadRate,
+    Scored,
+)
+from sg_core.engine.generation import Generation
+from sg_core.engine.inbox import Inbox
+from sg_core.engine.looking import Looking, interventions
 from sg_core.engine.outbox import Outbox
 from sg_core.engine.parts import Parts
+from sg_core.engine.warming import Kernels, Warming
 from sg_core.errors import ModelFileError, SettingError, SgError, TrainingError
 from sg_core.files import shown
 from sg_core.network.optimizations import Optimizations
@@ -42,8 +54,9 @@ class _Trainee:
 class Models:
     """Used by the engine thread alone. A model that can't be loaded leaves the one before in place."""
 
-    def __init__(self, parts: Callable[[], Parts], outbox: Outbox) -> None:
+    def __init__(self, parts: Callable[[], Parts], outbox: Outbox, wake: Callable[[], None]) -> None:
         self.session: Session | None = None  # of the loaded model
+        self.looking = Looking(outbox)
         self._make_parts = parts
         self._parts: Parts | None = None
         self._outbox = outbox
@@ -52,6 +65,7 @@ class Models:
         self._optimizations = Optimizations()
         self._threads: int | None = None
         self._precision = PRECISIONS[0]
+        self._warming = Warming(lambda: self.parts.warm_inside, outbox, wake)
 
     @property
     def parts(self) -> Parts:
@@ -87,6 +101,7 @@ class Models:
         session.branches.most = _BRANCHES
         if self._optimizations.draft:
             self._ready_to_draft(session)
+        self.looking.scales = ()
         for note in model.notes:
             self._outbox.emit(Notice(note))
         if damaged := model.not_finite():
@@ -149,6 +164,8 @@ class Models:
             self._compile(storage.kernels, lambda: False)
         if self.session is not None and self.session.model.adapters.stack:
             self._compile_adapters(storage.kernels, lambda: False)
+        if self.looking.scales and self.session is not None:
+            self._warming.require(_kernels(self.session, precision))
         for session in reversed(sessions):  # the loaded one last: it is the one that is told
             if session.model.precision not in (PRECISIONS[0], precision):
                 continue  # held in one alone: the base of an adapter that is trained
@@ -164,6 +181,47 @@ class Models:
             raise SettingError("the model has no adapter to fade; start with one: sg-tui --adapter FOLDER")
         model.adapters = model.adapters.faded(amount)
         self._outbox.emit(AdapterScaleSet(amount))
+
+    # ------------------------------------------------------------ looking inside
+
+    def prepare_ahead(self) -> bool:
+        """While nothing is to do: compile what looking inside needs. Whether that goes on, which is then told."""
+        if self.session is not None:
+            self._warming.begin(_kernels(self.session, self.session.precision))
+        return self._warming.tell()
+
+    def set_interventions(self, scales: tuple[Scale, ...]) -> None:
+        """From the next token on, of the loaded model. Raises SgError: nothing has changed then."""
+        session, made = self.ready_session(), interventions(scales)
+        self._warming.require(_kernels(session, session.precision))
+        session.interventions = made
+        self.looking.scales = scales
+
+    def set_probes(self, command: SetProbes) -> None:
+        """Whether the newest token is looked into while tokens come."""
+        self.looking.following, self.looking.split = command.newest, command.split
+
+    def follow(self, generation: Generation, back: int, each: bool) -> bool:
+        """Look into the token that `back` others followed, if that is wanted; whether it was done. See `Reel`."""
+        wanted = self.looking.following and generation.alone and generation.session is self.session
+        return wanted and self.ready_to_look() and self.looking.follow(generation, back, each)
+
+    def ready_to_look(self) -> bool:
+        """Whether what that needs is compiled; else it is on the way. Raises what went wrong there, once."""
+        session = self.ready_session()
+        return self._warming.ready(_kernels(session, session.precision))
+
+    def answer_looks(self, written: Session | None, inbox: Inbox, fail: Callable[[Exception, Command], None]) -> None:
+        """Look inside the loaded model where that was asked for. written: the session whose text is being written."""
+        while (order := self.looking.next_asked) is not None and not inbox.closed:
+            try:
+                session = self.ready_session()
+                if not self.ready_to_look():
+                    return
+                self.looking.answer(order, session, inbox, writing=written is session)
+            except Exception as error:  # of any kind: the thread outlives it
+                fail(error, order.command)
+            self.looking.answered(order)
 
     def _sessions(self) -> list[Session]:
         trained = None if self._trainee is None else self._trainee.session
@@ -314,3 +372,8 @@ def _nothing(what: str, done: int, total: int) -> None:
 def _go_on(cancelled: Cancelled) -> None:
     if cancelled():
         raise _StoppedError("stopped")
+
+
+def _kernels(session: Session, precision: str) -> Kernels:
+    """What looking inside needs."""
+    return Precision.named(precision).kernels, bool(session.model.adapters.stack)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from sg_core.config import GPT2Config
@@ -20,26 +20,54 @@ _SMALL = 1 << 25  # bytes of what grows with neither model nor batch
 
 @dataclass(frozen=True, slots=True)
 class MemoryPlan:
-    """Bytes of a training. parameters: weights, gradients and two moments; batch: activations, forward and backward."""
+    """Bytes of a training. learned: numbers of what learns; batch: activations, forward and backward.
 
-    parameters: int
+    teachers: their weights, their activations, and what they say of a batch.
+    """
+
+    weights: int
+    learned: int
+    averaged: bool
     batch: int
     validation: int
+    teachers: int
+
+    @property
+    def parameters(self) -> int:
+        """Weights, gradients, two moments and the average."""
+        return self.weights + (4 if self.averaged else 3) * _FLOAT * self.learned
 
     @property
     def total(self) -> int:
-        return self.parameters + self.batch + self.validation
+        """All of it; the text itself comes on top."""
+        return self.parameters + self.batch + self.validation + self.teachers
+
+    @property
+    def parts(self) -> dict[str, int]:
+        """What for -> bytes, without what is not needed."""
+        one = _FLOAT * self.learned
+        parts = {
+            "weights": self.weights,
+            "gradients": one,
+            "moments": 2 * one,
+            "average": one if self.averaged else 0,
+            "activations": self.batch,
+            "validation": self.validation,
+            "teachers": self.teachers,
+        }
+        return {name: size for name, size in parts.items() if size}
 
     def __str__(self) -> str:
-        validation = f", {_size(self.validation)} for validation" if self.validation else ""
+        validation = f", {size_text(self.validation)} for validation" if self.validation else ""
+        teachers = f", {size_text(self.teachers)} for teachers" if self.teachers else ""
         return (
-            f"{_size(self.total)}: {_size(self.parameters)} for weights, gradients and moments, {_size(self.batch)} "
-            f"for the activations of a batch{validation}"
+            f"{size_text(self.total)}: {size_text(self.parameters)} for weights, gradients and moments, "
+            f"{size_text(self.batch)} for the activations of a batch{validation}{teachers}"
         )
 
 
-def plan_memory(config: GPT2Config, training: TrainingConfig) -> MemoryPlan:
-    """What a training of such a model takes at most; the text itself, and teachers, come on top."""
+def plan_memory(config: GPT2Config, training: TrainingConfig, teachers: Sequence[GPT2Config] = ()) -> MemoryPlan:
+    """What a training of such a model, with teachers of these sizes, takes at most; the text itself comes on top."""
     C, H, V, context = config.n_embd, config.hidden_size, config.vocab_size, training.context
     rows = training.batch_size * context
     forward_width = config.n_layer * (10 * C + 2 * H) + 2 * C  # numbers a row: of each block, and of the two ends
@@ -54,9 +82,24 @@ def plan_memory(config: GPT2Config, training: TrainingConfig) -> MemoryPlan:
     # a full pass and a smaller last one
     validated = 2 * training.validation_batch * context if training.evaluate_every else 0
     if training.adapter is not None:  # whose validation keeps no activations for a way back
-        forward_width = 12 * C + 2 * H
+        forward_width = _one_way(config) - V
     validation = validated * _FLOAT * forward_width + (2 * logits(validated) if validated else 0)
-    return MemoryPlan(_parameters(config, training), batch, validation)
+    taught = sum(_FLOAT * (one.parameter_count + rows * _one_way(one)) for one in teachers)
+    soft = _FLOAT * rows * V if teachers else 0
+    adapter = training.adapter
+    return MemoryPlan(
+        weights=_weights(config, training),
+        learned=config.parameter_count if adapter is None else adapter_size(adapter, config),
+        averaged=training.average != "none",
+        batch=batch,
+        validation=validation,
+        teachers=taught + soft,
+    )
+
+
+def _one_way(config: GPT2Config) -> int:
+    """Numbers a row of activations that are not kept for a way back, and of its logits."""
+    return 12 * config.n_embd + 2 * config.hidden_size + config.vocab_size
 
 
 def loaded_bytes(config: GPT2Config, training: TrainingConfig) -> int:
@@ -67,32 +110,37 @@ def loaded_bytes(config: GPT2Config, training: TrainingConfig) -> int:
     return bytes_read(config, training.precision) + _FLOAT * embeddings
 
 
-def _parameters(config: GPT2Config, training: TrainingConfig) -> int:
-    """Weights, and of what learns gradients, two moments, and the average. What is frozen has only itself."""
-    further = 3 if training.average == "none" else 4
+def _weights(config: GPT2Config, training: TrainingConfig) -> int:
+    """What is frozen has only itself, beside the adapter that learns."""
     if training.adapter is None:
-        return (1 + further) * _FLOAT * config.parameter_count
-    return loaded_bytes(config, training) + (1 + further) * _FLOAT * adapter_size(training.adapter, config)
+        return _FLOAT * config.parameter_count
+    return loaded_bytes(config, training) + _FLOAT * adapter_size(training.adapter, config)
 
 
-def require_training_memory(config: GPT2Config, training: TrainingConfig, loaded: int = 0) -> MemoryPlan:
+def require_training_memory(
+    config: GPT2Config, training: TrainingConfig, loaded: int = 0, teachers: Sequence[GPT2Config] = ()
+) -> MemoryPlan:
     """The plan, if there is memory for it; `loaded` bytes of it are taken already.
 
     Raises TrainingError with the figures and with what would fit.
     """
-    plan, free = plan_memory(config, training), available_memory()
+    plan, free = plan_memory(config, training, teachers), available_memory()
     if free is None or plan.total - loaded <= free:
         return plan
     raise TrainingError(
-        f"this training needs {plan}; {_size(free)} are free: "
-        + _what_fits(config, training, lambda one: plan_memory(config, one).total - loaded <= free)
+        f"this training needs {plan}; {size_text(free)} are free: "
+        + _what_fits(training, lambda one: plan_memory(config, one, teachers).total - loaded <= free)
     )
 
 
-def _what_fits(config: GPT2Config, training: TrainingConfig, fits: Callable[[TrainingConfig], bool]) -> str:
+def _what_fits(training: TrainingConfig, fits: Callable[[TrainingConfig], bool]) -> str:
     batch = _largest(training.batch_size, lambda size: fits(replace(training, batch_size=size)))
     context = _largest(training.context, lambda size: fits(replace(training, context=size)))
     found = [f"a batch of {batch:,} would fit"] if batch else []
+    divisor = next((size for size in range(batch, 0, -1) if training.batch_size % size == 0), 0)
+    if divisor:
+        parts = training.accumulation * training.batch_size // divisor
+        found[0] += f" (--batch-size {divisor} --accumulation {parts} makes the same step of it)"
     found += [f"a context of {context:,} would fit"] if context else []
     return ", ".join(found) or "no batch or context is small enough; choose a smaller model"
 
@@ -106,5 +154,6 @@ def _largest(most: int, fits: Callable[[int], bool]) -> int:
     return low
 
 
-def _size(count: int) -> str:
+def size_text(count: int) -> str:
+    """Bytes as people read them."""
     return f"{count / 1e9:,.2f} GB" if count >= 10_000_000 else f"{count / 1e6:,.0f} MB"

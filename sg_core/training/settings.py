@@ -109,6 +109,17 @@ class Preset:
     description: str
 
 
+# the whole context, 65,536 tokens a step, a window at a time
+_LARGE = TrainingConfig(
+    steps=2000,
+    batch_size=1,
+    context=1024,
+    accumulation=64,
+    learning_rate=6e-4,
+    beta2=0.95,
+    dropout=0.0,
+    evaluate_tokens=1 << 16,
+)
 PRESETS: dict[str, Preset] = {
     "tiny": Preset(
         GPT2Config(vocab_size=512, n_ctx=64, n_layer=4, n_head=4, n_embd=128),
@@ -130,6 +141,10 @@ PRESETS: dict[str, Preset] = {
         ),
         "3.5 M parameters: the shipped model",
     ),
+    "gpt2": Preset(GPT2Config.gpt2(), _LARGE, "124 M parameters: GPT-2 from nothing"),
+    "gpt2-medium": Preset(GPT2Config.gpt2_medium(), _LARGE, "355 M parameters: GPT-2 medium from nothing"),
+    "gpt2-large": Preset(GPT2Config.gpt2_large(), _LARGE, "774 M parameters: GPT-2 large from nothing"),
+    "gpt2-xl": Preset(GPT2Config.gpt2_xl(), _LARGE, "1,558 M parameters: GPT-2 XL from nothing"),
 }
 
 FINE_TUNE = "fine-tune"  # what is done to a model that is there, beside the names of PRESETS

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from sg_core.config import GPT2Config
 from sg_core.errors import TrainingError
 from sg_core.files import shown
 from sg_core.gpt2 import GPT2
@@ -14,6 +15,8 @@ from sg_core.kernels.team import Team
 from sg_core.memory import aligned
 from sg_core.network.backward import soft_targets
 from sg_core.network.batch_pass import BatchPass, Lesson
+from sg_core.storage.hub import resolve
+from sg_core.storage.pretrained import read_config
 from sg_core.training.growing_ids import Ids
 from sg_core.training.settings import TrainingConfig
 
@@ -56,6 +59,11 @@ class Teachers:
         for batch_pass in self._passes:
             self._team.run(soft_targets, self._soft, batch_pass.logits(inputs), temperature, share)
         return Lesson(self._soft, self._config.distill_mix, self._config.distill_temperature)
+
+
+def teacher_sizes(config: TrainingConfig) -> list[GPT2Config]:
+    """Of the models that the settings name, without their weights. Raises ModelFileError."""
+    return [read_config(resolve(name)) for name in config.teachers]
 
 
 def load_teachers(student: GPT2, config: TrainingConfig, team: Team) -> Teachers | None:

@@ -32,7 +32,7 @@ from sg_core.training.order import batch
 from sg_core.training.results import Evaluation, StepResult
 from sg_core.training.saved_state import require_training
 from sg_core.training.settings import TrainingConfig
-from sg_core.training.teachers import load_teachers
+from sg_core.training.teachers import load_teachers, teacher_sizes
 from sg_core.types import Cancelled
 
 _MOST_SKIPPED = 5  # steps in a row with a loss or gradient that is not finite
@@ -53,7 +53,8 @@ class Trainer:
                 f"the text has token {dataset.highest_id}; the model's vocabulary ends at {model.config.vocab_size - 1}"
             )
         model.require_finite()
-        self.memory_plan = require_training_memory(model.config, config, loaded_bytes(model.config, config))
+        sizes = teacher_sizes(config)
+        self.memory_plan = require_training_memory(model.config, config, loaded_bytes(model.config, config), sizes)
         self.model = model
         self.dataset = dataset
         self.config = config
@@ -114,8 +115,11 @@ class Trainer:
             )
         self.config = dataclasses.replace(self.config, steps=steps, schedule_steps=planned)
 
-    def step(self) -> StepResult:
-        """One optimizer step. Raises TrainingError after several steps in a row without a finite gradient."""
+    def step(self, rate: float | None = None) -> StepResult:
+        """One optimizer step. rate: of learning, None for what the schedule says.
+
+        Raises TrainingError after several steps in a row without a finite gradient.
+        """
         began = time.perf_counter()
         config = self.config
         loss = 0.0
@@ -129,7 +133,7 @@ class Trainer:
                 self._batch_pass, inputs, targets, self._gradients, key, share, lesson
             )
         norm = self._optimizer.norm(self._gradients)
-        rate = learning_rate(self.step_count, config)
+        rate = learning_rate(self.step_count, config) if rate is None else rate
         usable = math.isfinite(loss) and math.isfinite(norm)
         if usable:
             self._optimizer.update(self._gradients, rate, norm)

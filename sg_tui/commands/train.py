@@ -13,6 +13,7 @@ from sg_core.files import given_path
 from sg_core.training.settings import FIELD, FINE_TUNE, PRESETS, TrainingConfig, fine_tuning
 from sg_tui.commands.options import add_json, add_settings, add_threads, given_settings, whole
 from sg_tui.commands.output import Output
+from sg_tui.commands.training_plan import tell_learning_rate, tell_plan
 
 if TYPE_CHECKING:
     from sg_core.storage.lock import FileLock
@@ -77,6 +78,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="scale the final norm of the model in OUT/model for the lowest validation loss",
     )
+    before = parser.add_mutually_exclusive_group()
+    before.add_argument(
+        "--plan", action="store_true", help="tell memory, time (from measured steps) and sizes, and train nothing"
+    )
+    before.add_argument(
+        "--find-lr", action="store_true", help="try all learning rates on a copy, tell the losses and suggest one"
+    )
     add_threads(parser)
     add_json(parser)
 
@@ -86,6 +94,8 @@ def run(args: argparse.Namespace, output: Output) -> int:
     from sg_core.storage.lock import lock_run
 
     folder = _folder_to_go_on_in(args) if args.resume is not None else _out(args)
+    if args.plan or args.find_lr:
+        return _train(args, output, folder, None)
     lock = lock_run(folder) if folder else None
     try:
         return _train(args, output, folder, lock)
@@ -105,9 +115,10 @@ def _train(args: argparse.Namespace, output: Output, folder: Path | None, lock: 
     training = with_absolute_paths(given_settings(args, TrainingConfig))
     config, settings = _config(args, sizes, training), _training(args, training)
     request = RunRequest(_data(args), args.model, config, settings, args.field or FIELD, args.plain)
-    if folder is not None and args.resume is None:
+    only_told = args.plan or args.find_lr
+    if folder is not None and args.resume is None and not only_told:
         require_new(folder)
-    if args.resume is None and request.config is not None:
+    if args.resume is None and request.config is not None and not only_told:
         output.note(f"memory: {plan_memory(request.config, request.training)}")
     output.progress("starting the engine")
     trainer = prepare_training(
@@ -123,7 +134,7 @@ def _train(args: argparse.Namespace, output: Output, folder: Path | None, lock: 
     )
     if left_out := trainer.dataset.left_out:
         output.note(f"{len(left_out)} files of the folders are no texts and left out, first {left_out[0]}")
-    if args.resume is not None or request.config is None:
+    if (args.resume is not None or request.config is None) and not only_told:
         output.note(f"memory: {trainer.memory_plan}")
     if trainer.config.lora:
         learning = trainer.validated_parameters.arena.size
@@ -140,6 +151,8 @@ def _train(args: argparse.Namespace, output: Output, folder: Path | None, lock: 
     else:
         optimizer, teachers = trainer.config.optimizer, bool(trainer.config.teachers)
         warm_up(training=True, progress=output.compiling, optimizer=optimizer, teachers=teachers)
+    if only_told:
+        return (tell_plan if args.plan else tell_learning_rate)(trainer, args, output)
     if args.resume is None:  # only now: a training that is refused leaves no folder and no promise
         folder = folder or new_run_folder(args.model or args.config or "tiny")
         write_request(folder, request)
