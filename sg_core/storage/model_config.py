@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sg_core.checks import quoted
+from sg_core.checks import is_whole, quoted
 from sg_core.config import GPT2Config
 from sg_core.errors import ModelFileError, SettingError
 from sg_core.files import read_json_object, shown
@@ -72,7 +72,8 @@ def parse_config(folder: Path) -> GPT2Config:
     values: dict[str, Any] = {field: _first(content, names) for field, names in _SIZES.items()}
     values |= {flag: _flag(content, flag, where) for flag in _FLAGS}
     values["activation_function"] = _activation(content, where)
-    if values["n_inner"] == 4 * (values["n_embd"] or GPT2Config().n_embd):
+    width = values["n_embd"] or GPT2Config().n_embd
+    if is_whole(width, 1) and values["n_inner"] == 4 * width:
         values["n_inner"] = None  # as it is without saying so
     try:
         return GPT2Config(**{field: value for field, value in values.items() if value is not None})
