@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from copy import copy
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from sg_core.network.adapters import Adapters
 from sg_core.network.interventions import Interventions
 from sg_core.network.model import Model
 from sg_core.network.optimizations import Optimizations
-from sg_core.network.parameters import Parameters, initial, stored_order
+from sg_core.network.parameters import Parameters, Piece, initial
 from sg_core.network.precisions import Precision
 from sg_core.network.weights import Weights, converted
 from sg_core.text.tokenizer import Tokenizer
@@ -46,6 +46,7 @@ class GPT2(Model):
         super().__init__(config, parameters, name, only=only)
         self.tokenizer = tokenizer
         self.notes: tuple[str, ...] = ()  # what is worth telling of its folder, a line each
+        self._folder: Path | None = None  # where its weights came from
 
     @classmethod
     def from_pretrained(cls, name: str | Path = "tinyshakespeare", precision: str = "f32") -> GPT2:
@@ -59,16 +60,10 @@ class GPT2(Model):
         folder = resolve(str(name))
         config = read_config(folder, precision)
         unused = check_weights(folder, config)
-        weights = read_weights(folder, config)
         tokenizer = _tokenizer_of(folder, config)
-        only = None
-        if Precision.named(precision).reduced:
-            parameters, only = converted(config, precision, stored_order(config, weights))
-        else:
-            parameters = Parameters(config)
-            for tensor, array in weights:
-                parameters.view(tensor)[...] = array
+        parameters, only = _held_in(config, precision, read_weights(folder, config))
         model = cls(config, parameters, tokenizer, str(name), only=only)
+        model._folder = folder
         if unused:
             model.notes = (f"beside GPT-2 its folder holds other tensors, which are not used: {_listed(unused)}",)
         return model
@@ -83,12 +78,26 @@ class GPT2(Model):
         precision: str = "f32",
     ) -> GPT2:
         """GPT-2's initialisation from a seed. Raises SettingError for an unknown precision."""
-        if Precision.named(precision).reduced:
-            parameters, only = converted(config, precision, initial(config, seed))
-            return cls(config, parameters, tokenizer, name, only=only)
-        parameters = Parameters(config)
-        parameters.initialize(seed)
-        return cls(config, parameters, tokenizer, name)
+        parameters, only = _held_in(config, precision, initial(config, seed))
+        return cls(config, parameters, tokenizer, name, only=only)
+
+    def hold_one_precision(self) -> None:
+        """From now on another precision is read from the folder when it is asked for, and takes the place of this one.
+
+        Raises SettingError for a model that was not read from one.
+        """
+        folder = self._folder
+        if folder is None:
+            raise SettingError(f"{self.name} was not read from a folder; save it, and load that")
+
+        def read(precision: str) -> tuple[Parameters, Weights | None]:
+            from sg_core.storage.pretrained import read_config, read_weights
+
+            if read_config(folder, precision) != self.config:
+                raise ModelFileError(f"{shown(folder)} holds another model now; load it again")
+            return _held_in(self.config, precision, read_weights(folder, self.config))
+
+        self._read_anew = read
 
     def load_adapter(self, folder: str | Path, scale: float = 1.0) -> None:
         """Put a LoRA adapter, a folder as PEFT saves it or a run's name, on top of those that act.
@@ -166,6 +175,16 @@ class GPT2(Model):
             raise SettingError("adapters act beside the weights; merge them first, or take them away")
         parameters = {name: self.parameters.view(name) for name in self.parameters}
         write_model(Path(folder), self.config, parameters, self.tokenizer, dtype)
+
+
+def _held_in(config: GPT2Config, precision: str, pieces: Iterable[Piece]) -> tuple[Parameters, Weights | None]:
+    """What a model holds of its weights: float32 parameters, or lean ones and the matrices in a precision."""
+    if Precision.named(precision).reduced:
+        return converted(config, precision, pieces)
+    parameters = Parameters(config)
+    for piece in pieces:
+        parameters.put(piece)
+    return parameters, None
 
 
 def _tokenizer_of(folder: Path, config: GPT2Config) -> Tokenizer | None:

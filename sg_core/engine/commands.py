@@ -15,12 +15,14 @@ class Load:
     """Load a model: the shipped name, a Hugging Face folder, or a Hub id. The old one stays till then.
 
     precision: None for the one set last, "f32" at first. adapters: LoRA adapters put on top of it, FOLDER[:SCALE] each.
+    one_precision: hold its weights in the precision in use alone; another one is read from its files when it is set.
     """
 
     model: str = "tinyshakespeare"
     precision: str | None = None
     threads: int | None = None
     adapters: tuple[str, ...] = ()
+    one_precision: bool = False
 
 
 @dataclass(frozen=True, slots=True)

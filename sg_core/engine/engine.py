@@ -141,7 +141,7 @@ class Engine:
         if self._training is not None and self._training.active:
             self._obey_waiting()
         else:
-            idle = self._generation is None and not self._spare
+            idle = self._generation is None and not self._spare.ready
             self._obey_waiting(FOREVER if idle else self._reel.rest(self._generation))
         written = None if self._generation is None else self._generation.session
         self._models.answer_looks(written, self._inbox, self._fail)
@@ -204,7 +204,7 @@ class Engine:
 
     def _do_spare(self) -> None:
         """One of the things that wait for an idle moment; any command ends it, and a training has no such moment."""
-        if self._spare and self._generation is None and not self._inbox.waiting():
+        if self._spare.ready and self._generation is None and not self._inbox.waiting():
             training = self._training is not None and self._training.active
             self._spare.do_one(lambda: training or self._inbox.closed or self._inbox.waiting())
 

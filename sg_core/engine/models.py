@@ -90,7 +90,7 @@ class Models:
             base, adapters = self.parts.base_of(command.model) or command.model, command.adapters
             if base != command.model:  # an adapter was named, which brings its model
                 adapters = (command.model, *adapters)
-            model = self.parts.load(base)
+            model = self.parts.load_one(base, wanted) if command.one_precision else self.parts.load(base)
             if adapters:
                 self.parts.load_adapters(model, adapters)
                 self._compile_adapters(Precision.named(wanted).kernels, cancelled)
@@ -157,7 +157,7 @@ class Models:
         self._threads = threads
 
     def set_precision(self, precision: str) -> None:
-        """From the next token on, of these and all later models. Raises SettingError: nothing has changed then."""
+        """From the next token on, of these and all later models. Raises SgError: nothing has changed then."""
         storage = Precision.named(precision)
         sessions = self._sessions()
         if sessions:
@@ -167,8 +167,8 @@ class Models:
         if self.looking.scales and self.session is not None:
             self._warming.require(_kernels(self.session, precision))
         for session in reversed(sessions):  # the loaded one last: it is the one that is told
-            if session.model.precision not in (PRECISIONS[0], precision):
-                continue  # held in one alone: the base of an adapter that is trained
+            if not session.model.has(precision):
+                continue  # the base of an adapter that is trained
             self._tell_conversion(precision)
             session.precision = precision
         self._precision = precision
@@ -183,6 +183,11 @@ class Models:
         self._outbox.emit(AdapterScaleSet(amount))
 
     # ------------------------------------------------------------ looking inside
+
+    @property
+    def preparing_ahead(self) -> bool:
+        """Whether what looking inside needs is being compiled: another kernel's first use would wait for that."""
+        return self._warming.working
 
     def prepare_ahead(self) -> bool:
         """While nothing is to do: compile what looking inside needs. Whether that goes on, which is then told."""

@@ -45,6 +45,7 @@ class Parts:
     new_run_folder: Callable[[str], Path]
     default_threads: Callable[[Model], int]
     measure: Measure
+    load_one: Callable[[str, str], GPT2]  # (name, precision): held in one alone
     base_of: Callable[[str], str | None] = lambda name: None  # the model of an adapter; None for anything else
     load_adapters: Callable[[GPT2, Sequence[str]], None] = lambda model, given: None  # FOLDER[:SCALE] each
     warm_up_adapters: Callable[[bool, Progress, str], None] = lambda training, progress, precision: None
@@ -68,6 +69,7 @@ def real_parts() -> Parts:
     return Parts(
         warm_up=warm_up,
         load=_load,
+        load_one=_load_one,
         prepare=_prepare,
         new_run_folder=new_run_folder,
         default_threads=lambda model: default_threads(4 * model.config.parameter_count),
@@ -86,6 +88,16 @@ def _load(name: str) -> GPT2:
 
     model = GPT2.from_pretrained(name)
     model.require_tokenizer()
+    return model
+
+
+def _load_one(name: str, precision: str) -> GPT2:
+    """As `_load`, its weights held in one precision alone."""
+    from sg_core.gpt2 import GPT2
+
+    model = GPT2.from_pretrained(name, precision)
+    model.require_tokenizer()
+    model.hold_one_precision()
     return model
 
 

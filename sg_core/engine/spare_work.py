@@ -18,6 +18,11 @@ class SpareWork:
     def __bool__(self) -> bool:
         return bool(self._waiting)
 
+    @property
+    def ready(self) -> bool:
+        """Whether something can be done now, and no command would then have to wait for the compiler."""
+        return bool(self._waiting) and not self._models.preparing_ahead
+
     def add(self, command: Score | MeasureReads) -> None:
         """Takes the place of one of its kind."""
         self._waiting[type(command)] = command

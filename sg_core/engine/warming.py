@@ -25,6 +25,11 @@ class Warming:
         self._progress = (0, 0)
         self._working = False
 
+    @property
+    def working(self) -> bool:
+        """Whether it compiles now: the compiler is taken, and who needs a kernel that was never used waits for it."""
+        return self._working
+
     def begin(self, kernels: Kernels) -> None:
         """Compile these if that was never begun; one kind after another."""
         compile = self._compile()

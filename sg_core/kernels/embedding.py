@@ -4,32 +4,77 @@ from __future__ import annotations
 
 from typing import Any
 
+from numba import types
+from numba.extending import overload as _overload
+
+from sg_core.kernels.copying import copy
+from sg_core.kernels.formats import BFLOAT16, FORMATS, INT4_GROUP, INT8
 from sg_core.kernels.jit import kernel
+from sg_core.kernels.products import PANEL_SIZE
+from sg_core.kernels.simd import ZERO
 from sg_core.kernels.team import share_start
+from sg_core.kernels.tiles import expansion
+
+overload: Any = _overload  # Numba does not annotate it
+
+_expand_bfloat16, _expand_int8, _expand_int4 = (expansion(stored) for stored in FORMATS[1:])
+
+
+def _token_row(row: Any, token: int, words: Any, place: int, stored: int, scales: Any, share: int, panel: Any) -> None:
+    """row (C,) = a row of the table that begins at number `place` of `words`; see `linear.linear_forward`."""
+
+
+@overload(_token_row)
+def _choose_token_row(row, token, words, place, stored, scales, share, panel):  # type: ignore[no-untyped-def]
+    def float32(row, token, words, place, stored, scales, share, panel):  # type: ignore[no-untyped-def]
+        C = row.shape[0]
+        copy(row, ZERO, words, place + token * C, C)
+
+    def reduced(row, token, words, place, stored, scales, share, panel):  # type: ignore[no-untyped-def]
+        C = row.shape[0]
+        first = place + token * C
+        if stored == BFLOAT16:
+            _expand_bfloat16(row, ZERO, words, first, scales, ZERO, C)
+        elif stored == INT8:
+            for c in range(0, C, share):
+                _expand_int8(row, c, words, first + c, scales, (first + c) // share, share)
+        else:  # whole groups, which may end behind the row
+            stride = (C + INT4_GROUP - 1) // INT4_GROUP * INT4_GROUP
+            first = place + token * stride
+            for c in range(0, C, PANEL_SIZE):
+                source, length = first + c, min(PANEL_SIZE, stride - c)
+                _expand_int4(panel, ZERO, words, source, scales, source // INT4_GROUP, length)
+                copy(row, c, panel, ZERO, min(length, C - c))
+
+    return float32 if words.dtype == types.float32 else reduced
 
 
 @kernel
-def embedding_forward(out: Any, ids: Any, wte: Any, wpe: Any, position: int, thread: int, threads: int) -> None:
-    """out (B*T, C) = wte[ids] + wpe[position : position + T] for ids (B, T); each thread a range of columns."""
+def embedding_forward(
+    out: Any, ids: Any, words: Any, place: int, stored: int, scales: Any, share: int, panel: Any, wpe: Any,
+    position: int, thread: int, threads: int,
+) -> None:  # fmt: skip
+    """out (B*T, C) = rows `ids` (B, T) of the tokens' table + wpe[position : position + T].
+
+    The table begins at number `place` of `words`; see `linear.linear_forward`. Each thread a range of rows.
+    """
     B, T = ids.shape
-    C = wte.shape[1]
-    c0, c1 = share_start(C, thread, threads), share_start(C, thread + 1, threads)
-    for b in range(B):
-        for t in range(T):
-            target = out[b * T + t, c0:c1]
-            token, place = wte[ids[b, t], c0:c1], wpe[position + t, c0:c1]
-            for c in range(c1 - c0):
-                target[c] = token[c] + place[c]
+    for m in range(share_start(B * T, thread, threads), share_start(B * T, thread + 1, threads)):
+        row, added = out[m], wpe[position + m % T]
+        _token_row(row, ids[m // T, m % T], words, place, stored, scales, share, panel)
+        for c in range(row.shape[0]):
+            row[c] += added[c]
 
 
 @kernel
-def token_rows(out: Any, ids: Any, wte: Any, thread: int, threads: int) -> None:
+def token_rows(
+    out: Any, ids: Any, words: Any, place: int, stored: int, scales: Any, share: int, panel: Any,
+    thread: int, threads: int,
+) -> None:  # fmt: skip
     """The first term of `embedding_forward` alone."""
     B, T = ids.shape
     for m in range(share_start(B * T, thread, threads), share_start(B * T, thread + 1, threads)):
-        row, source = out[m], wte[ids[m // T, m % T]]
-        for c in range(row.shape[0]):
-            row[c] = source[c]
+        _token_row(out[m], ids[m // T, m % T], words, place, stored, scales, share, panel)
 
 
 @kernel

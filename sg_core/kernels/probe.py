@@ -152,21 +152,33 @@ def _norm_hook(window, layer, site, out, x, weight, bias, epsilon, start, stop, 
 
 
 def embed(
-    window: Any, layer: int, x: Any, room: Any, ids: Any, wte: Any, wpe: Any, position: int, first: int,
-    thread: int, threads: int, cells: Any,
+    window: Any, layer: int, x: Any, room: Any, ids: Any, words: Any, place: int, stored: int, scales: Any, share: int,
+    panel: Any, wpe: Any, position: int, first: int, thread: int, threads: int, cells: Any,
 ) -> None:  # fmt: skip
-    """Rows of x (M, C) from `first` on = embeddings of ids (B, T) at `position`, ...; room: as large as x."""
+    """Rows of x (M, C) from `first` on = embeddings of ids (B, T) at `position`, ...; room: as large as x.
+
+    words to panel: see `embedding.embedding_forward`.
+    """
 
 
 @overload(embed)
-def _embed(window, layer, x, room, ids, wte, wpe, position, first, thread, threads, cells):  # type: ignore[no-untyped-def]
-    def closed(window, layer, x, room, ids, wte, wpe, position, first, thread, threads, cells):  # type: ignore[no-untyped-def]
-        embedding_forward(x[first:], ids, wte, wpe, position, thread, threads)
+def _embed(  # type: ignore[no-untyped-def]
+    window, layer, x, room, ids, words, place, stored, scales, share, panel, wpe, position, first,
+    thread, threads, cells,
+):  # fmt: skip
+    def closed(  # type: ignore[no-untyped-def]
+        window, layer, x, room, ids, words, place, stored, scales, share, panel, wpe, position, first,
+        thread, threads, cells,
+    ):  # fmt: skip
+        embedding_forward(x[first:], ids, words, place, stored, scales, share, panel, wpe, position, thread, threads)
         barrier(cells, threads)
 
-    def opened(window, layer, x, room, ids, wte, wpe, position, first, thread, threads, cells):  # type: ignore[no-untyped-def]
+    def opened(  # type: ignore[no-untyped-def]
+        window, layer, x, room, ids, words, place, stored, scales, share, panel, wpe, position, first,
+        thread, threads, cells,
+    ):  # fmt: skip
         count, C = ids.shape[0] * ids.shape[1], x.shape[1]
-        token_rows(x[first:], ids, wte, thread, threads)
+        token_rows(x[first:], ids, words, place, stored, scales, share, panel, thread, threads)
         position_rows(room[first:], ids, wpe, position, thread, threads)
         barrier(cells, threads)
         hook(window, layer, EMBED, x, ZERO, C, first, first + count, thread, threads, cells)

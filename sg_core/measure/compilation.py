@@ -233,14 +233,18 @@ def _warm_adapter_backward(precision: str) -> None:
 
 def _warm_optimizer(name: str) -> None:
     from sg_core.kernels.team import Team
-    from sg_core.network.parameters import Parameters
     from sg_core.training.muon import make_optimizer
     from sg_core.training.settings import TrainingConfig
+    from sg_core.training.slots import SlotTree
 
     model = _tiny()
-    gradients = Parameters(model.config)
     optimizer = make_optimizer(model.parameters, TrainingConfig(optimizer=name), Team(1))
-    optimizer.update(gradients, 0.0, optimizer.norm(gradients))
+    tree = SlotTree(model.parameters, 2)
+    for _ in range(2):
+        tree.leaf()
+        tree.add(optimizer.team)
+    total = optimizer.total(tree.total)
+    optimizer.update(total, 0.0, optimizer.norm(total))
 
 
 def _warm_teachers() -> None:

@@ -64,7 +64,7 @@ def forward(
     times (9,) int64 gains the nanoseconds of each operation. adapters: see `kernels.low_rank`; window: see
     `kernels.probe`.
     """
-    B, L, V = ids.shape[0], places.shape[0], logits.shape[1]
+    B, L = ids.shape[0], places.shape[0]
     new = stop - ids.shape[1]
     # with several sequences all rows are new, and those of one operation are one range
     g = Context(
@@ -79,9 +79,12 @@ def forward(
         times[CLOCK] = nanoseconds()
 
     x = matrix(activations, embedding_place, rows, C)  # (M, C)
-    wte, wpe = matrix(parameters, ends[WTE], V, C), matrix(parameters, ends[WPE], stop, C)
+    wpe = matrix(parameters, ends[WPE], stop, C)
     room = matrix(activations, places[0, PROJ], rows, C)
-    embed(window, L, x, room, ids, wte, wpe, new, g.new_from, thread, threads, cells)
+    embed(
+        window, L, x, room, ids, words, ends[WTE], stored, scales, group_size, panels[thread], wpe, new, g.new_from,
+        thread, threads, cells,
+    )  # fmt: skip
     drop(g, x, ZERO, ZERO)
     done(g, EMBEDDING_TIME)
     for layer in range(L):

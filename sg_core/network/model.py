@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -29,7 +29,8 @@ IntArray = npt.NDArray[np.int32]
 class Model:
     """Configuration and float32 parameters; knows no text, no session and no files.
 
-    With `only`, its matrices are held in another precision alone: it takes less memory, and has no gradients.
+    With `only`, its matrices are held in another precision alone: it takes less memory, and has no gradients. A model
+    that is read anew (`_read_anew`) for another precision holds one alone, whichever was asked for last.
     Methods that take a `precision` compute in the model's own where it is None. Ids are (T,) or (B, T).
     """
 
@@ -45,6 +46,7 @@ class Model:
         self._reduced: tuple[int, Weights] | None = None
         self._drafting: tuple[int, Weights] | None = None
         self._only = only
+        self._read_anew: Callable[[str], tuple[Parameters, Weights | None]] | None = None
         self._adapters = Adapters()
         self._adapter_changes = 0  # of `version`
 
@@ -64,11 +66,19 @@ class Model:
                 self.version += 1
         return self.version
 
+    def has(self, precision: str) -> bool:
+        """Whether the matrices can be had in a precision."""
+        return precision == self.precision or self._only is None or self._read_anew is not None
+
     def weights(self, precision: str) -> Weights:
         """The matrices in a precision; one other than f32 is made at first use, and again when the parameters change.
 
-        Raises SettingError.
+        Where one alone is held, `parameters` are others afterwards. Raises SettingError, and ModelFileError where
+        weights are read anew.
         """
+        if self._read_anew is not None and precision != self.precision:
+            self.parameters, self._only = self._read_anew(precision)
+            self._reduced = self._drafting = None
         if self._only is not None:
             if precision != self._only.precision:
                 raise SettingError(
@@ -115,9 +125,8 @@ class Model:
         """Names of tensors that hold NaN or infinite numbers (with another precision than f32: held, when loaded)."""
         if self._only is not None:
             return list(self._only.damaged)
-        if np.isfinite(self.parameters.arena).all():
-            return []
-        return [name for name in self.parameters if not np.isfinite(self.parameters.view(name)).all()]
+        pieces = self.parameters.pieces()
+        return list(dict.fromkeys(piece.tensor.name for piece in pieces if not np.isfinite(piece.numbers).all()))
 
     def require_finite(self) -> None:
         """Raises TrainingError naming the first tensors with NaN or infinite numbers."""

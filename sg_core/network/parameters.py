@@ -22,6 +22,7 @@ from sg_core.types import FloatArray
 
 PREFIX = "transformer."
 HEAD_NAME = "lm_head.weight"  # the unembedding, where it is not the token embedding
+PIECE = 1 << 18  # numbers of a tensor that are read, drawn or converted at once: their copies stay small
 
 # Columns of `ParameterLayout.blocks`, the places of a block's tensors in the arena.
 LN1_W, LN1_B, QKV_W, QKV_B, PROJ_W, PROJ_B, LN2_W, LN2_B, FC_W, FC_B, MLP_W, MLP_B = range(12)
@@ -43,6 +44,15 @@ class Tensor:
     def size(self) -> int:
         """How many numbers it has."""
         return int(np.prod(self.shape))
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Whole rows of a tensor: its numbers from `start` on, flat float32, as they lie in an arena."""
+
+    tensor: Tensor
+    start: int
+    numbers: FloatArray
 
 
 @dataclass(frozen=True)
@@ -77,7 +87,7 @@ def whole_groups(width: int, group: int) -> int:
 def layout(config: GPT2Config, lean: bool = False, group: int = 1) -> ParameterLayout:
     """The arena's plan for a model of these sizes.
 
-    lean: without the matrices that multiply alone, which are stored elsewhere (see `weights`).
+    lean: without what is stored elsewhere (see `weights`): all matrices but the position embedding.
     group: every row of a matrix takes a whole number of so many numbers.
     """
     C = config.n_embd
@@ -92,6 +102,9 @@ def layout(config: GPT2Config, lean: bool = False, group: int = 1) -> ParameterL
     if not config.tie_word_embeddings:
         entries.append((HEAD_NAME, (config.vocab_size, C), False))
 
+    if lean:
+        entries = [entry for entry in entries if len(entry[1]) == 1 or entry[0] == f"{PREFIX}wpe.weight"]
+
     places: dict[str, int] = {}
     position = decayed = 0
     for dimensions in (2, 1):
@@ -100,21 +113,11 @@ def layout(config: GPT2Config, lean: bool = False, group: int = 1) -> ParameterL
                 places[name] = position
                 position += int(np.prod(shape[:-1])) * whole_groups(shape[-1], group if dimensions == 2 else 1)
         decayed = decayed or position
-    if lean:
-        looked_up = {f"{PREFIX}wte.weight", f"{PREFIX}wpe.weight"}
-        elsewhere = [(name, shape) for name, shape, _ in entries if len(shape) == 2 and name not in looked_up]
-        left_out = sum(int(np.prod(shape)) for _, shape in elsewhere)
-        position -= left_out
-        decayed -= left_out
-        for name, shape, _ in entries:
-            places[name] -= left_out if len(shape) == 1 else 0
-        entries = [entry for entry in entries if len(entry[1]) == 1 or entry[0] in looked_up]
     tensors = tuple(Tensor(name, places[name], shape, transposed) for name, shape, transposed in entries)
-    blocks = [[places[f"{PREFIX}h.{i}.{name}"] for name, _ in block_tensors] for i in range(config.n_layer)]
-    ends = [places[PREFIX + name] for name in ("wte.weight", "wpe.weight", "ln_f.weight", "ln_f.bias")]
+    blocks = [[places.get(f"{PREFIX}h.{i}.{name}", 0) for name, _ in block_tensors] for i in range(config.n_layer)]
+    ends = [places.get(PREFIX + name, 0) for name in ("wte.weight", "wpe.weight", "ln_f.weight", "ln_f.bias")]
     ends.append(places.get(HEAD_NAME, ends[WTE]))
-    by_name = {tensor.name: tensor.place for tensor in tensors}
-    return ParameterLayout(tensors, by_name, position, decayed, np.array(blocks, np.int64), np.array(ends, np.int64))
+    return ParameterLayout(tensors, places, position, decayed, np.array(blocks, np.int64), np.array(ends, np.int64))
 
 
 class Parameters(Mapping[str, FloatArray]):
@@ -125,7 +128,7 @@ class Parameters(Mapping[str, FloatArray]):
 
     def __init__(self, config: GPT2Config, arena: FloatArray | None = None, *, lean: bool = False) -> None:
         self.config = config
-        self.lean = lean  # embeddings, norms and biases only
+        self.lean = lean  # position embedding, norms and biases only
         self.layout = layout(config, lean)
         self.arena: FloatArray = aligned(self.layout.size, zero=True) if arena is None else arena
         self.handed_out = False  # whether someone may hold a view, and so edit the numbers at any time
@@ -166,8 +169,21 @@ class Parameters(Mapping[str, FloatArray]):
 
     def initialize(self, seed: int) -> None:
         """GPT-2's initialisation: N(0, 0.02), the projections into the residual stream by 1/sqrt(2L) less, norms 1."""
-        for tensor, numbers in initial(self.config, seed):
-            self.arena[tensor.place : tensor.place + tensor.size] = numbers
+        for piece in initial(self.config, seed):
+            self.put(piece)
+
+    def put(self, piece: Piece) -> None:
+        """Take a piece of a tensor."""
+        place = self._tensors[piece.tensor.name].place + piece.start
+        self.arena[place : place + piece.numbers.size] = piece.numbers
+
+    def pieces(self) -> Iterator[Piece]:
+        """All of it."""
+        for tensor in self.layout.tensors:
+            step = piece_size(tensor)
+            for start in range(0, tensor.size, step):
+                place = tensor.place + start
+                yield Piece(tensor, start, self.arena[place : place + min(step, tensor.size - start)])
 
     def initialize_small(self, seed: int) -> None:
         """As `initialize`, with embeddings from which a small model learns faster.
@@ -187,23 +203,36 @@ class Parameters(Mapping[str, FloatArray]):
         self.view("wpe.weight")[...] = (0.05 * waves).astype(np.float32)
 
 
-def initial(config: GPT2Config, seed: int) -> Iterator[tuple[Tensor, FloatArray]]:
-    """Every tensor of `Parameters.initialize` in turn, and its numbers, flat, as they lie in an arena."""
+def initial(config: GPT2Config, seed: int) -> Iterator[Piece]:
+    """Every tensor of `Parameters.initialize` in turn."""
     generator = np.random.Generator(np.random.PCG64(seed))
     residual = 0.02 / np.sqrt(2 * config.n_layer)
     for tensor in layout(config).tensors:
-        if len(tensor.shape) == 2:
-            flat = generator.standard_normal(tensor.size, dtype=np.float32)
-            flat *= np.float32(residual if tensor.name.endswith("c_proj.weight") else 0.02)
-        else:
-            first = 1.0 if ".ln_" in tensor.name and tensor.name.endswith("weight") else 0.0
-            flat = np.full(tensor.size, first, np.float32)
-        yield tensor, flat
+        step = piece_size(tensor)
+        for start in range(0, tensor.size, step):
+            count = min(step, tensor.size - start)
+            if len(tensor.shape) == 2:
+                flat = generator.standard_normal(count, dtype=np.float32)
+                flat *= np.float32(residual if tensor.name.endswith("c_proj.weight") else 0.02)
+            else:
+                first = 1.0 if ".ln_" in tensor.name and tensor.name.endswith("weight") else 0.0
+                flat = np.full(count, first, np.float32)
+            yield Piece(tensor, start, flat)
 
 
-def stored_order(config: GPT2Config, tensors: Iterable[tuple[str, FloatArray]]) -> Iterator[tuple[Tensor, FloatArray]]:
-    """Tensors by name, in Hugging Face's shapes, as they lie in an arena: flat."""
-    known = {tensor.name: tensor for tensor in layout(config).tensors}
-    for name, array in tensors:
-        tensor = known[name]
-        yield tensor, np.ascontiguousarray(array.T if tensor.transposed else array).reshape(-1)
+def piece_size(tensor: Tensor) -> int:
+    """Numbers of whole rows of a tensor, about PIECE of them."""
+    width = tensor.shape[-1]
+    return max(1, PIECE // width) * width
+
+
+def stored_order(tensor: Tensor, rows: Iterable[FloatArray]) -> Iterator[Piece]:
+    """A tensor in Hugging Face's shape, some of its rows at a time (all at once where it is transposed)."""
+    start, width = 0, tensor.shape[-1]
+    for some in rows:
+        matrix = some.T if tensor.transposed else some
+        step = max(1, piece_size(tensor) // width) if matrix.ndim == 2 else len(matrix)
+        for row in range(0, len(matrix), step):
+            numbers = np.ascontiguousarray(matrix[row : row + step]).reshape(-1)
+            yield Piece(tensor, start, numbers)
+            start += numbers.size

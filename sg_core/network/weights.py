@@ -1,7 +1,7 @@
 """Weights as a session reads them, in one of the precisions.
 
-Only the matrices that multiply (token embedding as unembedding, the projections) are stored anew; norms, biases and
-looked-up embeddings are read from the float32 parameters.
+The token embedding, the unembedding and the projections are stored anew; norms, biases and the position embedding are
+read from the float32 parameters.
 """
 
 from __future__ import annotations
@@ -16,11 +16,18 @@ import numpy.typing as npt
 from sg_core.config import GPT2Config
 from sg_core.errors import SettingError
 from sg_core.memory import require_memory
-from sg_core.network.parameters import HEAD, MATRICES, ParameterLayout, Parameters, Tensor, layout, whole_groups
+from sg_core.network.parameters import (
+    HEAD,
+    MATRICES,
+    WTE,
+    ParameterLayout,
+    Parameters,
+    Piece,
+    layout,
+    whole_groups,
+)
 from sg_core.network.precisions import Precision
 from sg_core.types import Bytes, FloatArray
-
-_PIECE = 1 << 20  # numbers converted at once: the float32 copies of a piece stay small
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,25 +61,22 @@ class Weights:
         return np.int64(self.layout.ends[HEAD])
 
     def places(self, parameters: ParameterLayout) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        """`blocks` (L, 12) and `ends` (5,) of a pass: what multiplies is read here, the rest in the parameters."""
+        """`blocks` (L, 12) and `ends` (5,) of a pass: matrices of tokens are read here, the rest in the parameters."""
         blocks, ends = parameters.blocks.copy(), parameters.ends.copy()
         blocks[:, MATRICES] = self.layout.blocks[:, MATRICES]
-        ends[HEAD] = self.head
+        ends[[WTE, HEAD]] = self.layout.ends[[WTE, HEAD]]
         return blocks, ends
 
-    def store(self, tensor: Tensor, numbers: FloatArray) -> None:
-        """Convert a matrix, flat float32 numbers, to where it belongs."""
-        share, place, width = self.share, self.layout.places[tensor.name], tensor.shape[1]
-        matrix = numbers.reshape(tensor.shape)
+    def store(self, piece: Piece) -> None:
+        """Convert rows of a matrix to where they belong; each is a whole number of shares."""
+        share, width = self.share, piece.tensor.shape[1]
         stride = whole_groups(width, self.storage.row_group)
-        step = max(1, _PIECE // stride)  # rows; each is a whole number of shares
-        for row in range(0, len(matrix), step):
-            piece = matrix[row : row + step]
-            if stride > width:
-                piece = np.pad(piece, ((0, 0), (0, stride - width)))
-            first = place + row * stride
-            scales = self.scales[first // share : (first + piece.size) // share]
-            self.storage.store(self.words, scales, first, piece.reshape(-1))
+        rows = piece.numbers.reshape(-1, width)
+        if stride > width:
+            rows = np.pad(rows, ((0, 0), (0, stride - width)))
+        first = self.layout.places[piece.tensor.name] + piece.start // width * stride
+        scales = self.scales[first // share : (first + rows.size) // share]
+        self.storage.store(self.words, scales, first, rows.reshape(-1))
 
     def rows(self, name: str, first: int = 0, count: int | None = None) -> FloatArray:
         """Rows of a matrix (out, in) as float32, what the stored numbers are worth; all from `first` on by default."""
@@ -103,30 +107,28 @@ def quantized(parameters: Parameters, precision: str) -> Weights:
     if not storage.reduced:
         return Weights(storage, parameters.layout, parameters.arena, np.zeros(1, np.float32), 1)
     weights = _room(parameters.config, storage)
-    arena = parameters.arena
-    for tensor in parameters.layout.tensors:
-        if len(tensor.shape) == 2:
-            weights.store(tensor, arena[tensor.place : tensor.place + tensor.size])
+    for piece in parameters.pieces():
+        if len(piece.tensor.shape) == 2:
+            weights.store(piece)
     return weights
 
 
-def converted(
-    config: GPT2Config, precision: str, tensors: Iterable[tuple[Tensor, FloatArray]]
-) -> tuple[Parameters, Weights]:
-    """Weights in a reduced precision of tensors that come one at a time, flat, as in `parameters.initial`.
+def converted(config: GPT2Config, precision: str, pieces: Iterable[Piece]) -> tuple[Parameters, Weights]:
+    """Weights in a reduced precision of tensors that come a piece at a time.
 
-    The matrices of the blocks exist in float32 only while they pass; the parameters are lean. Raises SettingError.
+    Their matrices exist in float32 only while they pass; the parameters are lean. Raises SettingError.
     """
     storage = Precision.named(precision)
     parameters, weights = Parameters(config, lean=True), _room(config, storage)
-    damaged = []
-    for tensor, numbers in tensors:
-        if not np.isfinite(numbers).all():
-            damaged.append(tensor.name)
-        if len(tensor.shape) == 2:
-            weights.store(tensor, numbers)
-        if tensor.name in parameters:
-            parameters.view(tensor.name).reshape(-1)[:] = numbers
+    damaged: dict[str, None] = {}
+    for piece in pieces:
+        name = piece.tensor.name
+        if not np.isfinite(piece.numbers).all():
+            damaged[name] = None
+        if len(piece.tensor.shape) == 2:
+            weights.store(piece)
+        if name in parameters:
+            parameters.put(piece)
     return parameters, replace(weights, damaged=tuple(damaged))
 
 

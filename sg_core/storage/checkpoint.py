@@ -72,7 +72,7 @@ class Checkpoint:
 def save_checkpoint(
     run: Path,
     step: int,
-    arrays: Mapping[str, AnyArray],
+    arrays: Mapping[str, AnyArray | Callable[[], AnyArray]],
     info: Mapping[str, Any],
     extra: Callable[[Path], None] | None = None,
     best: bool = False,
@@ -82,9 +82,10 @@ def save_checkpoint(
 ) -> Path:
     """Write a checkpoint into the folder `run` and return its own folder, `run/step-00001234`.
 
-    arrays: any shape, of booleans, integers or floats. info: JSON values. extra: called with the folder while it is
-    being written, to add files that are then synced and listed like the others. best: the best so far. constant: names
-    of arrays that are the same in the run's earlier checkpoint `source`; large ones are one file with several names.
+    arrays: any shape, of booleans, integers or floats, or what makes one when its turn comes. info: JSON values. extra:
+    called with the folder while it is being written, to add files that are then synced and listed like the others.
+    best: the best so far. constant: names of arrays that are the same in the run's earlier checkpoint `source`; large
+    ones are one file with several names.
     Afterwards the newest `keep` checkpoints and the newest best one remain. A step saved again replaces itself.
 
     Raises CheckpointError when it can't be written; earlier checkpoints are untouched then.
@@ -100,7 +101,7 @@ def save_checkpoint(
             files = _write_extra(unfinished, extra)
             (unfinished / "arrays").mkdir()
             if same is not None:
-                files |= _linked(same, unfinished, {name: arrays[name] for name in constant})
+                files |= _linked(same, unfinished, {name: cast(AnyArray, arrays[name]) for name in constant})
             files |= _write_files(unfinished, {name: arrays[name] for name in arrays if _file(name) not in files}, info)
             _write(unfinished / MANIFEST, [manifest_bytes(step, serial, best, files)])
             _sync_folder(unfinished)
@@ -148,10 +149,13 @@ def _write_extra(folder: Path, extra: Callable[[Path], None] | None) -> dict[str
     return files
 
 
-def _write_files(folder: Path, arrays: Mapping[str, AnyArray], info: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+def _write_files(
+    folder: Path, arrays: Mapping[str, AnyArray | Callable[[], AnyArray]], info: Mapping[str, Any]
+) -> dict[str, dict[str, Any]]:
     """Writes and syncs arrays and info; returns the manifest's list of them."""
     files: dict[str, dict[str, Any]] = {}
-    for name, array in arrays.items():
+    for name, given in arrays.items():
+        array = given() if callable(given) else given
         if not _ARRAY_NAME.fullmatch(name) or array.dtype.kind not in "biuf":
             raise CheckpointError(
                 f"array {quoted(name)} of {array.dtype} can't be saved; name it plainly, give it numbers"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
@@ -17,13 +18,13 @@ from sg_core.config import GPT2Config
 from sg_core.errors import ModelFileError, SettingError
 from sg_core.files import make_folder, open_regular, read_json_object, replacing, shown
 from sg_core.memory import require_memory
-from sg_core.network.parameters import HEAD_NAME, PREFIX, layout
+from sg_core.network.parameters import HEAD_NAME, PIECE, PREFIX, Piece, layout, stored_order
 from sg_core.network.precisions import Precision
 from sg_core.storage.diagnosis import INDEX, WEIGHTS, explain, names_of
 from sg_core.storage.manifest import MANIFEST
 from sg_core.storage.model_config import CONFIG, config_json, parse_config
 from sg_core.storage.run_models import checkpoint_config, checkpoint_weights
-from sg_core.storage.safetensors_file import READABLE, StoredTensor, read_header, read_tensor, write_file
+from sg_core.storage.safetensors_file import READABLE, StoredTensor, read_header, read_rows, write_file
 from sg_core.text.tokenizer import Tokenizer
 from sg_core.types import FloatArray
 
@@ -53,8 +54,8 @@ def tensor_shapes(config: GPT2Config) -> dict[str, tuple[int, ...]]:
     return {tensor.name: tensor.shape[::-1] if tensor.transposed else tensor.shape for tensor in tensors}
 
 
-def read_weights(folder: Path, config: GPT2Config) -> Iterator[tuple[str, FloatArray]]:
-    """Canonical name and float32 array, in Hugging Face's shape, of every tensor, one at a time.
+def read_weights(folder: Path, config: GPT2Config) -> Iterator[Piece]:
+    """Every tensor, a piece at a time.
 
     Everything but the numbers themselves is checked before the first tensor comes. Raises ModelFileError.
     """
@@ -64,8 +65,10 @@ def read_weights(folder: Path, config: GPT2Config) -> Iterator[tuple[str, FloatA
     with ExitStack() as stack:
         found = _Weights(Path(folder), stack)
         names = found.match(tensor_shapes(config))
+        tensors = {tensor.name: tensor for tensor in layout(config).tensors}
         for canonical, name in names.items():
-            yield canonical, found.read(name)
+            tensor = tensors[canonical]
+            yield from stored_order(tensor, found.rows(name, whole=tensor.transposed))
 
 
 def check_weights(folder: Path, config: GPT2Config) -> tuple[str, ...]:
@@ -103,9 +106,10 @@ class _Weights:
                     raise ModelFileError(f"{where}: tensor {quoted(tensor)} is in another shard too")
                 self._tensors[tensor] = (file, where, header[tensor])
 
-    def read(self, name: str) -> FloatArray:
+    def rows(self, name: str, whole: bool = False) -> Iterator[FloatArray]:
+        """A tensor, some of its rows at a time or all at once."""
         file, where, tensor = self._tensors[name]
-        return read_tensor(file, tensor, where)
+        return read_rows(file, tensor, where, math.prod(tensor.shape) if whole else PIECE)
 
     def match(self, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, str]:
         """Canonical name -> the file's own name, for exactly these shapes."""
@@ -154,7 +158,8 @@ class _Weights:
             )
 
     def _check_tied(self, wte: str, head: str) -> None:
-        if not np.array_equal(self.read(wte).view(np.uint32), self.read(head).view(np.uint32)):
+        both = zip(self.rows(wte), self.rows(head), strict=True)
+        if not all(np.array_equal(one.view(np.uint32), other.view(np.uint32)) for one, other in both):
             raise ModelFileError(
                 f"{shown(self._folder)}: lm_head.weight differs from wte.weight, though config.json says that they "
                 'are one; if they are not, "tie_word_embeddings": false belongs there'

@@ -10,14 +10,14 @@ from sg_core import paths
 from sg_core.config import GPT2Config
 from sg_core.errors import CheckpointError, ModelFileError, SettingError, SgError
 from sg_core.files import shown
-from sg_core.network.parameters import Parameters, layout
+from sg_core.memory import give_back
+from sg_core.network.parameters import Parameters, Piece, layout
 from sg_core.storage.checkpoint import load_checkpoint
 from sg_core.storage.diagnosis import ADAPTER, is_model, names_of
 from sg_core.storage.manifest import checkpoint_folders, entries, read_manifests, sizes_fit
 from sg_core.storage.peft_file import EXPORT as ADAPTER_EXPORT
 from sg_core.storage.peft_file import base_model
 from sg_core.storage.runs import REQUEST
-from sg_core.types import FloatArray
 
 EXPORT = "model"  # the folder, in Hugging Face layout, that a training leaves in its run's
 _PARAMETERS = "parameters"  # the array of a checkpoint that holds all weights, as `Parameters` lays them out
@@ -77,11 +77,13 @@ def checkpoint_config(folder: Path) -> GPT2Config:
         raise ModelFileError(f"the checkpoint {shown(folder)} can't be used: {problem}") from problem
 
 
-def checkpoint_weights(folder: Path, config: GPT2Config) -> Iterator[tuple[str, FloatArray]]:
-    """Canonical name and float32 array, in Hugging Face's shape, of every tensor. Raises as `checkpoint_config`."""
-    arena = load_checkpoint(folder, arrays=(_PARAMETERS,)).arrays.get(_PARAMETERS)
+def checkpoint_weights(folder: Path, config: GPT2Config) -> Iterator[Piece]:
+    """Every tensor. Raises as `checkpoint_config`."""
+    arena = load_checkpoint(folder, arrays=(_PARAMETERS,), mapped=(_PARAMETERS,)).arrays.get(_PARAMETERS)
     if arena is None:
         raise CheckpointError(f"the checkpoint {shown(folder)} is of an adapter; its run's is used with --adapter")
     if arena.shape != (layout(config).size,) or arena.dtype != "<f4":
         raise CheckpointError(f"the checkpoint {shown(folder)} does not hold the weights that its sizes ask for")
-    yield from Parameters(config, arena).items()
+    for piece in Parameters(config, arena).pieces():
+        yield piece
+        give_back(arena)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from io import BufferedReader
 from pathlib import Path
@@ -117,15 +117,30 @@ def _check_cover(tensors: list[StoredTensor], begin: int, size: int, where: str)
 
 def read_tensor(file: BufferedReader, tensor: StoredTensor, where: str) -> FloatArray:
     """One tensor as float32 of its shape, converted from F16, BF16 or F64. Raises ModelFileError."""
-    raw = np.empty(tensor.stop - tensor.start, np.uint8)
+    return _read(file, tensor, where, tensor.start, tensor.stop).reshape(tensor.shape)
+
+
+def read_rows(file: BufferedReader, tensor: StoredTensor, where: str, most: int) -> Iterator[FloatArray]:
+    """As `read_tensor`, some rows after others: about `most` numbers at a time."""
+    rows, *row = tensor.shape
+    size = (tensor.stop - tensor.start) // max(1, rows)  # bytes of a row
+    step = max(1, most // max(1, math.prod(row)))
+    for first in range(0, rows, step):
+        count = min(step, rows - first)
+        start = tensor.start + first * size
+        yield _read(file, tensor, where, start, start + count * size).reshape(count, *row)
+
+
+def _read(file: BufferedReader, tensor: StoredTensor, where: str, start: int, stop: int) -> FloatArray:
+    raw = np.empty(stop - start, np.uint8)
     try:
-        file.seek(tensor.start)
+        file.seek(start)
         count = file.readinto(raw.data) if raw.size else 0
     except OSError as problem:
         raise ModelFileError(f"{where} can't be read: {reason(problem)}") from problem
     if count != raw.size:
         raise ModelFileError(f"{where} ends inside the tensor {quoted(tensor.name)}: it changed while it was read")
-    return _as_float32(raw, tensor, where).reshape(tensor.shape)
+    return _as_float32(raw, tensor, where)
 
 
 def _as_float32(raw: npt.NDArray[np.uint8], tensor: StoredTensor, where: str) -> FloatArray:

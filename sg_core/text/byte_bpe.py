@@ -41,15 +41,16 @@ BYTES = {symbol: byte for byte, symbol in enumerate(SYMBOLS)}
 class ByteBPE:
     """Text to ids, for vocabularies that hold all 256 bytes and are not `peculiar`."""
 
-    def __init__(self, vocabulary: Mapping[str, int], merges: Sequence[Merge]) -> None:
+    def __init__(
+        self, vocabulary: Mapping[str, int], merges: Sequence[Merge], bytes_of_id: Mapping[int, bytes]
+    ) -> None:
         """vocabulary: token, in GPT-2's byte symbols, -> id. merges: the pairs to join, the first ones first."""
-        made = [first + second for first, second in merges]
         # sorted as most files number them, so that ranks and ids are the same numbers
-        tokens = [*sorted(SYMBOLS, key=vocabulary.__getitem__), *made]
-        ids = [vocabulary[token] for token in tokens]
+        ids = sorted(vocabulary[symbol] for symbol in SYMBOLS)
+        ids += [vocabulary[first + second] for first, second in merges]
         # tiktoken's rank is both priority and id; ours is the priority: files may number tokens as they like
         self._id_of_rank = None if ids == list(range(len(ids))) else ids
-        ranks = {symbol_bytes(token): rank for rank, token in enumerate(tokens)}
+        ranks = {bytes_of_id[id]: rank for rank, id in enumerate(ids)}
         self._encoding = tiktoken.Encoding("sg", pat_str=SPLIT_PATTERN, mergeable_ranks=ranks, special_tokens={})
 
     def encode_pieces(self, text: str) -> Iterator[tuple[int, list[int]]]:

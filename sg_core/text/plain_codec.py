@@ -23,9 +23,9 @@ class PlainCodec:
         prefix_space: bool = False,
     ) -> None:
         self._bytes_of_id = {id: symbol_bytes(token) for token, id in vocabulary.items()}
+        self._bpe = ByteBPE(vocabulary, merges, self._bytes_of_id)
         self._bytes_of_id |= {token.id: token.content.encode("utf-8", "replace") for token in added}
         self._added = AddedTokens(added)
-        self._bpe = ByteBPE(vocabulary, merges)
         self._prefix_space = prefix_space
 
     def encode_pieces(self, text: str, special: bool) -> Iterator[tuple[int, list[int]]]:

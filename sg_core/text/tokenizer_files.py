@@ -129,6 +129,8 @@ class _Reader:
         prefix_space = bool(self._settings.get("add_prefix_space", False))
         check_vocabulary(vocabulary)
         check_merges(vocabulary, merges)
+        own = {token: token for token in vocabulary}  # the very strings: those of 50,000 merges take 8 MB
+        merges = [(own[first], own[second]) for first, second in merges]
         special = gather(vocabulary, self._parsed, gpt2=True)
         if "tokenizer.json" not in self._data:
             around = self._added_around(special)

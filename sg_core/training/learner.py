@@ -28,8 +28,8 @@ class WholeModel:
         self._model, self._config = model, config
 
     def batch_pass(self, team: Team) -> BatchPass:
-        """Room for a batch and its gradients."""
-        return BatchPass(self._model.parameters, self._config.batch_size, self._config.context, team)
+        """Room for a slot and its gradients."""
+        return BatchPass(self._model.parameters, self._config.slot_size, self._config.context, team)
 
     def validation_pass(self, trained: Trainable, B: int, T: int, team: Team) -> BatchPass:
         """Room for validation windows, with these numbers in place of those that learn."""
@@ -71,7 +71,7 @@ class AdapterOnly(WholeModel):
     def batch_pass(self, team: Team) -> BatchPass:
         config = self._config
         return BatchPass(
-            self._model.parameters, config.batch_size, config.context, team, self._weights,
+            self._model.parameters, config.slot_size, config.context, team, self._weights,
             adapters=self._model.adapters,
         )  # fmt: skip
 

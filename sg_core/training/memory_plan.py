@@ -11,7 +11,9 @@ from sg_core.memory import available_memory
 from sg_core.network.adapters import adapter_size
 from sg_core.network.precisions import PRECISIONS
 from sg_core.network.weights import bytes_read
+from sg_core.training.ranks import ALONE, Ranks
 from sg_core.training.settings import TrainingConfig
+from sg_core.training.slots import rooms_of
 
 _FLOAT = 4  # bytes
 _LOGITS = 1 << 25  # bytes of the logits that are there at a time
@@ -22,7 +24,8 @@ _SMALL = 1 << 25  # bytes of what grows with neither model nor batch
 class MemoryPlan:
     """Bytes of a training. learned: numbers of what learns; batch: activations, forward and backward.
 
-    teachers: their weights, their activations, and what they say of a batch.
+    teachers: their weights, their activations, and what they say of a batch. rooms: gradients of slots held at a time;
+    processes: that share moments, and a sum of gradients.
     """
 
     weights: int
@@ -31,11 +34,26 @@ class MemoryPlan:
     batch: int
     validation: int
     teachers: int
+    rooms: int = 1
+    processes: int = 1
 
     @property
     def parameters(self) -> int:
         """Weights, gradients, two moments and the average."""
-        return self.weights + (4 if self.averaged else 3) * _FLOAT * self.learned
+        return self.weights + self.gradients + self.moments + self.average
+
+    @property
+    def gradients(self) -> int:
+        one = _FLOAT * self.learned
+        return self.rooms * one + (-(-one // self.processes) if self.processes > 1 else 0)
+
+    @property
+    def moments(self) -> int:
+        return -(-2 * _FLOAT * self.learned // self.processes)
+
+    @property
+    def average(self) -> int:
+        return _FLOAT * self.learned if self.averaged else 0
 
     @property
     def total(self) -> int:
@@ -45,12 +63,11 @@ class MemoryPlan:
     @property
     def parts(self) -> dict[str, int]:
         """What for -> bytes, without what is not needed."""
-        one = _FLOAT * self.learned
         parts = {
             "weights": self.weights,
-            "gradients": one,
-            "moments": 2 * one,
-            "average": one if self.averaged else 0,
+            "gradients": self.gradients,
+            "moments": self.moments,
+            "average": self.average,
             "activations": self.batch,
             "validation": self.validation,
             "teachers": self.teachers,
@@ -66,10 +83,15 @@ class MemoryPlan:
         )
 
 
-def plan_memory(config: GPT2Config, training: TrainingConfig, teachers: Sequence[GPT2Config] = ()) -> MemoryPlan:
-    """What a training of such a model, with teachers of these sizes, takes at most; the text itself comes on top."""
+def plan_memory(
+    config: GPT2Config, training: TrainingConfig, teachers: Sequence[GPT2Config] = (), ranks: Ranks = ALONE
+) -> MemoryPlan:
+    """What a training of such a model, with teachers of these sizes, takes at most in each process.
+
+    The text itself comes on top.
+    """
     C, H, V, context = config.n_embd, config.hidden_size, config.vocab_size, training.context
-    rows = training.batch_size * context
+    rows = training.slot_size * context
     forward_width = config.n_layer * (10 * C + 2 * H) + 2 * C  # numbers a row: of each block, and of the two ends
     backward_width = 6 * C + H  # of a backward pass, which serves one block after another
 
@@ -94,6 +116,8 @@ def plan_memory(config: GPT2Config, training: TrainingConfig, teachers: Sequence
         batch=batch,
         validation=validation,
         teachers=taught + soft,
+        rooms=rooms_of(len(ranks.own_slots(training.slots))),
+        processes=ranks.size,
     )
 
 
@@ -118,29 +142,36 @@ def _weights(config: GPT2Config, training: TrainingConfig) -> int:
 
 
 def require_training_memory(
-    config: GPT2Config, training: TrainingConfig, loaded: int = 0, teachers: Sequence[GPT2Config] = ()
+    config: GPT2Config,
+    training: TrainingConfig,
+    loaded: int = 0,
+    teachers: Sequence[GPT2Config] = (),
+    ranks: Ranks = ALONE,
 ) -> MemoryPlan:
-    """The plan, if there is memory for it; `loaded` bytes of it are taken already.
+    """The plan, if there is memory for it in each process of this machine; `loaded` bytes of it are taken already.
 
     Raises TrainingError with the figures and with what would fit.
     """
-    plan, free = plan_memory(config, training, teachers), available_memory()
-    if free is None or plan.total - loaded <= free:
+    plan, free = plan_memory(config, training, teachers, ranks), available_memory()
+    if free is None or (plan.total - loaded) * ranks.local <= free:
         return plan
+    free //= ranks.local
     raise TrainingError(
-        f"this training needs {plan}; {size_text(free)} are free: "
-        + _what_fits(training, lambda one: plan_memory(config, one, teachers).total - loaded <= free)
+        f"this training needs {plan}; {size_text(free)} are free{' for each process' if ranks.local > 1 else ''}: "
+        + _what_fits(training, lambda one: plan_memory(config, one, teachers, ranks).total - loaded <= free)
     )
 
 
 def _what_fits(training: TrainingConfig, fits: Callable[[TrainingConfig], bool]) -> str:
-    batch = _largest(training.batch_size, lambda size: fits(replace(training, batch_size=size)))
+    slots, parts = training.slots, training.batch_size // training.slot_size
+    batch = parts * _largest(training.slot_size, lambda size: fits(replace(training, batch_size=size * parts)))
     context = _largest(training.context, lambda size: fits(replace(training, context=size)))
     found = [f"a batch of {batch:,} would fit"] if batch else []
-    divisor = next((size for size in range(batch, 0, -1) if training.batch_size % size == 0), 0)
+    windows = training.accumulation * training.batch_size
+    divisors = (size for size in range(batch, 0, -1) if training.batch_size % size == 0)
+    divisor = next((size for size in divisors if size % slots == 0 or windows // size % slots == 0), 0)
     if divisor:
-        parts = training.accumulation * training.batch_size // divisor
-        found[0] += f" (--batch-size {divisor} --accumulation {parts} makes the same step of it)"
+        found[0] += f" (--batch-size {divisor} --accumulation {windows // divisor} makes the same step of it)"
     found += [f"a context of {context:,} would fit"] if context else []
     return ", ".join(found) or "no batch or context is small enough; choose a smaller model"
 

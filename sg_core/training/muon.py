@@ -14,8 +14,10 @@ from sg_core.memory import aligned
 from sg_core.network.adapters import Trainable
 from sg_core.network.block import matrix
 from sg_core.network.parameters import FC_W, MLP_W, PROJ_W, QKV_W, Parameters
-from sg_core.training.optimizer import AdamW, update_entry
+from sg_core.training.optimizer import AdamW
+from sg_core.training.ranks import ALONE, Ranks
 from sg_core.training.settings import TrainingConfig
+from sg_core.types import FloatArray
 
 
 @entry
@@ -34,30 +36,33 @@ def update_matrix(
 class Muon(AdamW):
     """An optimizer as AdamW is one, with its state: where Muon acts, `first` is its momentum and `second` unused."""
 
-    def __init__(self, parameters: Parameters, config: TrainingConfig, team: Team) -> None:
-        super().__init__(parameters, config, team)
-        self._matrices = _block_matrices(parameters)
-        place, N, K = self._matrices[-1]
-        self._start, self._stop = self._matrices[0][0], place + N * K
+    def __init__(self, parameters: Parameters, config: TrainingConfig, team: Team, ranks: Ranks = ALONE) -> None:
+        matrices = _block_matrices(parameters)
+        place, N, K = matrices[-1]
+        self._start, self._stop = matrices[0][0], place + N * K
+        self._places = [one[0] for one in matrices]
+        super().__init__(parameters, config, team, ranks)
+        self._matrices = [one for one in matrices if self.own.start <= one[0] < self.own.stop]
         self._scratch = {shape: _scratch(*shape) for shape in {(N, K) for _, N, K in self._matrices}}
 
-    def _apply(self, gradients: Trainable, rate: float, scale: float) -> None:
-        """The update with the rate and the clipping's scale."""
-        config, weights, decayed_in_all = self._config, self._parameters.arena, self._parameters.decayed
+    def _cut(self, place: int) -> int:
+        """A matrix stays whole."""
+        if not self._start < place < self._stop:
+            return place
+        return min((*self._places, self._stop), key=lambda start: abs(start - place))
+
+    def _apply(self, gradients: FloatArray, rate: float, scale: float) -> None:
+        """The update of the own range with the rate and the clipping's scale."""
+        config, own = self._config, self.own
         rooms = aligned(self.team.threads, BLOCKED_ROOM)
+        arenas = (self._parameters.arena[own], gradients, self.first)
         for place, N, K in self._matrices:
             self.team.run(
-                update_matrix, weights, gradients.arena, self.first.arena, place, N, K, rate, config.momentum,
-                config.weight_decay, scale, *self._scratch[N, K], rooms,
+                update_matrix, *arenas, place - own.start, N, K, rate, config.momentum, config.weight_decay, scale,
+                *self._scratch[N, K], rooms,
             )  # fmt: skip
-        for part, decayed in (
-            (slice(0, self._start), self._start), (slice(self._stop, None), decayed_in_all - self._stop)
-        ):  # fmt: skip
-            arenas = (weights, gradients.arena, self.first.arena, self.second.arena)
-            self.team.run(
-                update_entry, *(arena[part] for arena in arenas), decayed, rate, config.beta1, config.beta2,
-                config.adam_epsilon, config.weight_decay, self.updates, scale,
-            )  # fmt: skip
+        self._adamw(gradients, 0, self._start, rate, scale)
+        self._adamw(gradients, self._stop, own.stop, rate, scale)
 
 
 def _block_matrices(parameters: Parameters) -> list[tuple[int, int, int]]:
@@ -75,8 +80,8 @@ def _scratch(N: int, K: int) -> tuple[Any, ...]:
     return aligned(n, m), aligned(n, n), aligned(n, n), aligned(n, m), np.empty(n, np.float64)
 
 
-def make_optimizer(parameters: Trainable, config: TrainingConfig, team: Team) -> AdamW:
+def make_optimizer(parameters: Trainable, config: TrainingConfig, team: Team, ranks: Ranks = ALONE) -> AdamW:
     """The optimizer that the settings name; an adapter's is AdamW."""
     if config.optimizer == "muon" and isinstance(parameters, Parameters):
-        return Muon(parameters, config, team)
-    return AdamW(parameters, config, team)
+        return Muon(parameters, config, team, ranks)
+    return AdamW(parameters, config, team, ranks)

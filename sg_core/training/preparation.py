@@ -11,6 +11,7 @@ from sg_core.config import GPT2Config
 from sg_core.errors import CheckpointError, DataError, SettingError, TrainingError
 from sg_core.files import absolute, given_path, shown
 from sg_core.storage import runs
+from sg_core.training.ranks import ALONE, Ranks
 from sg_core.training.settings import FIELD, PARTS, TrainingConfig
 from sg_core.types import Cancelled, Progress
 
@@ -44,6 +45,7 @@ def prepare_training(
     progress: Progress | None = None,
     cancelled: Cancelled | None = None,
     threads: int | None = None,
+    ranks: Ranks = ALONE,
 ) -> Trainer:
     """A trainer that is ready for its first (or, after a resume, its next) step.
 
@@ -52,6 +54,7 @@ def prepare_training(
     the text (a short text gives fewer). plain: special tokens in the text, "<|endoftext|>" between documents, are plain
     text. resume: folder of an earlier run; everything but `threads` then comes from its
     newest checkpoint, or from its request (`write_request`) when it had none yet.
+    ranks: the processes that train together, of which each prepares itself.
     progress: called with (what, done, total). cancelled: asked now and then; True raises DataError.
 
     Raises SettingError, DataError, DownloadError, ModelFileError, CheckpointError or TrainingError.
@@ -63,10 +66,11 @@ def prepare_training(
         folder = given_path(resume, CheckpointError)
         request = _request_without_checkpoint(folder)
         if request is None:
-            return Trainer.resume(folder, threads=threads)
+            return Trainer.resume(folder, threads=threads, ranks=ranks)
         data, model, config = request.data, request.model, request.config
         training, field, plain = request.training, request.field, request.plain
 
+    ranks.require_slots(training.slots)
     from sg_core.training.dataset import TextDataset
     from sg_core.training.hold_out import held_out
     from sg_core.training.memory_plan import loaded_bytes, require_training_memory
@@ -78,21 +82,21 @@ def prepare_training(
     if model is None:
         shape = config or GPT2Config()
         _require_context(training.context, shape)
-        require_training_memory(shape, training)
+        require_training_memory(shape, training, ranks=ranks)
         texts = read_texts(sources, field, progress, cancelled)
         _require_length(texts, training.context)
         start = _new_model(texts, shape, training.seed, progress, cancelled)
     else:
         start = GPT2.from_pretrained(model, training.precision)
         _require_context(training.context, start.config)
-        require_training_memory(start.config, training, loaded_bytes(start.config, training))
+        require_training_memory(start.config, training, loaded_bytes(start.config, training), ranks=ranks)
         texts = read_texts(sources, field, progress, cancelled)
     if start.tokenizer is None:
         raise TrainingError(f"{shown(start.name)} has no tokenizer files, so it can't be trained on a text")
     dataset = TextDataset.from_texts(texts, start.tokenizer, progress, cancelled, plain=plain)
     dataset = held_out(dataset, training.hold_out, start.tokenizer, plain=plain)
     dataset.require(training.context)
-    return Trainer(start, dataset, training, threads=threads)
+    return Trainer(start, dataset, training, threads, ranks)
 
 
 def _require_context(context: int, config: GPT2Config) -> None:

@@ -30,6 +30,12 @@ class TrainingConfig:
     batch_size: int = setting(12, 1, 1 << 16, "windows of text in a batch")
     context: int = setting(128, 1, 1 << 20, "tokens of a window (T); a new model sees as many")
     accumulation: int = setting(1, 1, 1 << 16, "batches whose gradients are averaged for one step")
+    slots: int = setting(
+        1,
+        1,
+        1 << 10,
+        "parts of a batch, or of those accumulated, computed one after another or in processes",
+    )
     learning_rate: float = setting(2e-3, 0.0, 10.0, "highest learning rate", option="--lr")
     final_lr_fraction: float = setting(0.1, 0.0, 1.0, "of the highest rate, reached at the last step")
     warmup_steps: int = setting(100, 0, 1 << 31, "steps of linear warm-up", option="--warmup")
@@ -68,6 +74,11 @@ class TrainingConfig:
 
     def __post_init__(self) -> None:
         check_settings(self)
+        if self.batch_size % self.slots and self.accumulation % self.slots:
+            raise SettingError(
+                f"batch_size is {self.batch_size}, which {self.slots} slots don't divide: take {_multiples(self)}, or "
+                f"an accumulation that they divide"
+            )
         if self.lora:
             LoraSettings.parse(self.lora)
             if self.optimizer != "adamw":
@@ -85,6 +96,11 @@ class TrainingConfig:
         return cls(**{"order": "drawn", "export": "last", **saved})
 
     @property
+    def slot_size(self) -> int:
+        """Windows of a batch that a slot computes at a time: its part of each batch, or all of some batches."""
+        return self.batch_size if self.batch_size % self.slots else self.batch_size // self.slots
+
+    @property
     def adapter(self) -> LoraSettings | None:
         """What adapter is trained; None where all weights are."""
         return LoraSettings.parse(self.lora) if self.lora else None
@@ -98,6 +114,11 @@ class TrainingConfig:
     def teachers(self) -> tuple[str, ...]:
         """Names of the models to learn from."""
         return tuple(name.strip() for name in self.distill.split(",") if name.strip())
+
+
+def _multiples(config: TrainingConfig) -> str:
+    below = config.batch_size // config.slots * config.slots
+    return " or ".join(f"{size:,}" for size in (below, below + config.slots) if size)
 
 
 @dataclass(frozen=True, slots=True)

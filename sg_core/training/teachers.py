@@ -22,9 +22,9 @@ from sg_core.training.settings import TrainingConfig
 
 
 class Teachers:
-    """Models that are asked about each batch, one after another. Raises TrainingError for one that can't teach.
+    """Models that are asked about each slot, one after another. Raises TrainingError for one that can't teach.
 
-    Takes, beside the models, their activations of one batch each and B*T*V float32 numbers.
+    Takes, beside the models, their activations of one slot each and B*T*V float32 numbers.
     """
 
     def __init__(self, models: Sequence[GPT2], student: GPT2, config: TrainingConfig, team: Team) -> None:
@@ -33,9 +33,9 @@ class Teachers:
         self._models = models
         self._config = config
         self._passes = [
-            BatchPass(model.parameters, config.batch_size, config.context, team, gradients=False) for model in models
+            BatchPass(model.parameters, config.slot_size, config.context, team, gradients=False) for model in models
         ]
-        self._soft = aligned(config.batch_size * config.context, student.config.vocab_size)
+        self._soft = aligned(config.slot_size * config.context, student.config.vocab_size)
         self.use_team(team)
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import itertools
 import math
 import time
@@ -24,25 +25,41 @@ from sg_core.text.tokenizer import Tokenizer
 from sg_core.text.tokenizer_files import has_tokenizer
 from sg_core.training.averaging import WeightAverage
 from sg_core.training.dataset import TextDataset
+from sg_core.training.growing_ids import Ids
 from sg_core.training.learner import make_learner, require_same_base, saved_model
 from sg_core.training.memory_plan import loaded_bytes, require_training_memory
 from sg_core.training.muon import make_optimizer
 from sg_core.training.optimizer import learning_rate
 from sg_core.training.order import batch
+from sg_core.training.ranks import ALONE, Ranks
 from sg_core.training.results import Evaluation, StepResult
 from sg_core.training.saved_state import require_training
 from sg_core.training.settings import TrainingConfig
+from sg_core.training.slots import SlotTree, windows_of
 from sg_core.training.teachers import load_teachers, teacher_sizes
-from sg_core.types import Cancelled
+from sg_core.types import Cancelled, FloatArray
 
 _MOST_SKIPPED = 5  # steps in a row with a loss or gradient that is not finite
 _DATA = ("train_ids", "validation_ids")  # what all checkpoints of a run hold alike
+_MOMENTS = ("first_moment", "second_moment")
 
 
 class Trainer:
-    """Trains `model` on `dataset`. Every number depends on the data, the settings and the step alone."""
+    """Trains `model` on `dataset`. Every number depends on the data, the settings and the step alone.
 
-    def __init__(self, model: GPT2, dataset: TextDataset, config: TrainingConfig, threads: int | None = None) -> None:
+    ranks: the processes that share the work, of which each has such a trainer. The first one's methods are called; the
+    others `follow` them.
+    """
+
+    def __init__(
+        self,
+        model: GPT2,
+        dataset: TextDataset,
+        config: TrainingConfig,
+        threads: int | None = None,
+        ranks: Ranks = ALONE,
+    ) -> None:
+        ranks.require_slots(config.slots)
         if config.context > model.config.n_ctx:
             raise SettingError(
                 f"context is {config.context}; the model's own context, {model.config.n_ctx}, is the most"
@@ -53,11 +70,13 @@ class Trainer:
                 f"the text has token {dataset.highest_id}; the model's vocabulary ends at {model.config.vocab_size - 1}"
             )
         model.require_finite()
-        sizes = teacher_sizes(config)
-        self.memory_plan = require_training_memory(model.config, config, loaded_bytes(model.config, config), sizes)
+        self.memory_plan = require_training_memory(
+            model.config, config, loaded_bytes(model.config, config), teacher_sizes(config), ranks
+        )
         self.model = model
         self.dataset = dataset
         self.config = config
+        self.ranks = ranks
         self.step_count = 0
         self.best_val_loss = math.inf
         self.skipped = 0
@@ -67,11 +86,11 @@ class Trainer:
         self._saved: Path | None = None  # the newest checkpoint of this run
         self._evaluations_in_vain = 0  # since the best one
         self._skipped_in_a_row = 0
-        self._team = Team(threads or physical_cores())
+        self._team = Team(threads or ranks.threads)
         self._learner = make_learner(model, config)
         trained = self._learner.trained
-        self._gradients = trained.like()
-        self._optimizer = make_optimizer(trained, config, self._team)
+        self._gradients = SlotTree(trained, len(ranks.own_slots(config.slots)))
+        self._optimizer = make_optimizer(trained, config, self._team, ranks)
         self._average = WeightAverage(trained, config) if config.average != "none" else None
         self._teachers = load_teachers(model, config, self._team)
         self._batch_pass = self._learner.batch_pass(self._team)
@@ -91,6 +110,12 @@ class Trainer:
     def validated_parameters(self) -> Trainable:
         """What is validated and exported: the average of what learns (all weights or an adapter), or that itself."""
         return self._learner.trained if self._average is None else self._average.parameters
+
+    def identity(self) -> str:
+        """What is trained, from which weights on, in words and digests."""
+        weights = hashlib.sha256(np.ascontiguousarray(self._learner.trained.arena, "<f4").data).hexdigest()
+        base, teachers = self._learner.base(), self._teachers and self._teachers.fingerprint
+        return f"{self.step_count} {self.config} {self.dataset.fingerprint} {weights} {base} {teachers}"
 
     def use_threads(self, threads: int | None) -> None:
         """Compute with so many from the next batch on, None: physical cores. No bit of the training depends on it."""
@@ -122,30 +147,25 @@ class Trainer:
         """
         began = time.perf_counter()
         config = self.config
-        loss = 0.0
-        for part in range(config.accumulation):
-            index = self.step_count * config.accumulation + part
-            inputs, targets = batch(self.dataset, index, config)
-            key = _dropout_key(config.seed, index)
-            share = 1.0 / config.accumulation
-            lesson = None if self._teachers is None else self._teachers.lesson(inputs)
-            loss += share * self._learner.gradients(
-                self._batch_pass, inputs, targets, self._gradients, key, share, lesson
-            )
-        norm = self._optimizer.norm(self._gradients)
-        rate = learning_rate(self.step_count, config) if rate is None else rate
-        usable = math.isfinite(loss) and math.isfinite(norm)
-        if usable:
-            self._optimizer.update(self._gradients, rate, norm)
-            self._learner.changed()
-            self._skipped_in_a_row = 0
-            if self._average is not None:
-                self._average.add(self.step_count + 1)
-        else:
-            self._gradients.arena.fill(0.0)
-            self.skipped += 1
-            self._skipped_in_a_row += 1
-        self.step_count += 1
+        with self.ranks.together("step", rate=rate):
+            losses = [self._slot(slot) for slot in self.ranks.own_slots(config.slots)]
+            self._gradients.finish(self._team)
+            loss = sum(self.ranks.gather(losses).tolist())
+            gradients = self._optimizer.total(self._gradients.total)
+            norm = self._optimizer.norm(gradients)
+            rate = learning_rate(self.step_count, config) if rate is None else rate
+            usable = math.isfinite(loss) and math.isfinite(norm)
+            if usable:
+                self._optimizer.update(gradients, rate, norm)
+                self._learner.changed()
+                self._skipped_in_a_row = 0
+                if self._average is not None:
+                    self._average.add(self.step_count + 1)
+            else:
+                self._gradients.clear()
+                self.skipped += 1
+                self._skipped_in_a_row += 1
+            self.step_count += 1
         if self._skipped_in_a_row >= _MOST_SKIPPED:
             raise TrainingError(
                 f"the loss was not finite in {_MOST_SKIPPED} steps in a row, up to step {self.step_count}; "
@@ -153,6 +173,21 @@ class Trainer:
             )
         tokens = config.accumulation * config.batch_size * config.context
         return StepResult(self.step_count, loss, rate, norm, tokens / (time.perf_counter() - began), not usable)
+
+    def _slot(self, slot: int) -> float:
+        """Adds the gradients of a slot; returns what it adds to the loss."""
+        config, gradients, loss = self.config, self._gradients.leaf(), 0.0
+        share = config.slot_size / (config.accumulation * config.batch_size)
+        for number, part, windows in windows_of(slot, config):
+            index = self.step_count * config.accumulation + number
+            inputs, targets = (ids[windows] for ids in batch(self.dataset, index, config))
+            key = _dropout_key(config.seed, index, part)
+            lesson = None if self._teachers is None else self._teachers.lesson(inputs)
+            loss += share * self._learner.gradients(
+                self._batch_pass, inputs, targets, gradients, key, share, lesson
+            )  # fmt: skip
+        self._gradients.add(self._team)
+        return loss
 
     def evaluate(self, cancelled: Cancelled | None = None) -> Evaluation:
         """Loss on the validation tokens, in windows of the context without overlap. nan when cancelled.
@@ -178,21 +213,31 @@ class Trainer:
         Where only some of them are read, the others are taken to be like these. parameters: by default the
         `validated_parameters`.
         """
-        if parameters is None:
-            parameters = self.validated_parameters
+        ranks = self.ranks if parameters is None else ALONE  # others have no other parameters
+        learned = self.validated_parameters if parameters is None else parameters
         windows = self.dataset.validation_windows(self.config.context, self.config.evaluate_tokens)
+        groups = iter(lambda: list(itertools.islice(windows, self.config.validation_batch)), [])
         total, read = 0.0, 0
-        while group := list(itertools.islice(windows, self.config.validation_batch)):
-            if cancelled is not None and cancelled():
-                return math.nan
-            for length in sorted({len(inputs) for inputs, _ in group}, reverse=True):
-                same = [window for window in group if len(window[0]) == length]
-                inputs = np.ascontiguousarray([window[0] for window in same], np.int32)
-                targets = np.ascontiguousarray([window[1] for window in same], np.int32)
-                total += float(self._validation_pass(parameters, inputs.shape).losses(inputs, targets).sum())
-                read += targets.size
+        with ranks.together("validate"):
+            while some := list(itertools.islice(groups, ranks.size)):  # one for each process
+                if ranks.gather([cancelled is not None and cancelled()]).any():
+                    return math.nan
+                own = some[ranks.rank] if ranks.rank < len(some) else []
+                for nats in ranks.gather(self._group_nats(learned, own)).tolist():
+                    total += nats
+                read += sum(len(targets) for group in some for _, targets in group)
         wanted = len(self.dataset.validation_ids) - 1
         return total if read == wanted else total / read * wanted
+
+    def _group_nats(self, parameters: Trainable, group: list[tuple[Ids, Ids]]) -> list[float]:
+        """Total nats of the windows of a group, of those of full length and of shorter ones."""
+        nats = [0.0, 0.0]
+        for place, length in enumerate(sorted({len(inputs) for inputs, _ in group}, reverse=True)):
+            same = [window for window in group if len(window[0]) == length]
+            inputs = np.ascontiguousarray([window[0] for window in same], np.int32)
+            targets = np.ascontiguousarray([window[1] for window in same], np.int32)
+            nats[place] = float(self._validation_pass(parameters, inputs.shape).losses(inputs, targets).sum())
+        return nats
 
     def _validation_pass(self, parameters: Trainable, shape: tuple[int, ...]) -> BatchPass:
         B, T = shape
@@ -208,8 +253,8 @@ class Trainer:
         """
         arrays = {
             self._learner.array: self._learner.trained.arena,
-            "first_moment": self._optimizer.first.arena,
-            "second_moment": self._optimizer.second.arena,
+            "first_moment": self._whole(first=True),
+            "second_moment": self._whole(first=False),
             "train_ids": self.dataset.train_ids,
             "validation_ids": self.dataset.validation_ids,
         }
@@ -239,21 +284,48 @@ class Trainer:
         tokenizer = self.model.tokenizer
         extra = tokenizer.save if tokenizer is not None else None
         best = self.best_step == self.step_count
-        self._saved = save_checkpoint(
-            Path(folder), self.step_count, arrays, info, extra=extra, best=best, constant=_DATA, source=self._saved
-        )
+        try:
+            self._saved = save_checkpoint(
+                Path(folder), self.step_count, arrays, info, extra=extra, best=best, constant=_DATA, source=self._saved
+            )
+        finally:
+            if self.ranks.size > 1:
+                self.clear_gradients()
         return self._saved
 
+    def collect(self, first: bool) -> FloatArray:
+        """The first or the second moments of all numbers, in the room of the gradients, which are zero otherwise."""
+        room = self._gradients.total.arena
+        with self.ranks.together("collect", first=first):
+            self._optimizer.collect(self._optimizer.first if first else self._optimizer.second, room)
+        return room
+
+    def clear_gradients(self) -> None:
+        """Zeros, as a step wants them."""
+        self._gradients.clear()
+
+    def _whole(self, first: bool) -> Any:
+        """Moments for a checkpoint: as they are, or to be collected from all processes when they are written."""
+        if self.ranks.size > 1:
+            return lambda: self.collect(first)
+        return self._optimizer.first if first else self._optimizer.second
+
     @classmethod
-    def resume(cls, folder: Path | str, dataset: TextDataset | None = None, threads: int | None = None) -> Trainer:
+    def resume(
+        cls,
+        folder: Path | str,
+        dataset: TextDataset | None = None,
+        threads: int | None = None,
+        ranks: Ranks = ALONE,
+    ) -> Trainer:
         """The trainer as it was at the newest good checkpoint of a run; the next steps equal those of the whole run.
 
         The checkpoint holds the data as well; a `dataset` given all the same must be equal to it.
         Raises CheckpointError.
         """
-        if run_is_free(Path(folder)):
+        if ranks.rank == 0 and run_is_free(Path(folder)):
             sweep(Path(folder))
-        checkpoint = load_checkpoint(Path(folder), mapped=_DATA)
+        checkpoint = load_checkpoint(Path(folder), mapped=(*_DATA, *_MOMENTS))
         require_training(checkpoint)
         info, arrays = checkpoint.info, checkpoint.arrays
         try:
@@ -274,7 +346,7 @@ class Trainer:
                 )
             tokenizer = Tokenizer.from_folder(checkpoint.folder) if has_tokenizer(checkpoint.folder) else None
             model = saved_model(config, training, info, arrays, tokenizer)
-            trainer = cls(model, dataset or saved, training, threads)
+            trainer = cls(model, dataset or saved, training, threads, ranks)
             trainer._restore(checkpoint.step, info, arrays)
             trainer.passed_over = checkpoint.passed_over
             trainer._saved = checkpoint.folder
@@ -287,9 +359,7 @@ class Trainer:
         require_same_base(self._learner, info)
         self._learner.trained.arena[:] = arrays[self._learner.array]
         self.step_count = step
-        self._optimizer.first.arena[:] = arrays["first_moment"]
-        self._optimizer.second.arena[:] = arrays["second_moment"]
-        self._optimizer.updates = info["updates"]
+        self._optimizer.restore(arrays["first_moment"], arrays["second_moment"], info["updates"])
         self.skipped = info["skipped"]
         self._skipped_in_a_row = info["skipped_in_a_row"]
         self.best_val_loss = math.inf if info["best_val_loss"] is None else info["best_val_loss"]
@@ -306,6 +376,7 @@ class Trainer:
             )
 
 
-def _dropout_key(seed: int, index: int) -> int:
-    """A 32-bit key for the masks of one batch."""
-    return int(np.random.SeedSequence([seed, index]).generate_state(1)[0])
+def _dropout_key(seed: int, index: int, part: int) -> int:
+    """A 32-bit key for the masks of a part of one batch."""
+    words = [seed, index, part] if part else [seed, index]
+    return int(np.random.SeedSequence(words).generate_state(1)[0])

@@ -26,6 +26,7 @@ from sg_tui.commands.interrupt import Interrupt
 from sg_tui.commands.options import DEFAULT_MODEL, add_json, add_threads, add_with, names, whole
 from sg_tui.commands.output import DONE, Output
 from sg_tui.figures import duration
+from sg_tui.library.figures_file import flat
 
 if TYPE_CHECKING:
     from sg_core.gpt2 import GPT2
@@ -86,7 +87,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--data", default="tinyshakespeare", metavar="DATA",
         help="the text of --quality, its last tenth: tinyshakespeare (default), python-docs, or a text file",
     )  # fmt: skip
-    add_json(parser)
+    form = parser.add_mutually_exclusive_group()
+    add_json(form)
+    form.add_argument("--csv", action="store_true", help="print rows of times as comma-separated values")
 
 
 def run(args: argparse.Namespace, output: Output) -> int:
@@ -95,6 +98,8 @@ def run(args: argparse.Namespace, output: Output) -> int:
     if args.precision is not None and not precisions:
         raise SettingError("--precision names none; give f32, or several separated by commas")
     tables = _tables(args)
+    if args.csv and (args.quality or args.race or args.ablate_each is not None):
+        raise SettingError("--csv is for rows of times; take --json here")
     if args.quality:
         from sg_tui.commands.quality import run_quality
 
@@ -117,7 +122,8 @@ def run(args: argparse.Namespace, output: Output) -> int:
     tokens = args.tokens
     if tokens is None and args.all:
         tokens = min(TOKENS_OF_MANY, config.n_ctx)
-    bench = _Bench(benchmark, tokens, args.threads, args.json, output)
+    form = "json" if args.json else "csv" if args.csv else "table"
+    bench = _Bench(benchmark, tokens, args.threads, form, output)
     bench.compile(precisions)
     bench.rows_to_measure = len(precisions) * len({rung.optimizations for _, rungs in tables for rung in rungs})
     with Interrupt() as bench.interrupt:
@@ -165,14 +171,15 @@ class _Bench:
     """Measures rows and prints them; a row asked for twice is measured once."""
 
     def __init__(
-        self, benchmark: Benchmark, tokens: int | None, threads: int | None, as_json: bool, output: Output
+        self, benchmark: Benchmark, tokens: int | None, threads: int | None, form: str, output: Output
     ) -> None:
+        """form: "table", "json" or "csv"."""
         self.rows_to_measure = 1
         self.interrupt = Interrupt()
         self._benchmark = benchmark
         self._tokens = tokens
         self._threads = threads
-        self._json = as_json
+        self._form, self._columns = form, False  # whether the names of the columns stand there
         self._output = output
         self._measured: dict[tuple[str, Optimizations], Measurement] = {}
         self._first: dict[tuple[str, str], Measurement] = {}  # row of each table
@@ -192,14 +199,23 @@ class _Bench:
         """Measure and print the rows of one table; rows without a title are one table for all precisions."""
         for number, rung in enumerate(rungs):
             row = self._row(rung, precision)
-            if number == 0 and not self._json:
+            if number == 0 and self._form == "table":
                 self._head(title, row)
             first = self._first.setdefault((title, precision if title else ""), row)
             faster = first.timing.ms_per_token / row.timing.ms_per_token
-            if self._json:
-                self._output.json(as_json(row) | ({"table": title, "speed_up": faster} if title else {}))
+            record = as_json(row) | ({"table": title, "speed_up": faster} if title else {})
+            if self._form == "json":
+                self._output.json(record)
+            elif self._form == "csv":
+                self._csv(flat(record))
             else:
                 self._output.line(as_line(row, faster))
+
+    def _csv(self, columns: dict[str, Any]) -> None:
+        if not self._columns:
+            self._output.csv(columns)
+            self._columns = True
+        self._output.csv(columns.values())
 
     def _head(self, title: str, row: Measurement) -> None:
         timing = row.timing

@@ -74,13 +74,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, output: Output) -> int:
     """Complete the prompt."""
-    began = time.perf_counter()
     sampling = Sampling(**given_settings(args, Sampling))
     optimizations = chosen_optimizations(args.with_, args.without)
     if "" in args.stop:
         raise SettingError("--stop is empty; give the text to end before")
     prompt = _prompt(args.prompt)
     session = _session(args, optimizations, output)
+    began = time.perf_counter()
     if args.n > 1:
         return complete_many(args, session, prompt, sampling, output, began)
     times: list[float] = []

@@ -33,7 +33,7 @@ def complete_many(
 ) -> int:
     """Print the continuations: with --json as they are written, else in their order once all are there.
 
-    began: when the command did, seconds of time.perf_counter.
+    began: when all was loaded and compiled, seconds of time.perf_counter.
     """
     times: list[list[float]] = [[] for _ in range(args.n)]
     texts = [""] * args.n

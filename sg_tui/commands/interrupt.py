@@ -34,6 +34,11 @@ class Interrupt:
         output.error(program, "interrupted")
         return self.code
 
+    def hear(self, code: int) -> None:
+        """Another process has had the signal of this exit code; 0 is none."""
+        if code and not self.asked:
+            self.asked, self.code = True, code
+
     def __enter__(self) -> Interrupt:
         self._before = {number: signal.signal(number, self._ask) for number in SIGNALS}
         return self

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import csv
 import io
 import json
 import math
 import os
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, TextIO
 
 from sg_core.errors import SgError
@@ -34,6 +35,7 @@ class Output:
         self._progress_what = ""
         self._progress_at = 0.0 if self._overwrites else time.monotonic()
         self._inside_line = False
+        self.silent = False  # nothing is said: another process says it
         reconfigure = getattr(self._out, "reconfigure", None)
         if reconfigure is not None:
             if self.to_terminal:
@@ -48,6 +50,8 @@ class Output:
 
     def text(self, text: str) -> None:
         """A piece of text to stdout, at once."""
+        if self.silent:
+            return
         if self.to_terminal:
             self._clear_progress()
             text = safe(text)
@@ -73,6 +77,12 @@ class Output:
     def json(self, record: Mapping[str, Any]) -> None:
         """A JSON line to stdout; a number that is not finite becomes null."""
         self.line(json.dumps({key: _finite(value) for key, value in record.items()}, allow_nan=False))
+
+    def csv(self, values: Iterable[Any]) -> None:
+        """A line of comma-separated values to stdout; floats at full precision, nothing for None."""
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\r\n").writerow(values)  # both are quoted then where a value has one of them
+        self.line(text.getvalue().removesuffix("\r\n"))
 
     def note(self, text: str) -> None:
         """A line to stderr."""
@@ -113,6 +123,8 @@ class Output:
             self._progress_what = ""
 
     def _narrate(self, text: str) -> None:
+        if self.silent:
+            return
         with contextlib.suppress(OSError, ValueError):  # that nobody can be told is no reason to fail
             self._err.write(text)
             self._err.flush()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 import statistics
 from collections.abc import Iterable, Iterator, Mapping
@@ -143,14 +141,8 @@ def print_csv(rows: Iterable[Record], output: Output) -> None:
     """A head and a line a record; floats at full precision, nothing where there is no number."""
     for place, row in enumerate(rows):
         if place == 0:
-            output.line(_csv_line(row))
-        output.line(_csv_line(row.values()))
-
-
-def _csv_line(values: Iterable[Any]) -> str:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\r\n").writerow(values)  # both are quoted then where a value has one of them
-    return text.getvalue().removesuffix("\r\n")
+            output.csv(row)
+        output.csv(row.values())
 
 
 # ---------------------------------------------------------------- beside each other

@@ -17,6 +17,8 @@ from sg_tui.commands.training_plan import tell_learning_rate, tell_plan
 
 if TYPE_CHECKING:
     from sg_core.storage.lock import FileLock
+    from sg_core.training.preparation import RunRequest
+    from sg_core.training.ranks import Ranks
     from sg_core.training.trainer import Trainer
 
 HELP = "train a model on a text"
@@ -28,6 +30,7 @@ learning rate it ended with. Ctrl-C saves and stops, twice it stops at once; SIG
 reads any more do the same. At the end the model of the best checkpoint lies in OUT/model in Hugging Face layout:
 sg-tui --model OUT/model. With --lora an adapter learns beside a model that stays as it is, in any --precision: much
 less memory; it lies in OUT/adapter in PEFT's files: sg-tui complete PROMPT --model M --adapter OUT.
+mpiexec -n R sg-tui train shares the slots of each batch out over R processes, on one machine or several.
 """
 # option -> field of GPT2Config, help
 _SIZES = {
@@ -92,34 +95,52 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, output: Output) -> int:
     """Train."""
     from sg_core.storage.lock import lock_run
+    from sg_core.training.mpi import join, launched
+    from sg_tui.commands.training_follower import follow_first
 
-    folder = _folder_to_go_on_in(args) if args.resume is not None else _out(args)
-    if args.plan or args.find_lr:
-        return _train(args, output, folder, None)
-    lock = lock_run(folder) if folder else None
+    output.silent = (launched() or (0, 1))[0] > 0  # the first process tells
+    ranks = join()
+    lock: FileLock | None = None
     try:
-        return _train(args, output, folder, lock)
+        with ranks.agreed():
+            folder = _folder_to_go_on_in(args) if args.resume is not None else _out(args)
+            if folder is not None and ranks.rank == 0 and not (args.plan or args.find_lr):
+                lock = lock_run(folder)
+            trainer, request = _prepared(args, output, folder, ranks)
+        ranks.require_same(trainer.identity)
+        for turn in (True, False):  # what the first process compiles, the others read
+            with ranks.agreed():
+                if (ranks.rank == 0) == turn:
+                    _warm_up(trainer.config, output)
+        if ranks.rank > 0:
+            return follow_first(trainer, output)
+        with ranks.leading():
+            return _train(trainer, args, output, folder, request, lock)
     finally:
         if lock is not None:
             lock.release()
 
 
-def _train(args: argparse.Namespace, output: Output, folder: Path | None, lock: FileLock | None) -> int:
-    """folder: of the run, None for a new one of the data folder; lock: of a folder that is there."""
-    from sg_core.storage.lock import lock_run
-    from sg_core.storage.runs import new_run_folder, require_new
+def _prepared(
+    args: argparse.Namespace, output: Output, folder: Path | None, ranks: Ranks
+) -> tuple[Trainer, RunRequest]:
+    """The trainer of what was asked for, at its first or next step; folder: of the run, None for a new one."""
+    from sg_core.storage.runs import require_new
     from sg_core.training.memory_plan import plan_memory
-    from sg_core.training.preparation import RunRequest, prepare_training, with_absolute_paths, write_request
+    from sg_core.training.mpi import SLOTS, launched
+    from sg_core.training.preparation import RunRequest, prepare_training, with_absolute_paths
 
+    if args.slots is None and args.resume is None and launched() is not None:
+        args.slots = SLOTS
     sizes = {field: getattr(args, field) for field, _ in _SIZES.values() if getattr(args, field) is not None}
     training = with_absolute_paths(given_settings(args, TrainingConfig))
     config, settings = _config(args, sizes, training), _training(args, training)
     request = RunRequest(_data(args), args.model, config, settings, args.field or FIELD, args.plain)
     only_told = args.plan or args.find_lr
-    if folder is not None and args.resume is None and not only_told:
+    if folder is not None and args.resume is None and not only_told and ranks.rank == 0:
         require_new(folder)
     if args.resume is None and request.config is not None and not only_told:
-        output.note(f"memory: {plan_memory(request.config, request.training)}")
+        output.note(f"memory: {plan_memory(request.config, request.training, ranks=ranks)}{_each(ranks)}")
     output.progress("starting the engine")
     trainer = prepare_training(
         data=request.data,
@@ -131,27 +152,50 @@ def _train(args: argparse.Namespace, output: Output, folder: Path | None, lock: 
         resume=args.resume,
         progress=output.progress,
         threads=args.threads,
+        ranks=ranks,
     )
     if left_out := trainer.dataset.left_out:
         output.note(f"{len(left_out)} files of the folders are no texts and left out, first {left_out[0]}")
     if (args.resume is not None or request.config is None) and not only_told:
-        output.note(f"memory: {trainer.memory_plan}")
+        output.note(f"memory: {trainer.memory_plan}{_each(ranks)}")
     if trainer.config.lora:
         learning = trainer.validated_parameters.arena.size
         output.note(f"an adapter of {learning:,} numbers learns; the model's own, in {trainer.config.precision}, stay")
     if args.resume is not None:
         _require_same(trainer, args, sizes, training)
         _go_on(trainer, args.steps, output)
+    return trainer, request
 
+
+def _each(ranks: Ranks) -> str:
+    return f" in each of {ranks.size} processes" if ranks.size > 1 else ""
+
+
+def _warm_up(config: TrainingConfig, output: Output) -> None:
     from sg_core.measure.compilation import warm_up, warm_up_adapters
+
+    if config.lora:
+        warm_up_adapters(True, output.compiling, config.precision)
+    else:
+        optimizer, teachers = config.optimizer, bool(config.teachers)
+        warm_up(training=True, progress=output.compiling, optimizer=optimizer, teachers=teachers)
+
+
+def _train(
+    trainer: Trainer,
+    args: argparse.Namespace,
+    output: Output,
+    folder: Path | None,
+    request: RunRequest,
+    lock: FileLock | None,
+) -> int:
+    """folder: of the run, None for a new one of the data folder; lock: of a folder that is there."""
+    from sg_core.storage.lock import lock_run
+    from sg_core.storage.runs import new_run_folder
+    from sg_core.training.preparation import write_request
     from sg_tui.commands.training_loop import train
 
-    if trainer.config.lora:
-        warm_up_adapters(True, output.compiling, trainer.config.precision)
-    else:
-        optimizer, teachers = trainer.config.optimizer, bool(trainer.config.teachers)
-        warm_up(training=True, progress=output.compiling, optimizer=optimizer, teachers=teachers)
-    if only_told:
+    if args.plan or args.find_lr:
         return (tell_plan if args.plan else tell_learning_rate)(trainer, args, output)
     if args.resume is None:  # only now: a training that is refused leaves no folder and no promise
         folder = folder or new_run_folder(args.model or args.config or "tiny")
@@ -223,7 +267,8 @@ def _require_same(trainer: Trainer, args: argparse.Namespace, sizes: dict[str, A
     """A resumed run keeps its data and settings. Raises SettingError, listing what was asked to be different."""
     asked = {name: value for name, value in training.items() if name != "steps"}
     if args.config is not None:
-        asked = {**_fields(PRESETS[args.config].training), **asked}
+        preset = {**_fields(PRESETS[args.config].training), "slots": trainer.config.slots}  # a launcher's may differ
+        asked = {**preset, **asked}
     have = {**_fields(trainer.config), "steps": trainer.config.schedule_steps or trainer.config.steps}
     differing = [f"{name} {have[name]}, not {value}" for name, value in asked.items() if have[name] != value]
     for name, value in sizes.items():

@@ -55,6 +55,7 @@ def train(
     with Interrupt() as interrupt:
 
         def interlude() -> bool:
+            interrupt.hear(trainer.ranks.wished)
             training.stopping = training.stopping or interrupt.asked
             return training.stopping
 

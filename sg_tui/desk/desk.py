@@ -147,7 +147,8 @@ class Desk(Glass, LibraryDesk):
     def load(self, model: str, adapters: tuple[str, ...] = ()) -> None:
         """Load a model, with adapters on top; the old one stays until it is there."""
         self._loading = True
-        self.submit(Load(model, self.precision, self.generation.threads, adapters))
+        alone = self.preferences.one_precision
+        self.submit(Load(model, self.precision, self.generation.threads, adapters, alone))
 
     def generate(self) -> None:
         """Let the model go on with the text being written."""
@@ -352,6 +353,7 @@ class Desk(Glass, LibraryDesk):
             cast=self.writing.cast,
             sampling=state.sampling,
             precision=self.precision,
+            one_precision=self.preferences.one_precision,
             keys=self.keys,
             pace=state.pace,
             toured=self.toured,

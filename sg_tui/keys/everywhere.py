@@ -64,5 +64,5 @@ EVERYWHERE = (
     Action("settings", ("f10", "alt+s"), "settings", "All settings, and the keys of every action", "app"),
     Action("export", ("f12",), "export", "The screen as SVG, its numbers as JSON and CSV, into files", "app"),
     Action("toggle_theme", ("f9",), "theme", "Dark or light colours", "app"),
-    Action("quit", ("ctrl+q",), "quit", "Leave; the text is kept", "app", footer=2, priority=True),
+    Action("quit", ("ctrl+q",), "quit", "Leave; the text is kept", "app", footer=3, priority=True),
 )

@@ -64,7 +64,7 @@ WRITING = (
         "first_minute",
         ("alt+m",),
         "first minute",
-        "The first minute again: write, flip a switch, take another word",
+        "The first minute again: write, flip a switch, take another word, mute a head",
         "write",
         priority=True,
     ),

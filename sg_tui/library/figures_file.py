@@ -22,12 +22,12 @@ LONGEST = 16 << 20  # bytes of a file that are read
 
 def save_rows(folder: Path, what: str, rows: Sequence[Row], now: datetime) -> tuple[Path, Path]:
     """Write rows as `what` of this moment; values that are tables become columns with a dot. Raises OSError."""
-    flat = [_flat(row) for row in rows]
-    columns = list(dict.fromkeys(name for row in flat for name in row))
+    table_rows = [flat(row) for row in rows]
+    columns = list(dict.fromkeys(name for row in table_rows for name in row))
     table = io.StringIO()
     writer = csv.DictWriter(table, columns, lineterminator="\n")
     writer.writeheader()
-    writer.writerows(flat)
+    writer.writerows(table_rows)
     stem = f"{now:%Y-%m-%d-%H%M%S}-{plain_name(what)}"
     written = "[\n" + ",\n".join(json.dumps(row, ensure_ascii=False) for row in rows) + "\n]\n"
     return save_text(folder, f"{stem}.json", written), save_text(folder, f"{stem}.csv", table.getvalue())
@@ -65,8 +65,9 @@ def plain_name(what: str) -> str:
     return "-".join(re.findall(r"[a-z0-9]+", what.casefold()))[:60] or "figures"
 
 
-def _flat(row: Row, before: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
+def flat(row: Row, before: str = "") -> dict[str, Any]:
+    """The row with a column for each value of its tables, their names joined by a dot."""
+    columns: dict[str, Any] = {}
     for name, value in row.items():
-        flat |= _flat(value, f"{before}{name}.") if isinstance(value, Mapping) else {f"{before}{name}": value}
-    return flat
+        columns |= flat(value, f"{before}{name}.") if isinstance(value, Mapping) else {f"{before}{name}": value}
+    return columns

@@ -28,7 +28,7 @@ LONGEST = 1 << 20  # bytes of a settings file that are read
 class Preferences:
     """What is remembered. model: the one used last, offered first; keys: by the names of actions, as people write them.
 
-    toured: the first minute is over.
+    one_precision: weights are held in the precision in use alone. toured: the first minute is over.
 
     Raises SettingError.
     """
@@ -41,6 +41,7 @@ class Preferences:
     sampling: Sampling = field(default_factory=Sampling)
     precision: str = choice(PRECISIONS[0], PRECISIONS, "how weights are stored")
     pace: float = setting(0.0, 0.0, 1000.0, "tokens a second that are shown; 0: as fast as they come")
+    one_precision: bool = False
     toured: bool = True
     keys: Mapping[str, str] = field(default_factory=dict)
 
@@ -107,6 +108,7 @@ def _parse(data: dict[str, Any]) -> Preferences:
             name(_text(chat, "person", ""), usual.cast.person),
             name(_text(chat, "model", ""), usual.cast.model),
         ),
+        one_precision=_flag(data, "one_precision", usual.one_precision),
         toured=_flag(data, "toured", usual.toured),
         sampling=replace(Sampling(), **{key: value for key, value in sampling.items() if key in known}),
         keys={key: _text(keys, key, "") for key in keys},
@@ -139,6 +141,8 @@ def _toml(preferences: Preferences) -> str:
     lines = [
         "# Settings of sg-tui, written by it.",
         *(f"{one.name} = {_value(getattr(preferences, one.name))}" for one in settings_of(Preferences)),
+        "# true: weights are held in this precision alone, which takes less memory; another one is read from disk",
+        f"one_precision = {str(preferences.one_precision).lower()}",
         f"toured = {str(preferences.toured).lower()}",
         "",
         "[chat]",

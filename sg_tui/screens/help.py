@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable
 
 from textual.containers import VerticalScroll
@@ -31,22 +32,30 @@ class HelpScreen(Dialog[None]):
         self._nearest = nearest
 
     def body(self) -> Iterable[Widget]:
-        yield VerticalScroll(Static(help_content(self._nearest), markup=False), id="help")
+        yield VerticalScroll(Static(markup=False), id="help")
 
     def on_mount(self) -> None:
         self.query_one("#help").focus()
 
+    def on_resize(self) -> None:
+        self.call_after_refresh(self._fill)
 
-def help_content(nearest: tuple[Scope, ...] = ()) -> Content:
-    """Every section, those of the nearest places first: its title, then keys and what they do, aligned."""
+    def _fill(self) -> None:
+        words = self.query_one("#help Static", Static)
+        words.update(help_content(self._nearest, words.content_size.width))
+
+
+def help_content(nearest: tuple[Scope, ...] = (), width: int = 100) -> Content:
+    """Every section, those of the nearest places first: its title, then keys and what they do, aligned in `width`."""
     sections = help_sections(nearest)
-    width = max(len(keys) for _, rows in sections for keys, _ in rows) + 3
+    longest = max(len(keys) for _, rows in sections for keys, _ in rows) + 3
     parts: list[Content] = []
     for title, rows in sections:
         parts.append(Content.styled(title, "bold $primary"))
-        parts += [
-            Content.assemble((f"  {keys:<{width}}", "bold $foreground"), (text, "$foreground")) for keys, text in rows
-        ]
+        for keys, text in rows:
+            for line in textwrap.wrap(text, max(20, width - longest - 2)):
+                parts.append(Content.assemble((f"  {keys:<{longest}}", "bold $foreground"), (line, "$foreground")))
+                keys = ""
         parts.append(Content(""))
     parts += [Content.styled(ABOUT, "$faint"), Content("")]
     parts.append(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import ClassVar
 
 from textual import events
@@ -50,6 +50,10 @@ class ModeScreen(Screen[None]):
         """The scopes whose actions the footer shows now, nearest first."""
         return ("app",)
 
+    def labels(self) -> Mapping[str, str]:
+        """What the footer calls actions that do another thing now than usually, by their ids; "": nothing."""
+        return {}
+
     def handle(self, event: Event) -> None:
         """Take an event. Widgets are not touched here."""
 
@@ -61,7 +65,7 @@ class ModeScreen(Screen[None]):
         if not self.query(Header):  # not composed yet, or taken apart at the end
             return
         self.query_one(Header).show(self.desk, self.MODE)
-        self.query_one(ActionFooter).show(self.scopes())
+        self.query_one(ActionFooter).show(self.scopes(), self.labels())
         self.draw()
 
     def on_screen_resume(self) -> None:

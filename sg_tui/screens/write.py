@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import ClassVar
 
 from textual import events, on
@@ -80,7 +80,7 @@ class WriteScreen(EditActions, InsideActions, TourActions, TintActions, Settings
         self._show_mode()
 
     def on_descendant_focus(self) -> None:
-        self.draw()
+        self.draw_all()
 
     def on_resize(self, event: events.Resize) -> None:
         super().on_resize(event)
@@ -107,6 +107,15 @@ class WriteScreen(EditActions, InsideActions, TourActions, TintActions, Settings
         if isinstance(self.focused, SamplingPanel):
             return ("sampling", *everywhere)
         return everywhere
+
+    def labels(self) -> Mapping[str, str]:
+        if self.desk.generation.running:
+            return {"to_prompt": "stop"}
+        if self.has_class("-panel-open"):
+            return {"stop": "close"}
+        if isinstance(self.focused, Prompt | HeadMap):
+            return {"stop": "" if self.desk.writing.manuscript.empty else "walk"}
+        return {"stop": "edit"}
 
     # ------------------------------------------------------------ events
 

@@ -43,7 +43,7 @@ class TourActions(TextActions):
             desk.toured = True  # it is offered once
             if manuscript.empty and not self.query_one(Prompt).text:
                 self._begin_tour()
-        minute.look(desk.generation, manuscript.pieces)
+        minute.look(desk.generation, manuscript.pieces, muted=bool(desk.inspector.state.scales))
         chart = "(Ctrl+T opens it)" if self.has_class("-narrow") else "on the right"
         self.query_one(Tour).show(minute, desk.generation, chart)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from textual import events, on
+from textual.geometry import Size
 from textual.widget import Widget
 
 from sg_core.engine.events import Done, Event, Failed, TokenEvent
@@ -89,7 +90,10 @@ class WalkActions(TextActions):
         """The box stands beside the chosen token, wherever that is now."""
         view, box = self.query_one(TextView), self.query_one(AlternativesBox)
         token = view.cursor_offset if self.walking and not self.has_class("-too-small") else None
-        box.show(token, self.size, view.region.bottom)
+        screen = self.size
+        if self.desk.minute.step is not None:  # which speaks below the text: none of it is covered
+            screen = Size(screen.width, view.region.bottom + 1)
+        box.show(token, screen, view.region.bottom)
 
     def action_choose(self, by: int) -> None:
         self.offer_alternatives()  # the news that the cursor has moved may still be on its way

@@ -1,4 +1,4 @@
-"""The first minute: five steps on the shipped model, each of which waits for the key it names. No widgets."""
+"""The first minute: six steps on the shipped model, each of which waits for the key it names. No widgets."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sg_tui.state.generation_state import GenerationState
 from sg_tui.state.piece import Piece
 
 BEGINNING = "ROMEO:"
-STEPS = 5
+STEPS = 6
 TOLD = 8  # pairs of tokens from which the number of the second step is told
 SWITCH = "kv_cache"
 
@@ -33,14 +33,15 @@ class FirstMinute:
         self.step = None
         self.version += 1
 
-    def look(self, state: GenerationState, pieces: Sequence[Piece]) -> None:
-        """Go on when what the step waits for has been done."""
+    def look(self, state: GenerationState, pieces: Sequence[Piece], *, muted: bool) -> None:
+        """Go on when what the step waits for has been done. muted: a part of the model is changed now."""
         done = {
             0: state.request > self._request,
             1: not getattr(state.optimizations, SWITCH),
             2: getattr(state.optimizations, SWITCH),
             3: _taken(pieces) > self._taken,
-            4: state.request > self._request,
+            4: muted,
+            5: state.request > self._request,
         }
         if self.step is None or not done[self.step]:
             return
@@ -64,14 +65,21 @@ class FirstMinute:
                 return f"{_saved(state)} Alt+1 again: they are kept.{going_on if not _effect(state) else ''}"
             case 3:
                 first = "Esc stops the model, Esc again" if state.running else "Esc"
+                told = f"{_saved(state)} " if (effect := _effect(state)) and not effect.unsure else ""
                 return (
-                    f"{_saved(state)} {first} chooses a word; ← → another one. What else could it have been? "
+                    f"{told}{first} chooses a word; ← → another one. What else could it have been? "
                     "↓ chooses one, Enter takes it, and the text goes on from there."
                 )
             case 4:
                 return (
-                    "That is all, and the text is yours. F7 tints it by surprise, F8 is full speed, F3 trains a model "
-                    "of your own, F4 lets two settings race, F1 knows the rest. Enter goes on."
+                    "Alt+I looks inside: a map shows what each head of the model does. The arrows choose one, m mutes "
+                    f"it, and the text goes on without it.{going_on}"
+                )
+            case 5:
+                return (
+                    "Muted: what comes now is not the model's own text; r in the map undoes it, Alt+I closes it. That "
+                    "is all, and the text is yours. F7 tints it by surprise, F8 is full speed, F3 trains a model of "
+                    "your own, F4 lets two settings race, F1 knows the rest. Enter goes on."
                 )
         return ""
 

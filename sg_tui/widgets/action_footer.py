@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
+
 from textual import events
 from textual.content import Content
 from textual.widget import Widget
@@ -21,8 +24,10 @@ class ActionFooter(Widget):
         self._shown: list[Action] = []
         self._targets: list[tuple[int, int, Action]] = []
 
-    def show(self, scopes: tuple[Scope, ...]) -> None:
-        shown = footer(scopes)
+    def show(self, scopes: tuple[Scope, ...], labels: Mapping[str, str]) -> None:
+        """labels: words for what an action does now, by its id, instead of those of the table; "": nothing."""
+        shown = [replace(one, label=labels.get(one.id, one.label)) for one in footer(scopes)]
+        shown = [one for one in shown if one.label]
         if shown != self._shown:
             self._shown = shown
             self.refresh()

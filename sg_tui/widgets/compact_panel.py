@@ -26,7 +26,7 @@ class CompactPanel(Panel):
         width = self.content_size.width
         if width <= 0:
             return
-        self.set_content(lines([_speed_line(state, width), _settings_line(state, width)]))
+        self.set_content(lines([speed_line(state, width), _settings_line(state, width)]))
 
     def on_click(self, event: events.Click) -> None:
         offset = event.get_content_offset(self)
@@ -42,11 +42,12 @@ class CompactPanel(Panel):
             self.post_message(self.Opened())
 
 
-def _speed_line(state: GenerationState, width: int) -> Content:
+def speed_line(state: GenerationState, width: int) -> Content:
+    """ms a token, what is to be known beside it, its course, and the context: what there is room for, whole."""
     size, used = state.loaded.config.n_ctx if state.loaded else 0, state.position
     said = Content.assemble(headline(state, 30 if width < ROOMY else 50), (f"  {condition(state)}", "$warning"))
     context = Content.styled(f"  context {used:,}/{size:,}" if size else "", "$faint")
-    if said.cell_length + context.cell_length > width:
+    if said.cell_length + context.cell_length + 2 > width:  # the whole number, or none
         context = Content("")
     room = max(0, width - said.cell_length - context.cell_length - 2)
     drawn = strip(state.ms, room)

@@ -12,7 +12,7 @@ from sg_tui.figures import duration
 from sg_tui.keys import MODES, Mode, first_key, key_text
 from sg_tui.terminal.textsafe import safe_line
 
-KEYED = 72  # columns from which the keys of the views are shown
+KEYED = 72  # columns from which the keys of the views are always shown
 ROOMY = 100  # and the name of the program
 SHORTEST = 8  # characters of a model's name that tell something
 QUIET = ("idle", "paused")
@@ -58,13 +58,14 @@ class Header(Widget):
         mode, model, model_size, how, phase = self._facts
         width = self.size.width
         phase_style = "$accent" if phase else ""
-        tabs = [part for tab in MODES for part in _tab(tab, tab.name == mode, width)]
         roomy = width >= ROOMY
-        right = Content.assemble(
-            *tabs, (f"{phase:>{22 if roomy else 12 if width >= KEYED else 0}}  "[: width // 2], phase_style)
-        )
-        space = width - right.cell_length
         size = f" {model_size}" if model_size else ""
+        phase = f" {phase}" if phase else ""
+        waits = f"{phase:>{22 if roomy else 12 if width >= KEYED else 0}}  "[: width // 2]
+        keyed = width >= KEYED or _tabs_width(keyed=True, roomy=False) + len(waits + size) + SHORTEST + 2 <= width
+        tabs = [part for tab in MODES for part in _tab(tab, tab.name == mode, keyed, roomy)]
+        right = Content.assemble(*tabs, (waits, phase_style))
+        space = width - right.cell_length
         name = Content.assemble((" sg-tui   " if roomy else " ", "bold $primary"), (model, "$foreground"))
         if name.cell_length + len(size) >= space > len(size) + SHORTEST:  # the name gives way, not what it is
             name = name.truncate(space - 1 - len(size), ellipsis=True)
@@ -79,7 +80,7 @@ class Header(Widget):
         ]
         at = space
         for tab in MODES:
-            cells = sum(len(text) for text, _ in _tab(tab, tab.name == mode, width))
+            cells = sum(len(text) for text, _ in _tab(tab, tab.name == mode, keyed, roomy))
             self._targets.append((at, at + cells, _action(tab)))
             at += cells
         return Content.assemble(left, " " * (space - left.cell_length), right)
@@ -90,11 +91,16 @@ class Header(Widget):
                 await self.run_action(f"app.{action}")
 
 
-def _tab(tab: Mode, seen: bool, width: int) -> list[tuple[str, str]]:
+def _tab(tab: Mode, seen: bool, keyed: bool, roomy: bool) -> list[tuple[str, str]]:
     """A view's name, with its key where there is room."""
     style = "bold underline $primary" if seen else "$foreground"
-    key = f" {key_text(first_key(_action(tab)))} " if width >= KEYED else " "
-    return [(key, "$faint"), (tab.label, style), (" " if width >= ROOMY else "", "")]
+    key = f" {key_text(first_key(_action(tab)))} " if keyed else " "
+    return [(key, "$faint"), (tab.label, style), (" " if roomy else "", "")]
+
+
+def _tabs_width(keyed: bool, roomy: bool) -> int:
+    """Cells of all views."""
+    return sum(len(text) for tab in MODES for text, _ in _tab(tab, False, keyed, roomy))
 
 
 def _action(tab: Mode) -> str:

@@ -15,8 +15,8 @@ from sg_tui.keys import bindings
 from sg_tui.state.generation_state import GenerationState
 from sg_tui.widgets.panel import Panel, lines
 
-CELL = 20  # columns of one setting: label, arrow, value, arrow
-LABEL = 11
+CELL = 21  # columns of one setting: label, arrow, value, arrow
+LABEL = 12
 
 
 @dataclass(frozen=True)

@@ -70,6 +70,11 @@ class World:
                 raise ModelFileError("missing is not there; see sg-tui models list")
             return FakeModel(self, name)
 
+        def load_one(name: str, precision: str) -> Any:
+            model = load(name)
+            model.precision, model.has = precision, lambda other: True
+            return model
+
         def prepare(
             command: Train,
             progress: Callable[[str, int, int], None],
@@ -103,6 +108,7 @@ class World:
         return Parts(
             warm_up=warm_up,
             load=cast(Any, load),
+            load_one=load_one,
             prepare=cast(Any, prepare),
             new_run_folder=new_run_folder,
             default_threads=lambda model: 7,
@@ -121,6 +127,7 @@ class FakeModel:
         self.parameters = SimpleNamespace()
         self.tokenizer = SimpleNamespace(token_bytes=lambda id: b"\xf0\x9f" if id == 99 else b"<%d>" % id)
         self.sessions: list[FakeSession] = []
+        self.has: Callable[[str], bool] = lambda precision: self.precision in ("f32", precision)
         world.models.append(self)
 
     def session(

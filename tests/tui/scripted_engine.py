@@ -210,7 +210,7 @@ class ScriptedEngine(ScriptedMeasurements):
         if isinstance(command, MeasureHeads):
             self.emit(measured(self.config, command.request, len(texts) - 1))
         elif command.ids:
-            token = self.written[command.ids[-1]]
+            token = self.written.get(command.ids[-1], next(iter(self.written.values())))  # of one taken: any
             self.emit(looked(self.config, command.request, texts[:-1], token, command.rival, self.scales))
         else:
             self.emit(Failed("nothing lies before the first token", command.request, "Look"))

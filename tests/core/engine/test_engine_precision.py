@@ -65,6 +65,15 @@ def test_a_precision_outlives_the_model(driver: Driver, world: World) -> None:
     assert [model.sessions[0].precision for model in world.models] == ["bf16", "bf16", "int8", "int8"]
 
 
+def test_a_model_held_in_one_precision_follows_another(driver: Driver, world: World) -> None:
+    driver.finish(SetPrecision("int8"))
+    driver.finish(Load("a", one_precision=True))
+    assert world.models[0].precision == "int8"
+    driver.finish(SetPrecision("bf16"))
+    assert [loaded.precision for loaded in driver.of(Loaded)] == ["int8"]
+    assert world.models[0].sessions[0].precision == "bf16"
+
+
 def test_a_precision_may_be_set_before_a_model_is_there(driver: Driver, world: World) -> None:
     driver.finish(SetPrecision("int8"))
     assert world.log == []

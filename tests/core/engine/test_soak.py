@@ -62,10 +62,10 @@ def test_nothing_is_lost_over_time(tmp_path: Path, rounds: int, tokens: int, ste
         written += round_of(driver, tmp_path, number, tokens, steps)
         gc.collect()
         memory.append(resident())
-        threads.append(len(set(threading.enumerate()) - before))
+        threads.append(sum(thread.name != "sg-compile" for thread in set(threading.enumerate()) - before))
     driver.engine.close(timeout=20)
     assert not driver.engine._thread.is_alive()
-    assert len(set(threads)) == 1
+    assert len(set(threads)) == 1  # compiling ahead ends when it is done, whatever round it is then
     if rounds > 10:
         assert written > 100_000
         half = rounds // 2  # the first rounds fill pools that are kept

@@ -128,3 +128,18 @@ def test_the_scores_of_a_text_are_those_of_its_model() -> None:
     assert list(scored.logprobs)[1:] == pytest.approx([one.logprob for one in expected[1:]], abs=1e-6)
     assert scored.perplexity == pytest.approx(expected.perplexity)
     assert measurements.scores(Score(4, ""), model.session(), lambda *_: None, lambda: False) is None
+
+
+def test_a_score_waits_for_kernels_compiled_ahead_so_that_no_command_waits_for_the_compiler(world: Works) -> None:
+    may_go = threading.Event()
+    driver = Driver(world, lambda: replace(world.parts(), warm_inside=lambda progress, kernels, adapters: wait(may_go)))
+    driver.finish(Load())
+    driver.submit(Score(2, "one"), Generate(3, "x", max_tokens=2))
+    driver.until(lambda: driver.of(Done))
+    driver.submit(Generate(4, "x", max_tokens=2))
+    driver.until(lambda: len(driver.of(Done)) == 2)
+    assert not driver.of(Scored)
+    may_go.set()
+    driver.finish()
+    assert [event.request for event in driver.of(Scored)] == [2]
+    driver.engine.close(timeout=10)

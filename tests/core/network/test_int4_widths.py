@@ -49,7 +49,7 @@ def worth(model: GPT2, name: str) -> npt.NDArray[np.float32]:
 def test_a_model_in_int4_is_the_float32_model_of_what_its_weights_stand_for(widths: tuple[int, int | None]) -> None:
     model, plain = make(*widths, tied=False), make(*widths, tied=False)
     for tensor in plain.parameters.layout.tensors:
-        if len(tensor.shape) == 2 and ".wte" not in tensor.name and ".wpe" not in tensor.name:
+        if len(tensor.shape) == 2 and ".wpe" not in tensor.name:
             exact = model.parameters.view(tensor.name)
             values = worth(model, tensor.name)
             plain.parameters[tensor.name][...] = values.T if tensor.transposed else values

@@ -114,7 +114,7 @@ def test_a_model_loaded_in_one_precision_writes_the_same_and_holds_no_float32_ma
     whole = model.session(precision=precision).generate(PROMPT, 30, WARM)
     assert [t.logprob for t in small.session().generate(PROMPT, 30, WARM)] == [t.logprob for t in whole]
     assert np.array_equal(small.logits(PROMPT), model.logits(PROMPT, precision=precision))
-    matrices = 12 * 2 * 64**2
+    matrices = 12 * 2 * 64**2 + 300 * 64
     assert small.parameters.arena.size == model.config.parameter_count - matrices
     for refused in (
         lambda: small.session(precision="f32"),
@@ -124,6 +124,31 @@ def test_a_model_loaded_in_one_precision_writes_the_same_and_holds_no_float32_ma
         with pytest.raises(SettingError, match="load it in f32"):
             refused()
     assert not (tmp_path / "again").exists()
+
+
+def test_a_model_that_holds_one_precision_reads_another_from_its_folder(model: GPT2, tmp_path: Path) -> None:
+    model.save_pretrained(tmp_path)
+    one = GPT2.from_pretrained(tmp_path, "int8")
+    one.hold_one_precision()
+    session, used = one.session(), []
+    for token, precision in zip(session.generate(PROMPT, 4, WARM), ("f32", "int4", "int8", "bf16"), strict=True):
+        used.append(token.logprob)
+        session.precision = precision
+        assert one.precision == precision
+        assert one.parameters.lean == (precision != "f32")
+    plain, expected = model.session(precision="int8"), []
+    for token, precision in zip(plain.generate(PROMPT, 4, WARM), ("f32", "int4", "int8", "bf16"), strict=True):
+        expected.append(token.logprob)
+        plain.precision = precision
+    assert used == expected
+    (tmp_path / "model.safetensors").unlink()
+    with pytest.raises(ModelFileError, match=r"model\.safetensors"):
+        session.precision = "f32"
+    assert [token.logprob for token in session.generate(PROMPT, 4, WARM)] == [
+        token.logprob for token in model.session(precision="bf16").generate(PROMPT, 4, WARM)
+    ]
+    with pytest.raises(SettingError, match="save it, and load that"):
+        model.hold_one_precision()
 
 
 @pytest.mark.parametrize("precision", ["bf16", "int8", "int4"])

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from whole_weights import whole_weights
 
 from sg_core import paths
 from sg_core.config import GPT2Config
@@ -25,7 +26,7 @@ from sg_core.storage.hub import (
     remove,
     resolve,
 )
-from sg_core.storage.pretrained import read_weights, tensor_shapes, write_model
+from sg_core.storage.pretrained import tensor_shapes, write_model
 from sg_core.text.vocabulary import learn_vocabulary
 
 CONFIG = GPT2Config(vocab_size=300, n_ctx=32, n_layer=2, n_head=2, n_embd=64)
@@ -195,7 +196,7 @@ def test_a_shipped_model_goes_before_a_folder_of_its_name(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shipped = tmp_path / "assets" / "shakespeare"
-    write_model(shipped, CONFIG, dict(read_weights(source, CONFIG)), None)
+    write_model(shipped, CONFIG, whole_weights(source, CONFIG), None)
     (tmp_path / "shakespeare").mkdir()
     monkeypatch.setattr(paths, "assets_dir", lambda: tmp_path / "assets")
     monkeypatch.chdir(tmp_path)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import safetensors.numpy
+from whole_weights import whole_weights
 
 from sg_core import memory
 from sg_core.config import GPT2Config
@@ -47,7 +48,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def check(folder: Path) -> Arrays:
-    return dict(read_weights(folder, read_config(folder)))
+    return whole_weights(folder, read_config(folder))
 
 
 def test_what_is_written_is_read_again(folder: Path) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 from file_server import COMMIT, Answer, FileServer  # type: ignore[import-not-found, unused-ignore]
+from whole_weights import whole_weights
 
 from sg_core import paths
 from sg_core.config import GPT2Config
@@ -22,7 +23,7 @@ from sg_core.errors import DownloadError, ModelFileError
 from sg_core.storage import hub_cache
 from sg_core.storage.download import TIMEOUT
 from sg_core.storage.hub import CACHE, InstalledModel, installed, resolve
-from sg_core.storage.pretrained import read_config, read_weights, tensor_shapes, write_model
+from sg_core.storage.pretrained import read_config, tensor_shapes, write_model
 from sg_core.storage.pull import Pulled
 from sg_core.storage.pull import pull as pull_model
 from sg_core.text.tokenizer import Tokenizer
@@ -274,7 +275,7 @@ def test_a_file_of_another_format_is_named_from_the_list_of_the_hub(server: Any)
 
 
 def test_shards_are_fetched_too(server: Any, source: Path) -> None:
-    weights = dict(read_weights(source, CONFIG))
+    weights = whole_weights(source, CONFIG)
     shards = {
         "model-00001-of-00002.safetensors": list(weights)[:5],
         "model-00002-of-00002.safetensors": list(weights)[5:],
@@ -288,7 +289,7 @@ def test_shards_are_fetched_too(server: Any, source: Path) -> None:
     del server.answers[f"/{ID}/resolve/main/model.safetensors"]
     folder = pull(ID, endpoint=server.url)
     assert names(folder) >= shards.keys()
-    for name, array in read_weights(folder, CONFIG):
+    for name, array in whole_weights(folder, CONFIG).items():
         np.testing.assert_array_equal(array, weights[name])
     index["weight_map"] = dict.fromkeys(weights, "../../evil.safetensors")
     server.add_model_file(ID, "model.safetensors.index.json", json.dumps(index).encode())

@@ -19,7 +19,7 @@ from tokenizers import decoders, models, normalizers, pre_tokenizers
 
 from sg_core.errors import ModelFileError
 from sg_core.text import library_codec
-from sg_core.text.byte_bpe import SYMBOLS, ByteBPE, peculiar
+from sg_core.text.byte_bpe import SYMBOLS, ByteBPE, peculiar, symbol_bytes
 from sg_core.text.library_codec import LibraryCodec
 from sg_core.text.text_stream import TextStream
 from sg_core.text.tokenizer import Tokenizer
@@ -169,7 +169,8 @@ def test_ids_without_the_library_are_given_only_where_they_are_the_same(seed: in
     vocabulary = {token: id for id, token in enumerate(dict.fromkeys([*SYMBOLS, *tokens]))}
     if not peculiar(vocabulary, merges):
         reference = tokenizers.Tokenizer(models.BPE(vocab=vocabulary, merges=merges))
-        ids = [id for _, piece in ByteBPE(vocabulary, merges).encode_pieces(text) for id in piece]
+        bytes_of_id = {id: symbol_bytes(token) for token, id in vocabulary.items()}
+        ids = [id for _, piece in ByteBPE(vocabulary, merges, bytes_of_id).encode_pieces(text) for id in piece]
         assert ids == reference.encode(text).ids
 
 

@@ -64,8 +64,8 @@ def test_an_adapter_learns_and_nothing_else_changes(base: str, precision: str) -
 
 def test_frozen_weights_have_no_gradients_and_no_moments(base: str) -> None:
     run = trainer(base)
-    learning = [run._gradients, run._optimizer.first, run._optimizer.second, learned(run)]
-    assert [one.arena.size for one in learning] == [NUMBERS] * 4
+    learning = [run._gradients.total.arena, run._optimizer.first, run._optimizer.second, learned(run).arena]
+    assert [one.size for one in learning] == [NUMBERS] * 4
 
 
 def test_the_plan_counts_what_learns_and_the_base_as_it_is_stored() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import signal
 from pathlib import Path
@@ -66,6 +68,16 @@ def test_the_ladder_is_two_tables(model: str, capsys: pytest.CaptureFixture[str]
             assert row["speed_up"] == pytest.approx(table[0]["ms_per_token"] / row["ms_per_token"])
 
 
+def test_rows_as_comma_separated_values(model: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", "--model", model, "--tokens", "2", "--ladder", "--csv"]) == 0
+    rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    assert len(rows) == 13
+    assert list(rows[0])[3:5] == ["optimizations.kv_cache", "optimizations.linear"]
+    assert [row["optimizations.gelu_table"] for row in rows[:5]] == ["False", "False", "True", "False", "True"]
+    assert float(rows[0]["ms_per_token"]) > 0
+    assert rows[0]["speed_up"] == "1.0"
+
+
 def test_the_ladder_for_people(model: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["bench", "--model", model, "--tokens", "2", "--ladder"]) == 0
     out, err = capsys.readouterr()
@@ -121,6 +133,8 @@ def test_random_weights_need_no_download(capsys: pytest.CaptureFixture[str]) -> 
         (("--with", "speed"), "'speed' is unknown; choose from kv_cache"),
         (("--with", "lookup", "--ladder"), "not allowed with"),
         (("--quality", "--all"), "not allowed with"),
+        (("--quality", "--csv"), "--csv is for rows of times"),
+        (("--json", "--csv"), "not allowed with"),
         (("--tokens", "0"), "0 is not a whole number from 1"),
         (("--tokens", "49"), "tokens is 49; it must be a whole number from 1 to 48"),
         (("--all", "--ladder"), "not allowed with"),

@@ -30,7 +30,7 @@ def test_settings_of_version_0_1_are_of_someone_who_was_here(tmp_path: Path) -> 
 def test_settings_come_back_as_they_were(tmp_path: Path) -> None:
     kept = Preferences(
         "chat", "light", 'C:\\models\\"mine"', 77, Cast("LADY É", "漢"), Sampling(0.0, 40, 0.5, 0.1, 1.2, 3), "int8",
-        pace=12.0, toured=False,
+        one_precision=True, pace=12.0, toured=False,
     )  # fmt: skip
     kept = replace(kept, keys={"write.flip('gelu')": 'Ctrl+"', "write.retry": "F11 Alt+Q"})
     preferences.write(tmp_path, kept)

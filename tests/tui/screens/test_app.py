@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from cli_support import make_model
 from scripted_engine import ScriptedEngine
-from stories import STANDARD, WIDE, screen_lines, screen_text, see, wait_until
+from stories import SMALL, STANDARD, WIDE, screen_lines, screen_text, see, wait_until
 from textual.widgets import OptionList
 from write_stories import by_hand, opened, send
 
@@ -244,6 +244,19 @@ async def test_help_begins_with_the_place_one_is_in() -> None:
             await wait_until(pilot, lambda: isinstance(app.screen, HelpScreen))
             assert first in screen_lines(app)[app.screen.query_one("#help").region.y]
             await pilot.press("escape")
+
+
+async def test_on_the_smallest_screen_help_stays_in_two_columns_and_the_header_names_keys() -> None:
+    async with opened(ScriptedEngine(), SMALL) as (pilot, app, _):
+        await wait_until(pilot, lambda: "F2 Write F3 Train F4 Bench F5 Library" in screen_lines(app)[0])
+        app.desk.generation.phase = Phase("decoding")
+        await wait_until(pilot, lambda: "Write Train Bench Library decoding" in screen_lines(app)[0])
+        app.desk.generation.phase = Phase("idle")
+        await pilot.press("f1")
+        await see(pilot, "Send the prompt; empty: go")
+        lines = screen_lines(app)
+        first = next(number for number, line in enumerate(lines) if "Send the prompt" in line)
+        assert lines[first + 1].index("on writing") == lines[first].index("Send the prompt")
 
 
 async def test_light_colours_are_remembered_with_the_other_settings() -> None:

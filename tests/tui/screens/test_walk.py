@@ -239,3 +239,19 @@ async def test_a_token_that_is_being_chosen_is_not_moved_away_by_what_is_written
         await pilot.press("end")
         await write(pilot, engine, 20)
         await wait_until(pilot, lambda: view.is_vertical_scroll_end)
+
+
+async def test_the_last_line_says_what_esc_does_now() -> None:
+    engine = by_hand(replies=("one two three four",))
+    async with opened(engine, STANDARD) as (pilot, app, _):
+        assert "Esc" not in screen_lines(app)[-1]  # there is no text yet, and nothing to stop
+        await send(pilot, "a ")
+        await write(pilot, engine, 2)
+        await wait_until(pilot, lambda: "Esc stop " in screen_lines(app)[-1])
+        engine.stop()
+        await wait_until(pilot, lambda: "Esc walk " in screen_lines(app)[-1])
+        await pilot.press("escape")
+        await wait_until(pilot, lambda: "Esc edit " in screen_lines(app)[-1])
+        assert "Space 4 ways" in screen_lines(app)[-1]
+        await pilot.press("escape", "ctrl+t")
+        await wait_until(pilot, lambda: "Esc close " in screen_lines(app)[-1])

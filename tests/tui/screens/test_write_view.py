@@ -11,6 +11,7 @@ from textual.widgets import OptionList
 from write_stories import by_hand, generations, opened, send, write
 
 from sg_core.engine.events import Failed
+from sg_tui.widgets.compact_panel import speed_line
 from sg_tui.widgets.prompt import LONGEST_PASTE, Prompt
 from sg_tui.widgets.text_view import TextView
 
@@ -251,3 +252,15 @@ async def test_on_the_smallest_screen_the_chart_is_a_key_away() -> None:
         await see(pilot, "position 64")
         await pilot.press("pagedown")
         await see(pilot, "▸1 KV cache")
+
+
+async def test_the_context_in_the_line_of_a_small_screen_is_whole_or_not_there() -> None:
+    engine = by_hand(replies=("word " * 40,))
+    async with opened(engine, STANDARD) as (pilot, app, _):
+        await send(pilot, "a ")
+        await write(pilot, engine, 12)
+        state = app.desk.generation
+        for width in range(40, 100):
+            line = speed_line(state, width).plain
+            assert len(line) <= width
+            assert ("context" in line) == (f"context {state.position}/256" in line), width
