@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import stat
@@ -12,21 +13,61 @@ from io import BufferedReader
 from pathlib import Path
 from typing import IO, Any
 
+from sg_core.checks import quoted
 from sg_core.errors import SgError
+
+_MOST_SHOWN = 400  # characters of a name in a message
 
 
 def shown(name: object) -> str:
-    """A name as it may stand in a message: control characters, newlines and bidi marks escaped, one line."""
-    text = str(name)
+    """A name as it may stand in a message: control characters, newlines and bidi marks escaped, one line.
+
+    Of a very long one the middle is left out.
+    """
+    text = _shortened(str(name))
     if text.isprintable():
         return text
-    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
+    return _shortened("".join(char if char.isprintable() else ascii(char)[1:-1] for char in text))
+
+
+def _shortened(text: str) -> str:
+    half = _MOST_SHOWN // 2
+    return text if len(text) <= _MOST_SHOWN else f"{text[:half]}...{text[-half:]}"
+
+
+def expanded(name: str) -> Path:
+    """The path of a name; ~ is the home folder, and a user whom nobody knows is taken for a part of the name."""
+    return Path(os.path.expanduser(name))
+
+
+def given_path(name: str, error: type[SgError]) -> Path:
+    """`expanded`, of a name that someone gave. Raises `error` for one that no file can have."""
+    path = expanded(name)
+    if (wrong := _impossible(path)) is not None:
+        raise error(f"{shown(name)} can't be the name of a file: {wrong}")
+    return path
+
+
+def can_be(path: Path) -> bool:
+    """Whether a file could have this path, there or not: it is not too long, and has no null character."""
+    return _impossible(path) is None
+
+
+def _impossible(path: Path) -> str | None:
+    """Why no file can have this path; None where it could be one, whether it is there or not."""
+    try:
+        os.lstat(path)
+    except ValueError:
+        return "it holds a null character or a broken one"
+    except OSError as problem:
+        return "it is too long" if problem.errno == errno.ENAMETOOLONG else None
+    return None
 
 
 def absolute(name: str) -> str:
     """A path that means the same from every folder; anything else, the name of a text or model, stays."""
-    path = Path(name).expanduser()
-    return str(path.absolute()) if path.exists() else name
+    path = expanded(name)
+    return str(path.absolute()) if can_be(path) and path.exists() else name
 
 
 def reason(error: OSError) -> str:
@@ -85,7 +126,7 @@ def parse_json_object(data: bytes, where: str, error: type[SgError]) -> dict[str
         if len(result) < len(pairs):
             seen: set[str] = set()
             twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
-            raise error(f"{where} has the key {shown(twice)!r} twice")
+            raise error(f"{where} has the key {quoted(twice)} twice")
         return result
 
     try:

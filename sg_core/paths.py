@@ -58,7 +58,7 @@ def assets_dir() -> Path:
 def _base(kind: str) -> Path:
     home = os.environ.get("SG_HOME")
     if home:
-        return Path(home).expanduser().absolute() / kind
+        return Path(os.path.expanduser(home)).absolute() / kind
     from platformdirs import PlatformDirs
 
     folders = PlatformDirs(NAME, appauthor=False)

@@ -6,10 +6,9 @@ from dataclasses import dataclass, field, fields
 from functools import cache
 from typing import Any
 
-from sg_core.checks import number
+from sg_core.checks import number, quoted
 from sg_core.checks import whole as check_whole
 from sg_core.errors import SettingError
-from sg_core.files import shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +87,7 @@ def check_settings(instance: Any) -> None:
         if not one.number:
             if not isinstance(value, str) or (one.choices and value not in one.choices):
                 wanted = f"one of: {', '.join(one.choices)}" if one.choices else "a text"
-                raise SettingError(f"{one.name} is {shown(value)[:80]}; it must be {wanted}")
+                raise SettingError(f"{one.name} is {quoted(value)}; it must be {wanted}")
         elif one.whole:
             check_whole(one.name, value, int(one.low), int(one.high))
         else:

@@ -106,6 +106,7 @@ class SgApp(App[None]):
     def on_mount(self) -> None:
         if not self.is_headless:
             self._hear_signals()
+        self.app_resume_signal.subscribe(self, self._paint_anew)
         self.call_after_refresh(self._begin)
 
     def _hear_signals(self) -> None:
@@ -114,6 +115,10 @@ class SgApp(App[None]):
         for number in SIGNALS:
             with suppress(NotImplementedError):  # Windows
                 loop.add_signal_handler(number, self._end_by, number)
+
+    def _paint_anew(self, _: object) -> None:
+        """After SIGTSTP and fg nothing is left on the terminal of what the app had drawn."""
+        self.refresh(layout=True)
 
     def _end_by(self, number: int) -> None:
         loop = asyncio.get_running_loop()

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from sg_core import __version__, notices
 from sg_core.checks import MOST_THREADS
 from sg_core.errors import SettingError, SgError
+from sg_core.files import shown
 from sg_core.network.precisions import Precision
 from sg_tui.commands import bench, chat, complete, doctor, models, score, train
 from sg_tui.commands.adapters import ADAPTER_HELP
@@ -67,7 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except MemoryError:
         return _ended(output, FAILED, program, "not enough memory; choose a smaller model, batch or context")
     except OSError as error:
-        place = f"{error.filename}: " if error.filename else ""
+        place = f"{shown(error.filename)}: " if error.filename else ""
         return _ended(output, FAILED, program, f"{place}{error.strerror or error}")
     except Exception as error:
         if os.environ.get("SG_DEBUG"):

@@ -53,6 +53,7 @@ from sg_core.engine.reel import Reel
 from sg_core.engine.spare_work import SpareWork
 from sg_core.engine.training_run import TrainingRun
 from sg_core.errors import CheckpointError, SgError, TrainingError
+from sg_core.files import given_path
 from sg_core.storage.lock import FileLock, lock_run
 from sg_core.storage.manifest import MANIFEST
 
@@ -375,7 +376,7 @@ class Engine:
             case StopTraining():
                 run.stopping = True
             case SaveTraining(folder=folder):
-                run.save_to(Path(folder).expanduser())
+                run.save_to(given_path(folder, CheckpointError))
 
 
 def _needs_training(command: Command) -> bool:
@@ -388,8 +389,8 @@ def _needs_training(command: Command) -> bool:
 def _given_folder(command: Train) -> Path | None:
     """The folder of a run as far as it was told: its own, or that of the run which goes on; None for a new one."""
     if command.out:
-        return Path(command.out).expanduser()
+        return given_path(command.out, CheckpointError)
     if command.resume:
-        folder = Path(command.resume).expanduser()
+        folder = given_path(command.resume, CheckpointError)
         return folder.parent if (folder / MANIFEST).is_file() else folder
     return None

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from sg_core.checks import quoted
 from sg_core.engine import measurements
 from sg_core.text.templates import PLAY, Template, read_own
 from sg_core.types import Cancelled, Progress
@@ -119,7 +120,7 @@ def _prepare(command: Train, progress: Progress, cancelled: Cancelled, threads: 
 
     preset = PRESETS.get(command.config)
     if preset is None:
-        raise SettingError(f"config {command.config!r} is unknown; choose from {', '.join(PRESETS)}")
+        raise SettingError(f"config {quoted(command.config)} is unknown; choose from {', '.join(PRESETS)}")
     trainer = prepare_training(
         data=command.data,
         model=command.model,

@@ -9,7 +9,7 @@ from copy import copy
 import numpy as np
 import numpy.typing as npt
 
-from sg_core.checks import MOST_THREADS, is_whole, whole
+from sg_core.checks import MOST_THREADS, is_whole, quoted, whole
 from sg_core.errors import SettingError
 from sg_core.inference.branch import Branch, common, window_start
 from sg_core.inference.draft_pass import DraftPass
@@ -180,7 +180,7 @@ class Decoder:
         Raises SettingError when there are fewer.
         """
         if not is_whole(n, 0, len(self.ids)):
-            raise SettingError(f"rewind to {n!r} is not possible; the session holds {len(self.ids)} tokens")
+            raise SettingError(f"rewind to {quoted(n)} is not possible; the session holds {len(self.ids)} tokens")
         del self.ids[n:]
         self._seen_from(window_start(n, self.context_size))
         self._forget(min(self._computed, self.positions), min(self._kept, self.positions))
@@ -191,7 +191,7 @@ class Decoder:
         Raises SettingError when there are fewer.
         """
         if not is_whole(n, 0, len(self.ids)):
-            raise SettingError(f"a fork at {n!r} is not possible; the session holds {len(self.ids)} tokens")
+            raise SettingError(f"a fork at {quoted(n)} is not possible; the session holds {len(self.ids)} tokens")
         new = copy(self)
         new._make_room()
         new._use(self._team.another())

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sg_core.checks import whole
+from sg_core.checks import quoted, whole
 from sg_core.errors import ModelFileError, SettingError
 from sg_core.inference.sampler import Room, choose
 from sg_core.inference.sampling import Sampling
@@ -143,4 +143,4 @@ def check_request(max_tokens: int, stop: Sequence[str]) -> None:
     """Raises SettingError."""
     whole("max_tokens", max_tokens, 0)
     if isinstance(stop, str) or not all(isinstance(text, str) and text for text in stop):
-        raise SettingError(f"stop is {stop!r}; it must be a sequence of texts that are not empty")
+        raise SettingError(f"stop is {quoted(stop)}; it must be a sequence of texts that are not empty")

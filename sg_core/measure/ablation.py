@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from sg_core.checks import quoted
 from sg_core.errors import SettingError
 from sg_core.gpt2 import GPT2
 from sg_core.kernels.team import Team, physical_cores
@@ -50,8 +51,8 @@ def muted(model: GPT2, names: list[str]) -> Interventions:
         heads = {str(head): head for head in range(config.n_head)}
         if layer not in {str(number) for number in range(config.n_layer)} or part not in {*heads, "mlp"}:
             raise SettingError(
-                f"{name!r} can't be muted: layers of {model.name} go from 0 to {config.n_layer - 1}, heads from 0 to "
-                f"{config.n_head - 1}; give LAYER.HEAD, such as 0.1, or LAYER.mlp"
+                f"{quoted(name)} can't be muted: layers of {model.name} go from 0 to {config.n_layer - 1}, heads from "
+                f"0 to {config.n_head - 1}; give LAYER.HEAD, such as 0.1, or LAYER.mlp"
             )
         if part == "mlp":
             changes = changes.scale_mlp(int(layer), 0.0)

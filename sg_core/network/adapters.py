@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from sg_core.checks import quoted
 from sg_core.config import GPT2Config
 from sg_core.errors import SettingError
 from sg_core.files import shown
@@ -207,7 +208,7 @@ def chosen_ranks(settings: LoraSettings, config: GPT2Config) -> npt.NDArray[np.i
         ]
         if not named:
             raise SettingError(
-                f"lora: no projection of the model is called {target!r}; choose from c_attn, c_proj, c_fc, "
+                f"lora: no projection of the model is called {quoted(target)}; choose from c_attn, c_proj, c_fc, "
                 "attn.c_proj, mlp.c_proj, all-linear, or name one: h.0.attn.c_attn"
             )
         ranks[tuple(zip(*named, strict=True))] = settings.r

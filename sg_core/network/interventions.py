@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sg_core.checks import whole
+from sg_core.checks import quoted, whole
 from sg_core.config import GPT2Config
 from sg_core.errors import SettingError
 from sg_core.kernels.probe import ADD_EDIT, REPLACE_EDIT, SCALE_EDIT
@@ -109,7 +109,7 @@ def _position(position: int | None) -> int | None:
 
 def _factor(factor: float) -> FloatArray:
     if isinstance(factor, bool) or not isinstance(factor, (int, float)) or not math.isfinite(factor):
-        raise SettingError(f"factor is {factor!r}; it must be a finite number")
+        raise SettingError(f"factor is {quoted(factor)}; it must be a finite number")
     return np.array([factor], np.float32)
 
 

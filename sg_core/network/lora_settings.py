@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from sg_core.checks import quoted
 from sg_core.errors import SettingError
 
 
@@ -42,7 +43,7 @@ class LoraSettings:
                 continue
             if name not in _PARTS or not value or name in found:
                 raise SettingError(
-                    f"lora: {part.strip()!r} is not understood; write for example r=8,alpha=16,dropout=0.05,"
+                    f"lora: {quoted(part.strip())} is not understood; write for example r=8,alpha=16,dropout=0.05,"
                     f"targets=c_attn,c_proj (parts: {', '.join(_PARTS)})"
                 )
             found[name] = value

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
+from sg_core.checks import quoted
 from sg_core.errors import SettingError
 
 # Kinds of operations that are told the first position they compute, in the order of the cells of `forward`'s `starts`.
@@ -84,7 +85,7 @@ class Optimizations:
     def _set(self, names: tuple[str, ...], value: bool) -> Optimizations:
         for name in names:
             if name not in self.names():
-                raise SettingError(f"optimization {name!r} is unknown; choose from {', '.join(self.names())}")
+                raise SettingError(f"optimization {quoted(name)} is unknown; choose from {', '.join(self.names())}")
         return replace(self, **dict.fromkeys(names, value))
 
 

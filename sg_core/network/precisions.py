@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from sg_core.checks import quoted
 from sg_core.errors import SettingError
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ class Precision:
     def named(name: str) -> Precision:
         """Raises SettingError for an unknown name."""
         if name not in _BY_NAME:
-            raise SettingError(f"precision is {name!r}; choose from {', '.join(PRECISIONS)}")
+            raise SettingError(f"precision is {quoted(name)}; choose from {', '.join(PRECISIONS)}")
         return _BY_NAME[name]
 
     @property

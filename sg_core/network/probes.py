@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sg_core.checks import quoted
 from sg_core.errors import SettingError
 
 
@@ -17,7 +18,9 @@ class Probes:
         """Raises SettingError for what is no name."""
         for pattern in patterns:
             if not isinstance(pattern, str) or not pattern:
-                raise SettingError(f"a probe is called {pattern!r}; it must be a name, such as 'blocks.0.hook_mlp_out'")
+                raise SettingError(
+                    f"a probe is called {quoted(pattern)}; it must be a name, such as 'blocks.0.hook_mlp_out'"
+                )
         self.patterns = patterns
 
     def __bool__(self) -> bool:

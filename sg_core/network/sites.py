@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
+from sg_core.checks import quoted
 from sg_core.config import GPT2Config
 from sg_core.errors import SettingError
 from sg_core.kernels import probe
@@ -89,7 +90,7 @@ def matching(config: GPT2Config, patterns: Iterable[str]) -> tuple[Site, ...]:
         form = re.compile(".*".join(map(re.escape, pattern.split("*"))))
         found = [name for name in known if form.fullmatch(name)]
         if not found:
-            raise SettingError(f"nothing inside this model is called {pattern!r}; {_advice(config, pattern)}")
+            raise SettingError(f"nothing inside this model is called {quoted(pattern)}; {_advice(config, pattern)}")
         wanted.update(found)
     return tuple(site for name, site in known.items() if name in wanted)
 
@@ -98,7 +99,7 @@ def one(config: GPT2Config, name: str) -> Site:
     """The site of this name. Raises SettingError."""
     known = sites(config)
     if name not in known:
-        raise SettingError(f"nothing inside this model is called {name!r}; {_advice(config, name)}")
+        raise SettingError(f"nothing inside this model is called {quoted(name)}; {_advice(config, name)}")
     return known[name]
 
 

@@ -25,6 +25,7 @@ from typing import Any, BinaryIO, cast
 import numpy as np
 import numpy.typing as npt
 
+from sg_core.checks import quoted
 from sg_core.errors import CheckpointError, SgError
 from sg_core.files import make_folder, open_regular, parse_json_object, reason, shown
 from sg_core.memory import give_back, require_memory
@@ -156,7 +157,9 @@ def _write_files(
     for name, given in arrays.items():
         array = given() if callable(given) else given
         if not _ARRAY_NAME.fullmatch(name) or array.dtype.kind not in "biuf":
-            raise CheckpointError(f"array {name!r} of {array.dtype} can't be saved; name it plainly, give it numbers")
+            raise CheckpointError(
+                f"array {quoted(name)} of {array.dtype} can't be saved; name it plainly, give it numbers"
+            )
         written = _write(folder / _file(name), _npy_pieces(array))
         files[_file(name)] = {**written, "dtype": array.dtype.str, "shape": list(array.shape)}
     _sync_folder(folder / "arrays")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sg_core import paths
 from sg_core.errors import DownloadError, ModelFileError
-from sg_core.files import reason, shown
+from sg_core.files import can_be, expanded, reason, shown
 from sg_core.storage import hub_cache
 from sg_core.storage.diagnosis import explain, explain_file, is_gpt2, is_model, model_folder, names_of
 from sg_core.storage.hub_cache import is_id, size_of
@@ -51,8 +51,7 @@ def resolve(name: str) -> Path:
     for model in _shipped():
         if name == model.name:
             return model.path
-    if "\0" not in name and name:
-        path = Path(name).expanduser()
+    if name and can_be(path := expanded(name)):
         if path.is_dir():
             return model_of_run(path) if is_run(path) else model_folder(path)
         if path.exists():
@@ -60,8 +59,9 @@ def resolve(name: str) -> Path:
         if "/" not in name and is_run(run := paths.runs_dir() / name):
             return model_of_run(run)
     if not is_id(name):
-        known = ", ".join(model.name for model in installed()) or "none"
-        raise ModelFileError(f"the model {shown(name)!r} is no folder and no model that is here ({known})")
+        here = [model.name for model in installed()]
+        known = ", ".join(here[:5]) + (f" and {len(here) - 5} more" if len(here) > 5 else "") or "none"
+        raise ModelFileError(f"the model '{shown(name)}' is no folder and no model that is here ({known})")
     return _fetched(name)
 
 
@@ -91,10 +91,10 @@ def removal(id: str) -> list[Removal]:
     if any(model.name == id for model in _shipped()):
         raise DownloadError(f"{id} is a part of the program; there is nothing to remove")
     run = paths.runs_dir() / id
-    if "/" not in id and "\0" not in id and id and is_run(run):
+    if "/" not in id and id and can_be(run) and is_run(run):
         raise DownloadError(f"{id} is a run of yours, which nothing can bring back; delete its folder yourself: {run}")
     if not is_id(id):
-        raise DownloadError(f"{shown(id)!r} is not the id of a model; sg-tui models list shows them")
+        raise DownloadError(f"'{shown(id)}' is not the id of a model; sg-tui models list shows them")
     places = [(hub_cache.repository(id), hub_cache.is_shared()), (old_folder(id), False)]
     found = [Removal(path, size_of(path), shared) for path, shared in places if path.is_dir()]
     if not found:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from sg_core import paths
 from sg_core.errors import DownloadError, SgError
-from sg_core.files import make_folder, read_bytes, reason, replacing, shown
+from sg_core.files import expanded, make_folder, read_bytes, reason, replacing, shown
 from sg_core.storage.model_config import CONFIG
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -50,7 +50,7 @@ def is_shared() -> bool:
 
 
 def _path(text: str) -> Path:
-    return Path(os.path.expandvars(text)).expanduser().absolute()
+    return expanded(os.path.expandvars(text)).absolute()
 
 
 def repository(id: str) -> Path:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from sg_core.checks import is_whole
+from sg_core.checks import is_whole, quoted
 from sg_core.errors import CheckpointError
 from sg_core.files import parse_json_object, read_bytes, shown
 
@@ -62,7 +62,7 @@ def read_manifest(folder: Path) -> Manifest:
         raise CheckpointError(f"{shown(path)} is damaged: its SHA-256 is not the one it was saved with")
     if found.get("format") != FORMAT:
         raise RefusedError(
-            f"{shown(folder)} has checkpoint format {shown(found.get('format'))}; this version of sg-tui reads format "
+            f"{shown(folder)} has checkpoint format {quoted(found.get('format'))}; this version of sg-tui reads format "
             f"{FORMAT}: update sg-tui"
         )
     step, serial, best, files = (found.get(key) for key in ("step", "serial", "best", "files"))
@@ -70,9 +70,9 @@ def read_manifest(folder: Path) -> Manifest:
         raise CheckpointError(f"{shown(path)} is no checkpoint's manifest: its step, serial, best or files are wrong")
     for name, entry in files.items():
         if name.startswith("/") or ".." in PurePosixPath(name).parts or "\\" in name or ":" in name or "\0" in name:
-            raise CheckpointError(f"{shown(path)} lists {shown(name)!r}, which lies outside the checkpoint")
+            raise CheckpointError(f"{shown(path)} lists {quoted(name)}, which lies outside the checkpoint")
         if not _is_entry(entry):
-            raise CheckpointError(f"{shown(path)} lists {shown(name)!r} with a size, sum, dtype or shape that can't be")
+            raise CheckpointError(f"{shown(path)} lists {quoted(name)} with a size, sum, dtype or shape that can't be")
     return Manifest(folder, step, serial, best, files)
 
 

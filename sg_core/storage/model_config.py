@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from sg_core.checks import is_whole, quoted
 from sg_core.config import GPT2Config
 from sg_core.errors import ModelFileError, SettingError
 from sg_core.files import read_json_object, shown
@@ -71,7 +72,8 @@ def parse_config(folder: Path) -> GPT2Config:
     values: dict[str, Any] = {field: _first(content, names) for field, names in _SIZES.items()}
     values |= {flag: _flag(content, flag, where) for flag in _FLAGS}
     values["activation_function"] = _activation(content, where)
-    if values["n_inner"] == 4 * (values["n_embd"] or GPT2Config().n_embd):
+    width = values["n_embd"] or GPT2Config().n_embd
+    if is_whole(width, 1) and values["n_inner"] == 4 * width:
         values["n_inner"] = None  # as it is without saying so
     try:
         return GPT2Config(**{field: value for field, value in values.items() if value is not None})
@@ -84,10 +86,10 @@ def _require_gpt2(content: Mapping[str, Any], where: str) -> None:
     if kind is None and not (classes or "n_embd" in content):  # before 2020 there was no model_type
         raise ModelFileError(f"{where} has neither model_type nor GPT-2's sizes (n_embd, n_layer, n_head)")
     if kind not in ("gpt2", None):
-        raise ModelFileError(f"{where} describes a model of the type {shown(kind)[:60]!r}; only gpt2 can be used")
+        raise ModelFileError(f"{where} describes a model of the type {quoted(kind)}; only gpt2 can be used")
     for name in classes if isinstance(classes, list) else []:
         if not isinstance(name, str) or name not in _CLASSES:
-            raise ModelFileError(f"{where}: architectures names {shown(name)[:60]!r}, which is not a plain GPT-2")
+            raise ModelFileError(f"{where}: architectures names {quoted(name)}, which is not a plain GPT-2")
 
 
 def _same(value: Any, choice: Any) -> bool:
@@ -115,7 +117,7 @@ def _activation(content: Mapping[str, Any], where: str) -> str | None:
     value = content.get("activation_function")
     if value is not None and (not isinstance(value, str) or value not in _ACTIVATIONS):
         names = ", ".join(_ACTIVATIONS)
-        raise ModelFileError(f"{where}: activation_function is {shown(value)[:60]!r}; supported are {names}")
+        raise ModelFileError(f"{where}: activation_function is {quoted(value)}; supported are {names}")
     return None if value is None else _ACTIVATIONS[value]
 
 

@@ -18,10 +18,10 @@ from typing import Any
 import numpy as np
 
 from sg_core import paths
-from sg_core.checks import is_whole
+from sg_core.checks import is_whole, quoted
 from sg_core.config import GPT2Config
 from sg_core.errors import ModelFileError, SettingError
-from sg_core.files import make_folder, open_regular, read_json_object, replacing, shown
+from sg_core.files import given_path, make_folder, open_regular, read_json_object, replacing, shown
 from sg_core.network.adapters import PROJECTIONS, Adapter, widths
 from sg_core.network.lora_settings import LoraSettings
 from sg_core.network.parameters import PREFIX
@@ -59,7 +59,7 @@ _PLAIN_STARTS = (None, True, False, "gaussian", "orthogonal", "eva")  # of A and
 def parse_reference(text: str) -> tuple[str, float]:
     """FOLDER[:SCALE] -> folder and scale, 1.0 where none is given. Raises SettingError."""
     folder, colon, tail = text.rpartition(":")
-    if colon and folder and not Path(text).expanduser().is_dir():
+    if colon and folder and not given_path(text, ModelFileError).is_dir():
         try:
             scale = float(tail)
         except ValueError:
@@ -74,9 +74,9 @@ def parse_reference(text: str) -> tuple[str, float]:
 
 def adapter_folder(name: str) -> Path:
     """The folder that a name means: itself, or the one that a training run has left. Raises ModelFileError."""
-    given = Path(name).expanduser() if "\0" not in name else Path("/")
+    given = given_path(name, ModelFileError)
     places = [given, given / EXPORT]
-    if "/" not in name and "\0" not in name:
+    if "/" not in name:
         places.append(paths.runs_dir() / name / EXPORT)
     for place in places:
         if (place / ADAPTER).is_file():
@@ -162,7 +162,7 @@ def write_adapter(folder: Path, adapter: Adapter, settings: LoraSettings, base: 
 def _check_config(told: Mapping[str, Any], where: str) -> None:
     kind = told.get("peft_type")
     if kind != "LORA":
-        raise ModelFileError(f"{where}: peft_type is {shown(kind)!r}; adapters of the kind LORA can be used")
+        raise ModelFileError(f"{where}: peft_type is {quoted(kind)}; adapters of the kind LORA can be used")
     for name in sorted(told):
         if told[name] and (name in _REFUSED or name not in _HARMLESS):
             raise ModelFileError(
@@ -170,11 +170,11 @@ def _check_config(told: Mapping[str, Any], where: str) -> None:
                 "into its model where peft is installed: merge_and_unload().save_pretrained(OUT)"
             )
     if told.get("bias") not in (None, "none"):
-        raise ModelFileError(f"{where}: bias is {shown(told['bias'])!r}; adapters without trained biases can be used")
+        raise ModelFileError(f"{where}: bias is {quoted(told['bias'])}; adapters without trained biases can be used")
     start = told.get("init_lora_weights")
     if start not in _PLAIN_STARTS:
         raise ModelFileError(
-            f"{where}: init_lora_weights is {shown(start)!r}, which changes the model that the adapter is for; save it "
+            f"{where}: init_lora_weights is {quoted(start)}, which changes the model that the adapter is for; save it "
             "with path_initial_model_for_weight_conversion, or merge it, where peft is installed"
         )
     if not _is_rank(told.get("r")):
@@ -187,7 +187,7 @@ def _check_config(told: Mapping[str, Any], where: str) -> None:
             raise ModelFileError(f"{where}: {name} is no object of numbers by module")
         for key in pattern:
             if not re.fullmatch(r"\^?[\w.]+", key, re.ASCII):
-                raise ModelFileError(f"{where}: {name} has the pattern {shown(key)!r}; names of modules can be used")
+                raise ModelFileError(f"{where}: {name} has the pattern {quoted(key)}; names of modules can be used")
 
 
 def _is_rank(value: Any) -> bool:
@@ -219,7 +219,7 @@ def _factors(header: Mapping[str, StoredTensor], config: GPT2Config, told: Mappi
         match = _NAME.fullmatch(name)
         if match is None:
             raise ModelFileError(
-                f"{where} holds {shown(name)!r}; adapters of the projections {', '.join(PROJECTIONS)} can be used"
+                f"{where} holds {quoted(name)}; adapters of the projections {', '.join(PROJECTIONS)} can be used"
             )
         if tensor.dtype not in READABLE:
             raise ModelFileError(
@@ -227,7 +227,7 @@ def _factors(header: Mapping[str, StoredTensor], config: GPT2Config, told: Mappi
             )
         place = (int(match[1]), PROJECTIONS.index(match[2]), match[3])
         if place in found:
-            raise ModelFileError(f"{where} holds {shown(name)!r} twice, under several names")
+            raise ModelFileError(f"{where} holds {quoted(name)} twice, under several names")
         found[place] = tensor
     if not found:
         raise ModelFileError(f"{where} holds no tensor: it is the adapter of nothing")

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from sg_core.checks import quoted
 from sg_core.config import GPT2Config
 from sg_core.errors import ModelFileError, SettingError
 from sg_core.files import make_folder, open_regular, read_json_object, replacing, shown
@@ -99,10 +100,10 @@ class _Weights:
             header = read_header(file, where)
             for tensor in expected:
                 if tensor not in header and _stem(tensor) != HEAD_NAME:  # a tied head may be listed and not stored
-                    raise ModelFileError(f"{where} lacks {shown(tensor)!r}, which {INDEX} places there")
+                    raise ModelFileError(f"{where} lacks {quoted(tensor)}, which {INDEX} places there")
             for tensor in header:
                 if tensor in self._tensors:
-                    raise ModelFileError(f"{where}: tensor {shown(tensor)!r} is in another shard too")
+                    raise ModelFileError(f"{where}: tensor {quoted(tensor)} is in another shard too")
                 self._tensors[tensor] = (file, where, header[tensor])
 
     def rows(self, name: str, whole: bool = False) -> Iterator[FloatArray]:
@@ -119,7 +120,7 @@ class _Weights:
             short = _stem(name)
             canonical = short if short == HEAD_NAME else PREFIX + short
             if canonical in found or (short == HEAD_NAME and heads):
-                raise ModelFileError(f"{shown(self._folder)} has {shown(short)!r} twice, under several names")
+                raise ModelFileError(f"{shown(self._folder)} has {quoted(short)} twice, under several names")
             if canonical in shapes:
                 found[canonical] = name
             elif short == HEAD_NAME:
@@ -149,12 +150,11 @@ class _Weights:
         _, where, tensor = self._tensors[name]
         if tensor.dtype not in READABLE:
             raise ModelFileError(
-                f"{where}: tensor {shown(name)!r} has the dtype {tensor.dtype}; {', '.join(READABLE)} can be read"
+                f"{where}: tensor {quoted(name)} has the dtype {tensor.dtype}; {', '.join(READABLE)} can be read"
             )
         if tensor.shape != shape:
             raise ModelFileError(
-                f"{where}: tensor {shown(name)!r} has the shape {list(tensor.shape)}; "
-                f"config.json asks for {list(shape)}"
+                f"{where}: tensor {quoted(name)} has the shape {list(tensor.shape)}; config.json asks for {list(shape)}"
             )
 
     def _check_tied(self, wte: str, head: str) -> None:
@@ -207,8 +207,7 @@ def _read_index(folder: Path) -> dict[str, list[str]]:
     for tensor, name in weight_map.items():
         if not isinstance(name, str) or not re.fullmatch(r"[\w.-]+\.safetensors", name, re.ASCII):
             raise ModelFileError(
-                f"{where} places {shown(tensor)!r} in {shown(name)[:100]!r}; a .safetensors file of the same "
-                "folder is needed"
+                f"{where} places {quoted(tensor)} in {quoted(name)}; a .safetensors file of the same folder is needed"
             )
         files.setdefault(name, []).append(tensor)
     return files
@@ -231,7 +230,7 @@ def write_model(
         if name not in parameters or parameters[name].shape != shape:
             raise SettingError(f"parameters lack {name} of shape {list(shape)}")
     if dtype not in _TORCH_NAMES:
-        raise SettingError(f"dtype is {dtype!r}; choose from {', '.join(_TORCH_NAMES)}")
+        raise SettingError(f"dtype is {quoted(dtype)}; choose from {', '.join(_TORCH_NAMES)}")
     folder = Path(folder)
     make_folder(folder, ModelFileError)
     with replacing(folder / CONFIG, ModelFileError) as file:

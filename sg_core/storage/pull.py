@@ -65,7 +65,7 @@ def pull(
     copy is then untouched, and what has arrived is kept for the next time.
     """
     if not hub_cache.is_id(id):
-        raise DownloadError(f"{shown(id)!r} is not the id of a model; an id looks like openai-community/gpt2")
+        raise DownloadError(f"'{shown(id)}' is not the id of a model; an id looks like openai-community/gpt2")
 
     def work(report: Progress, check: Callable[[], None]) -> Pulled:
         return _Pull(id, Repository(id, endpoint, report, check), report, check).run()

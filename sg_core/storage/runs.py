@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from sg_core import paths
+from sg_core.checks import quoted
 from sg_core.errors import CheckpointError
 from sg_core.files import make_folder, read_json_object, reason, replacing, shown
 from sg_core.storage.manifest import checkpoint_folders
@@ -85,6 +86,6 @@ def read_request(folder: Path) -> dict[str, Any] | None:
     if found.get("format") not in _FORMATS:
         known = " and ".join(map(str, _FORMATS))
         raise CheckpointError(
-            f"{shown(folder / REQUEST)} has format {shown(found.get('format'))}; this version reads {known}"
+            f"{shown(folder / REQUEST)} has format {quoted(found.get('format'))}; this version reads {known}"
         )
     return found

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sg_core.bfloat16 import from_bfloat16, to_bfloat16
-from sg_core.checks import is_whole
+from sg_core.checks import is_whole, quoted
 from sg_core.errors import ModelFileError, SettingError
 from sg_core.files import parse_json_object, reason, replacing, shown
 from sg_core.types import FloatArray
@@ -76,12 +76,12 @@ def _check_metadata(metadata: Any, where: str) -> None:
 
 
 def _tensor(name: str, entry: Any, begin: int, where: str) -> StoredTensor:
-    label = f"{where}: tensor {shown(name)!r}"
+    label = f"{where}: tensor {quoted(name)}"
     if not isinstance(entry, dict) or set(entry) != {"dtype", "shape", "data_offsets"}:
         raise ModelFileError(f"{label} lacks dtype, shape or data_offsets, or has more than these")
     dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
     if not isinstance(dtype, str) or dtype not in SIZES:
-        raise ModelFileError(f"{label} has the unknown dtype {shown(dtype)[:40]!r}; {', '.join(READABLE)} can be read")
+        raise ModelFileError(f"{label} has the unknown dtype {quoted(dtype)}; {', '.join(READABLE)} can be read")
     if not _are_counts(shape) or len(shape) > 16:
         raise ModelFileError(f"{label} has the shape {shown(shape)[:80]}; a list of sizes is needed")
     if not _are_counts(offsets) or len(offsets) != 2 or offsets[0] > offsets[1]:
@@ -102,7 +102,7 @@ def _check_cover(tensors: list[StoredTensor], begin: int, size: int, where: str)
     """The tensors must cover the rest of the file exactly: nothing hidden between, nothing read twice."""
     end = begin
     for tensor in sorted(tensors, key=lambda tensor: (tensor.start, tensor.stop)):
-        label = f"{where}: tensor {shown(tensor.name)!r}"
+        label = f"{where}: tensor {quoted(tensor.name)}"
         if tensor.start != end:
             fault = (
                 "overlaps the one before it" if tensor.start < end else f"leaves {tensor.start - end:,} bytes unused"
@@ -139,7 +139,7 @@ def _read(file: BufferedReader, tensor: StoredTensor, where: str, start: int, st
     except OSError as problem:
         raise ModelFileError(f"{where} can't be read: {reason(problem)}") from problem
     if count != raw.size:
-        raise ModelFileError(f"{where} ends inside the tensor {shown(tensor.name)!r}: it changed while it was read")
+        raise ModelFileError(f"{where} ends inside the tensor {quoted(tensor.name)}: it changed while it was read")
     return _as_float32(raw, tensor, where)
 
 
@@ -149,7 +149,7 @@ def _as_float32(raw: npt.NDArray[np.uint8], tensor: StoredTensor, where: str) ->
     kinds = {"F32": "<f4", "F16": "<f2", "F64": "<f8"}
     if tensor.dtype not in kinds:
         raise ModelFileError(
-            f"{where}: tensor {shown(tensor.name)!r} has the dtype {tensor.dtype}; {', '.join(READABLE)} can be read"
+            f"{where}: tensor {quoted(tensor.name)} has the dtype {tensor.dtype}; {', '.join(READABLE)} can be read"
         )
     with np.errstate(over="ignore"):  # a float64 beyond float32 becomes infinite, which the model reports
         return raw.view(kinds[tensor.dtype]).astype(np.float32, copy=False)
@@ -163,7 +163,7 @@ def write_file(path: Path, arrays: Mapping[str, npt.NDArray[np.float32]], dtype:
     """
     convert = _CONVERSIONS.get(dtype)
     if convert is None:
-        raise SettingError(f"dtype is {dtype!r}; choose from {', '.join(_CONVERSIONS)}")
+        raise SettingError(f"dtype is {quoted(dtype)}; choose from {', '.join(_CONVERSIONS)}")
     header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
     end = 0
     for name, array in arrays.items():

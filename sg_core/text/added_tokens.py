@@ -7,9 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sg_core.checks import is_whole
+from sg_core.checks import is_whole, quoted
 from sg_core.errors import ModelFileError
-from sg_core.files import shown
 from sg_core.text.byte_bpe import BLANK, LARGEST_ID
 
 _FLAGS = ("special", "single_word", "lstrip", "rstrip", "normalized")
@@ -42,11 +41,11 @@ def parse_added_token(where: str, id: object, given: object) -> AddedToken:
     if isinstance(id, str) and id.isascii() and id.isdigit():
         id = int(id[:9])
     if not is_whole(id, 0, LARGEST_ID):
-        raise ModelFileError(f"{where}: the added token {shown(content)[:60]!r} has no usable id")
+        raise ModelFileError(f"{where}: the added token {quoted(content)} has no usable id")
     flags = {flag: fields[flag] for flag in _FLAGS if flag in fields}
     for flag, value in flags.items():
         if not isinstance(value, bool):
-            raise ModelFileError(f"{where}: {flag} of the added token {shown(content)[:60]!r} is not true or false")
+            raise ModelFileError(f"{where}: {flag} of the added token {quoted(content)} is not true or false")
     flags.setdefault("special", False)
     flags.setdefault("normalized", not flags["special"])
     return AddedToken(id, content, **flags)

@@ -9,9 +9,8 @@ from typing import Any
 
 import tiktoken
 
-from sg_core.checks import is_whole
+from sg_core.checks import is_whole, quoted
 from sg_core.errors import ModelFileError
-from sg_core.files import shown
 
 # GPT-2's splitter, in the possessive form that never backtracks over letters, digits or signs
 SPLIT_PATTERN = r"'(?:[sdmt]|ll|ve|re)| ?\p{L}++| ?\p{N}++| ?[^\s\p{L}\p{N}]++|\s++$|\s+(?!\S)|\s"
@@ -113,11 +112,9 @@ def check_vocabulary(vocabulary: Mapping[str, Any]) -> None:
     seen: set[int] = set()
     for token, id in vocabulary.items():
         if not is_whole(id, 0, LARGEST_ID):
-            raise ModelFileError(
-                f"token {shown(token)!r} has the id {shown(repr(id))[:60]}; ids are 0 to {LARGEST_ID:,}"
-            )
+            raise ModelFileError(f"token {quoted(token)} has the id {quoted(id)}; ids are 0 to {LARGEST_ID:,}")
         if id in seen:
-            raise ModelFileError(f"token {shown(token)!r} has the id {id}, which another token has")
+            raise ModelFileError(f"token {quoted(token)} has the id {id}, which another token has")
         seen.add(id)
     if not seen:
         raise ModelFileError("the vocabulary is empty")
@@ -128,7 +125,7 @@ def check_merges(vocabulary: Mapping[str, int], merges: Sequence[Merge]) -> None
     for number, (first, second) in enumerate(merges, 1):
         for part in (first, second, first + second):
             if not part or part not in vocabulary:
-                raise ModelFileError(f"merge {number} needs the token {shown(part)!r}, which is not in the vocabulary")
+                raise ModelFileError(f"merge {number} needs the token {quoted(part)}, which is not in the vocabulary")
 
 
 def peculiar(vocabulary: Mapping[str, int], merges: Sequence[Merge]) -> str:
@@ -147,14 +144,14 @@ def peculiar(vocabulary: Mapping[str, int], merges: Sequence[Merge]) -> str:
     for rank, (first, second) in enumerate(merges):
         token = first + second
         if not BYTES.keys() >= set(token):
-            return f"joins to {shown(token)!r}, which is not made of bytes"
+            return f"joins to {quoted(token)}, which is not made of bytes"
         if token in made or token in BYTES:
-            return f"has several ways to the token {shown(token)!r}"
+            return f"has several ways to the token {quoted(token)}"
         if any(len(part) > 1 and part not in made for part in (first, second)):
-            return f"joins to {shown(token)!r} before its parts can be there"
+            return f"joins to {quoted(token)} before its parts can be there"
         made[token] = rank
         if _joined_astride(merges, ranks, made, rank):
-            return f"has a token, {shown(token)!r}, that its own merge never makes"
+            return f"has a token, {quoted(token)}, that its own merge never makes"
     return ""
 
 

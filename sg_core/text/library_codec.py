@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
+from sg_core.checks import quoted
 from sg_core.errors import ModelFileError
 from sg_core.files import shown
 from sg_core.text.added_tokens import AddedToken
@@ -48,7 +49,7 @@ class LibraryCodec:
         for token in added:
             if (given := self._library.token_to_id(token.content)) != token.id:
                 raise ModelFileError(
-                    f"the added token {shown(token.content)[:60]!r} has the id {token.id}, but stands at {given}; "
+                    f"the added token {quoted(token.content)} has the id {token.id}, but stands at {given}; "
                     "ids of added tokens must go on where the vocabulary ends"
                 )
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sg_core.checks import is_whole
+from sg_core.checks import is_whole, quoted
 from sg_core.errors import ModelFileError
 from sg_core.files import shown
 from sg_core.text.added_tokens import AddedToken, parse_added_token
@@ -85,13 +85,9 @@ class _Collector:
         other = self._token_of_id.setdefault(token.id, token.content)
         if has != token.id or known.id != token.id:
             has = has if has != token.id else known.id
-            raise ModelFileError(
-                f"{where}: the token {shown(token.content)[:60]!r} has the id {token.id}, and {has} too"
-            )
+            raise ModelFileError(f"{where}: the token {quoted(token.content)} has the id {token.id}, and {has} too")
         if other != token.content:
-            raise ModelFileError(
-                f"{where}: the token {shown(token.content)[:60]!r} has the id {token.id} of {shown(other)[:60]!r}"
-            )
+            raise ModelFileError(f"{where}: the token {quoted(token.content)} has the id {token.id} of {quoted(other)}")
 
     def mark(self, entry: object, needed: bool) -> int | None:
         """Make a token special; one that has no id yet gets the next one, as in transformers, if it is needed."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from sg_core.checks import quoted
 from sg_core.errors import SettingError
 from sg_core.files import read_bytes, shown
 from sg_core.text.marked_text import MarkedText, Part
@@ -88,7 +89,7 @@ def choose(templates: Iterable[Template], name: str) -> Template:
     for template in known:
         if name in ("", template.name):
             return template
-    raise SettingError(f"template is {name!r}; choose from {', '.join(template.name for template in known)}")
+    raise SettingError(f"template is {quoted(name)}; choose from {', '.join(template.name for template in known)}")
 
 
 def read_own(folder: Path) -> list[Template]:

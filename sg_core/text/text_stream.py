@@ -6,6 +6,7 @@ import codecs
 import re
 from typing import Final
 
+from sg_core.checks import quoted
 from sg_core.errors import SettingError
 
 _WORD = "[A-Z][A-Za-z]*"
@@ -34,7 +35,7 @@ class TextStream:
     def __init__(self, stop: tuple[str, ...] = ()) -> None:
         """Raises SettingError for an empty stop string, which would stop everywhere."""
         if isinstance(stop, str) or not all(isinstance(word, str) and word for word in stop):
-            raise SettingError(f"stop is {stop!r}; it must be a tuple of strings that are not empty")
+            raise SettingError(f"stop is {quoted(stop)}; it must be a tuple of strings that are not empty")
         self.stopped = False
         self._stop = stop
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")

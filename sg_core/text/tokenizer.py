@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from sg_core.checks import quoted
 from sg_core.errors import ModelFileError, SettingError
 from sg_core.files import make_folder, replacing, shown
 from sg_core.text.added_tokens import AddedTokens
@@ -114,7 +115,7 @@ class Tokenizer:
             if id >= rows and id not in added:
                 raise SettingError(
                     f"the tokenizer has {self.vocab_size} tokens, the model's vocab_size is {rows}: "
-                    f"{shown(token)[:60]!r} has the id {id}"
+                    f"{quoted(token)} has the id {id}"
                 )
         self._rows = rows
         writable = {id for id in self._ids | self.end_ids if id < rows}
@@ -172,7 +173,7 @@ class Tokenizer:
     def _refuse(self, id: int) -> None:
         token = next(token.content for token in self.added if token.id == id)
         raise SettingError(
-            f"the text has the token {shown(token)[:60]!r}, id {id}; the model has only the ids 0 to {self._rows - 1}"
+            f"the text has the token {quoted(token)}, id {id}; the model has only the ids 0 to {self._rows - 1}"
         )
 
     def decode(self, ids: Sequence[int]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sg_core.checks import is_whole
+from sg_core.checks import is_whole, quoted
 from sg_core.errors import ModelFileError
 from sg_core.files import shown
 from sg_core.text.byte_bpe import LARGEST_ID, Merge
@@ -26,9 +26,7 @@ def model_of(content: Content) -> dict[str, Any]:
         )
     kind = model.get("type") or ("BPE" if "merges" in model else None)
     if kind not in ("BPE", "WordPiece", "WordLevel", "Unigram"):
-        raise ModelFileError(
-            f"{NAME}: model.type is {shown(kind)[:60]!r}; BPE, WordPiece, WordLevel or Unigram is needed"
-        )
+        raise ModelFileError(f"{NAME}: model.type is {quoted(kind)}; BPE, WordPiece, WordLevel or Unigram is needed")
     return {**model, "type": kind}
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from sg_core.config import GPT2Config
 from sg_core.errors import CheckpointError, DataError, SettingError, TrainingError
-from sg_core.files import absolute, shown
+from sg_core.files import absolute, given_path, shown
 from sg_core.storage import runs
 from sg_core.training.ranks import ALONE, Ranks
 from sg_core.training.settings import FIELD, PARTS, TrainingConfig
@@ -63,7 +63,7 @@ def prepare_training(
     from sg_core.training.trainer import Trainer
 
     if resume is not None:
-        folder = Path(resume).expanduser()
+        folder = given_path(resume, CheckpointError)
         request = _request_without_checkpoint(folder)
         if request is None:
             return Trainer.resume(folder, threads=threads, ranks=ranks)

@@ -12,6 +12,7 @@ from io import BufferedReader
 from pathlib import Path
 from typing import IO, Any
 
+from sg_core.checks import quoted
 from sg_core.errors import DataError
 from sg_core.files import open_regular, reason, shown
 
@@ -181,5 +182,5 @@ def _json_text(line: str, field: str, where: str) -> str:
     if not isinstance(found.get(field), str):
         texts = ", ".join(shown(name)[:40] for name, value in found.items() if isinstance(value, str)) or "none"
         what = "holds no text" if field in found else "does not exist"
-        raise DataError(f"{where} the field {shown(field)!r} {what}; fields with a text: {texts} (see --field)")
+        raise DataError(f"{where} the field {quoted(field)} {what}; fields with a text: {texts} (see --field)")
     return str(found[field])

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from sg_core import paths
 from sg_core.errors import DataError
-from sg_core.files import shown
+from sg_core.files import expanded, given_path, shown
 from sg_core.memory import require_memory
 from sg_core.training.growing_ids import IN_MEMORY
 from sg_core.training.settings import FIELD
@@ -170,8 +170,8 @@ def _expand(
         from sg_core.training.tinyshakespeare import read_tinyshakespeare
 
         return [Texts.of(source, read_tinyshakespeare(progress, cancelled).decode("utf-8"))]
-    path = Path(source).expanduser()
-    if "\0" in source or not path.is_dir():
+    path = given_path(source, DataError)
+    if not path.is_dir():
         return [path]
     found: list[Texts | Path] = []
     for file in sorted(_files(path), key=lambda file: file.relative_to(path).parts):
@@ -226,10 +226,10 @@ def _go_on(cancelled: Cancelled | None, what: str) -> None:
 
 
 def _name(sources: Sequence[str]) -> str:
-    first = sources[0] if sources[0] in ("tinyshakespeare", "python-docs") else Path(sources[0]).expanduser().name
+    first = sources[0] if sources[0] in ("tinyshakespeare", "python-docs") else expanded(sources[0]).name
     return (first or sources[0]) + (f" and {len(sources) - 1} more" if len(sources) > 1 else "")
 
 
 def _shown(sources: Sequence[str]) -> str:
     more = f" and {len(sources) - 1} more" if len(sources) > 1 else ""
-    return shown(Path(sources[0]).expanduser()) + more
+    return shown(expanded(sources[0])) + more

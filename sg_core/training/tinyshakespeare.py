@@ -6,11 +6,10 @@ import contextlib
 import hashlib
 import os
 from collections.abc import Callable
-from pathlib import Path
 
 from sg_core import paths
 from sg_core.errors import DownloadError
-from sg_core.files import read_bytes
+from sg_core.files import expanded, read_bytes
 from sg_core.storage.download import RemoteFile, fetch
 from sg_core.storage.waiting import exclusive, interruptible
 from sg_core.types import Cancelled, Progress
@@ -30,7 +29,7 @@ def read_tinyshakespeare(progress: Progress | None = None, cancelled: Cancelled 
     """
     cached = paths.datasets_dir() / FILE
     given = os.environ.get("SG_DATASETS")
-    for path in [Path(given).expanduser() / FILE, cached] if given else [cached]:
+    for path in [expanded(given) / FILE, cached] if given else [cached]:
         with contextlib.suppress(DownloadError):
             data = read_bytes(path, SIZE, DownloadError)
             if hashlib.sha256(data).hexdigest() == SHA256:

@@ -14,7 +14,7 @@ from sg_core.text.templates import FILE, Conversation, Template, choose, read_ow
 from sg_tui.commands.adapters import add_adapter
 from sg_tui.commands.interrupt import Interrupt
 from sg_tui.commands.options import add_model, add_precision, add_settings, add_threads, given_settings, whole
-from sg_tui.commands.output import DONE, Output
+from sg_tui.commands.output import DONE, INTERRUPTED, Output
 from sg_tui.state.play import Cast
 
 if TYPE_CHECKING:
@@ -61,8 +61,14 @@ def run(args: argparse.Namespace, output: Output) -> int:
             for token in tokens:
                 answer += token.text
                 output.text(token.text if answer.strip() else "")
+            if tokens.finish_reason == "stopped":
+                rest = tokens.rest()
+                answer += rest
+                output.text(rest if answer.strip() else "")
         talk.answer(answer)
         output.line()
+        if interrupt.asked and interrupt.code != INTERRUPTED:
+            return interrupt.end(output, "sg-tui chat")
         if session.finish_reason == "length":
             output.note(f"after {args.max_tokens} tokens; --max-tokens allows more, an empty line goes on")
     return DONE

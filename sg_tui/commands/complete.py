@@ -14,6 +14,7 @@ from sg_core.network.optimizations import USUAL, Optimizations
 from sg_core.network.precisions import PRECISIONS
 from sg_tui.commands.adapters import add_adapter
 from sg_tui.commands.complete_many import as_json, complete_many
+from sg_tui.commands.interrupt import Interrupt
 from sg_tui.commands.options import (
     add_json,
     add_model,
@@ -38,7 +39,9 @@ tokens of the model in it, such as <|endoftext|>, are read as such unless --plai
 characters are shown as symbols; into a pipe or a file the text goes unchanged, as UTF-8. Figures go to stderr. The
 same seed gives the same text, with any number of threads and any optimizations; another precision may change it.
 ms/token is the median, with lookup or draft, whose tokens come in bursts, the mean. Several continuations are written
-at once and printed one after another, each with a line break behind it; with --json every line has its number.
+at once and printed one after another, each with a line break behind it; with --json every line has its number. Ctrl-C
+and SIGTERM stop at the next token; what was held back then, the beginning of a --stop TEXT or of a character, is
+printed too ("rest" in the last JSON line).
 """
 
 
@@ -80,33 +83,38 @@ def run(args: argparse.Namespace, output: Output) -> int:
     began = time.perf_counter()
     if args.n > 1:
         return complete_many(args, session, prompt, sampling, output, began)
-    tokens = session.generate(
-        prompt,
-        args.max_tokens,
-        sampling,
-        args.stop,
-        progress=lambda done, total: output.progress("reading the prompt", done, total),
-        special=not args.plain,
-    )
     times: list[float] = []
     moves: list[int] = []
     first_token_ms = 0.0
-    for token in tokens:
-        if not times:
-            first_token_ms = (time.perf_counter() - began) * 1e3
-        times.append(token.ms)
-        if token.context_moved:
-            moves.append(token.context_moved)
-        if args.json:
-            output.json(as_json(token))
-        elif token.text:
-            output.text(token.text)
+    with Interrupt() as interrupt:
+        tokens = session.generate(
+            prompt,
+            args.max_tokens,
+            sampling,
+            args.stop,
+            progress=lambda done, total: output.progress("reading the prompt", done, total),
+            cancelled=interrupt,
+            special=not args.plain,
+        )
+        for token in tokens:
+            if not times:
+                first_token_ms = (time.perf_counter() - began) * 1e3
+            times.append(token.ms)
+            if token.context_moved:
+                moves.append(token.context_moved)
+            if args.json:
+                output.json(as_json(token))
+            elif token.text:
+                output.text(token.text)
+        rest = tokens.rest() if tokens.finish_reason == "stopped" else ""
+        if not args.json:
+            output.text(rest)
     output.end_line()
     if moves:  # told here, not within the text
         times_full = "once" if len(moves) == 1 else f"{len(moves)} times"
         output.note(f"the context was full {times_full}: the model then saw only the newest {moves[0]:,} tokens")
-    _tell_end(args.json, output, session, times, first_token_ms)
-    return DONE
+    _tell_end(args.json, output, session, times, first_token_ms, rest)
+    return interrupt.end(output, "sg-tui complete") if tokens.finish_reason == "stopped" else DONE
 
 
 def chosen_optimizations(on: str, off: str) -> Optimizations:
@@ -172,8 +180,10 @@ def _session(args: argparse.Namespace, optimizations: Optimizations, output: Out
     return session
 
 
-def _tell_end(as_json: bool, output: Output, session: Session, times: list[float], first_token_ms: float) -> None:
-    """The summary: a last JSON line, or a line on stderr."""
+def _tell_end(
+    as_json: bool, output: Output, session: Session, times: list[float], first_token_ms: float, rest: str
+) -> None:
+    """The summary: a last JSON line, or a line on stderr. rest: what a stop found held back, which has no token."""
     bursts = session.optimizations.bursts
     typical = (statistics.fmean if bursts else statistics.median)(times) if times else 0.0
     drafted, accepted = session.drafted, session.accepted
@@ -186,6 +196,7 @@ def _tell_end(as_json: bool, output: Output, session: Session, times: list[float
                 "first_token_ms": first_token_ms,
                 "prefill_ms": session.prefill_ms,
                 **({"drafted": drafted, "accepted": accepted, "rounds": session.rounds} if bursts else {}),
+                **({"rest": rest} if rest else {}),
             }
         )
     elif times:

@@ -8,6 +8,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from sg_core.inference.sampling import Sampling
+from sg_tui.commands.interrupt import Interrupt
 from sg_tui.commands.output import DONE, Output
 
 if TYPE_CHECKING:
@@ -34,27 +35,30 @@ def complete_many(
 
     began: when all was loaded and compiled, seconds of time.perf_counter.
     """
-    several = session.generate_many(
-        prompt,
-        args.n,
-        args.max_tokens,
-        sampling,
-        args.stop,
-        progress=lambda done, total: output.progress("reading the prompt", done, total),
-        special=not args.plain,
-    )
     times: list[list[float]] = [[] for _ in range(args.n)]
     texts = [""] * args.n
     first_token_ms = 0.0
-    for number, token in several:
-        if not any(times):
-            first_token_ms = (time.perf_counter() - began) * 1e3
-        times[number].append(token.ms)
-        texts[number] += token.text
-        if args.json:
-            output.json(as_json(token) | {"number": number})
-        else:
-            output.progress("writing: token", max(map(len, times)), args.max_tokens)
+    with Interrupt() as interrupt:
+        several = session.generate_many(
+            prompt,
+            args.n,
+            args.max_tokens,
+            sampling,
+            args.stop,
+            progress=lambda done, total: output.progress("reading the prompt", done, total),
+            cancelled=interrupt,
+            special=not args.plain,
+        )
+        for number, token in several:
+            if not any(times):
+                first_token_ms = (time.perf_counter() - began) * 1e3
+            times[number].append(token.ms)
+            texts[number] += token.text
+            if args.json:
+                output.json(as_json(token) | {"number": number})
+            else:
+                output.progress("writing: token", max(map(len, times)), args.max_tokens)
+    rest = several.rest()
     for number, reason in enumerate(several.reasons):
         typical = statistics.median(times[number]) if times[number] else 0.0
         if args.json:
@@ -66,9 +70,10 @@ def complete_many(
                     "first_token_ms": first_token_ms,
                     "prefill_ms": several.prefill_ms,
                     "number": number,
+                    **({"rest": rest[number]} if rest[number] else {}),
                 }
             )
         else:
-            output.line(texts[number])
+            output.line(texts[number] + rest[number])
             output.note(f"{number}: {len(times[number])} tokens, {typical:.3g} ms a pass (median), ended by {reason}")
-    return DONE
+    return interrupt.end(output, "sg-tui complete") if several.finish_reason == "stopped" else DONE

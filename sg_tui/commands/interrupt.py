@@ -9,6 +9,8 @@ import signal
 from types import FrameType, TracebackType
 from typing import Any
 
+from sg_tui.commands.output import Output
+
 SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 
@@ -26,6 +28,11 @@ class Interrupt:
     def __call__(self) -> bool:
         """Whether Ctrl-C was pressed."""
         return self.asked
+
+    def end(self, output: Output, program: str) -> int:
+        """Tell that it was interrupted; the exit code."""
+        output.error(program, "interrupted")
+        return self.code
 
     def hear(self, code: int) -> None:
         """Another process has had the signal of this exit code; 0 is none."""

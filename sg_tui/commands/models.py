@@ -64,12 +64,12 @@ def _pull(id: str, output: Output) -> None:
 
 
 def _merge(name: str, adapter: str, out: str, output: Output) -> None:
-    from pathlib import Path
 
     from sg_core.errors import ModelFileError
+    from sg_core.files import given_path
     from sg_core.gpt2 import GPT2
 
-    folder = Path(out).expanduser()
+    folder = given_path(out, ModelFileError)
     if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
         raise ModelFileError(f"{out} is there already; name a new folder for the merged model")
     output.progress(f"loading {name}")

@@ -6,11 +6,11 @@ import argparse
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from sg_core.checks import MOST_THREADS
+from sg_core.checks import MOST_THREADS, quoted
+from sg_core.files import shown
 from sg_core.network.optimizations import TABLE
 from sg_core.network.precisions import PRECISIONS
 from sg_core.setting import Setting, settings_of
-from sg_tui.terminal.textsafe import safe_line
 
 DEFAULT_MODEL = "tinyshakespeare"
 MODEL_HELP = (
@@ -29,7 +29,7 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Say what is wrong with the arguments and exit with code 2."""
-        self.exit(2, f"{self.prog}: {safe_line(message)} (see {self.prog} --help)\n")
+        self.exit(2, f"{self.prog}: {shown(message)} (see {self.prog} --help)\n")
 
 
 def whole(least: int, most: int | None = None) -> Callable[[str], int]:
@@ -40,7 +40,7 @@ def whole(least: int, most: int | None = None) -> Callable[[str], int]:
         try:
             value = int(text)
         except ValueError:
-            raise argparse.ArgumentTypeError(f"{text!r} is not {wanted}") from None
+            raise argparse.ArgumentTypeError(f"{quoted(text)} is not {wanted}") from None
         if value < least or (most is not None and value > most):
             raise argparse.ArgumentTypeError(f"{value} is not {wanted}")
         return value
@@ -53,7 +53,7 @@ def number(text: str) -> float:
     try:
         return float(text)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
+        raise argparse.ArgumentTypeError(f"{quoted(text)} is not a number") from None
 
 
 def add_settings(parser: argparse._ActionsContainer, kind: type, *, usual: bool) -> None:

@@ -6,11 +6,10 @@ import argparse
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sg_core.errors import DataError, SettingError
-from sg_core.files import read_bytes, shown
+from sg_core.files import given_path, read_bytes, shown
 from sg_core.network.precisions import PRECISIONS
 from sg_tui.commands.adapters import add_adapter
 from sg_tui.commands.interrupt import Interrupt
@@ -100,7 +99,7 @@ def run(args: argparse.Namespace, output: Output) -> int:
 def read_text(file: str) -> str:
     """The text of a file, or of stdin for -, exactly as it is. Raises DataError."""
     where = "stdin" if file == "-" else shown(file)
-    data = sys.stdin.buffer.read() if file == "-" else read_bytes(Path(file).expanduser(), _LARGEST_FILE, DataError)
+    data = sys.stdin.buffer.read() if file == "-" else read_bytes(given_path(file, DataError), _LARGEST_FILE, DataError)
     if not data:
         raise DataError(f"{where} is empty; a text to score is needed")
     try:

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sg_core.config import GPT2Config
-from sg_core.errors import SettingError
+from sg_core.errors import CheckpointError, SettingError
+from sg_core.files import given_path
 from sg_core.training.settings import FIELD, FINE_TUNE, PRESETS, TrainingConfig, fine_tuning
 from sg_tui.commands.options import add_json, add_settings, add_threads, given_settings, whole
 from sg_tui.commands.output import Output
@@ -222,15 +223,15 @@ def _go_on(trainer: Trainer, steps: int | None, output: Output) -> None:
 
 
 def _out(args: argparse.Namespace) -> Path | None:
-    return Path(args.out).expanduser() if args.out else None
+    return given_path(args.out, CheckpointError) if args.out else None
 
 
 def _folder_to_go_on_in(args: argparse.Namespace) -> Path:
     from sg_core.storage.manifest import MANIFEST
 
-    if args.out is None and (Path(args.resume).expanduser() / MANIFEST).is_file():
+    if args.out is None and (given_path(args.resume, CheckpointError) / MANIFEST).is_file():
         raise SettingError(f"{args.resume} is one checkpoint of a run; give --out DIR for the run that goes on from it")
-    return Path(args.out or args.resume).expanduser()
+    return given_path(args.out or args.resume, CheckpointError)
 
 
 def _presets() -> str:

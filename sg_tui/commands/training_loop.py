@@ -24,7 +24,8 @@ from sg_core.engine.events import (
 )
 from sg_core.engine.outbox import Outbox
 from sg_core.engine.training_run import SAVE_ADVICE, TrainingRun
-from sg_core.errors import SgError
+from sg_core.errors import CheckpointError, SgError
+from sg_core.files import given_path
 from sg_core.training.results import Evaluation, StepResult
 from sg_tui.commands.interrupt import Interrupt
 from sg_tui.commands.output import DONE, FAILED, INTERRUPTED, Output
@@ -91,11 +92,15 @@ def _move(training: TrainingRun, failure: str, output: Output) -> bool:
         return False
     output.note(failure)
     output.note("another folder to save to (empty to give up):")
-    answer = sys.stdin.readline().strip()
-    if answer:
-        training.save_to(Path(answer).expanduser())
+    while answer := sys.stdin.readline().strip():
+        try:
+            training.save_to(given_path(answer, CheckpointError))
+        except CheckpointError as error:
+            output.note(f"{error}; another one:")
+            continue
         training.resume()
-    return bool(answer)
+        return True
+    return False
 
 
 class _Report:

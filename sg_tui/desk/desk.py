@@ -106,6 +106,7 @@ class Desk(Glass, LibraryDesk):
         self._kept_at = 0.0
         self._kept_preferences = self.preferences
         self._leaving = False  # the person wanted to leave, and that waits for something
+        self._of_leaving: list[Event] = []  # what came meanwhile, which no screen shows long enough
         self._adapters = adapters  # of the model that is asked for first
         self.model = model  # the loaded one, or the one asked for first
         self.precision = precision or self.preferences.precision  # wanted, also where a model can't have it
@@ -223,7 +224,7 @@ class Desk(Glass, LibraryDesk):
             if self.training.live and self.training.unsaved_steps and not self._leaving:
                 tell("saving the training; Ctrl-C leaves without its last steps")
                 self.engine.close(timeout=SAVING)
-            for event in list(self.engine.events):
+            for event in [*self._of_leaving, *self.engine.events]:
                 match event:
                     case Saved(step=step, folder=folder):
                         tell(f"the training is saved at step {step:,} in {folder}")
@@ -259,6 +260,8 @@ class Desk(Glass, LibraryDesk):
                 done = event if isinstance(event, Done) else None
                 self.writing.manuscript.complete(done.rest if done else "", cut=bool(done and done.reason == "stop"))
                 self.keep_text()
+        if self._leaving:
+            self._of_leaving.append(event)
         self.look_closer(event)
         self.inspector.take(event, self.writing.manuscript.pieces)
         self._note(event)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from sg_core import paths
 from sg_core.engine.commands import SaveTraining
+from sg_core.files import can_be, expanded
 from sg_tui.desk.engine_link import EngineLink
 from sg_tui.library.habits import Habits
 from sg_tui.library.librarian import Librarian
@@ -81,7 +82,7 @@ class LibraryDesk(EngineLink):
     def choose_model(self, model: str) -> None:
         """Load a model, unless it is loaded as it is: a folder or a run may have changed since."""
         loaded = self.generation.loaded
-        changes = Path(model).expanduser().is_dir() or (paths.runs_dir() / model).is_dir()
+        changes = any(can_be(folder) and folder.is_dir() for folder in (expanded(model), paths.runs_dir() / model))
         if loaded is not None and loaded.model == model and not changes:
             self.say(f"{model} is loaded already.")
         else:

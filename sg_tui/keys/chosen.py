@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
+from sg_core.checks import quoted
 from sg_tui.keys.action import Action, Scope, key_text, named_key
 
 MODIFIERS = ("ctrl", "alt", "shift")
@@ -63,9 +64,9 @@ def _one(word: str) -> str:
     wanted = [modifier for modifier in MODIFIERS if modifier in modifiers]
     name = named_key(last)
     if not name or len(wanted) != len(modifiers):
-        raise ValueError(f"{word!r} is no key; they are written Ctrl+E, Alt+1, F11 or x")
+        raise ValueError(f"{quoted(word)} is no key; they are written Ctrl+E, Alt+1, F11 or x")
     if "alt" in wanted and len(name) > 1:
-        raise ValueError(f"{word!r}: most terminals send Alt with a letter or a digit alone")
+        raise ValueError(f"{quoted(word)}: most terminals send Alt with a letter or a digit alone")
     return "+".join([*wanted, name])
 
 

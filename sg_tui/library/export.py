@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sg_core.errors import SettingError
+from sg_core.files import read_bytes
 from sg_tui.library.store import dump_turns, load_turns
 from sg_tui.state.inside_state import changes_text
 from sg_tui.state.manuscript import Manuscript, Piece
@@ -107,11 +109,9 @@ FORMATS: Mapping[str, Callable[[Document], str]] = {
 def read(path: Path) -> Document:
     """A file as a text of the library: one exported as JSON as it was, any other as words of the person.
 
-    Raises OSError, and ValueError with one line for what can't be taken.
+    Raises ValueError with one line for what can't be taken.
     """
-    if path.stat().st_size > LARGEST:
-        raise ValueError(f"{safe_line(path.name, 60)} has more than {LARGEST >> 20} MB")
-    data = path.read_bytes()
+    data = read_bytes(path, LARGEST, SettingError)
     name = safe_line(path.name, 60)
     if path.suffix.lower() == ".json":
         try:

@@ -13,6 +13,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from sg_core.errors import SettingError
+from sg_core.files import read_bytes
+
 Row = Mapping[str, Any]
 LONGEST = 16 << 20  # bytes of a file that are read
 
@@ -50,9 +53,8 @@ def saved(folder: Path, what: str) -> list[Path]:
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
-    """Raises OSError, and ValueError for a file that holds something else."""
-    with path.open("rb") as file:
-        rows = json.loads(file.read(LONGEST).decode("utf-8"))
+    """Raises ValueError for a file that can't be read or holds something else."""
+    rows = json.loads(read_bytes(path, LONGEST, SettingError).decode("utf-8"))
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise ValueError("no list of rows")
     return rows

@@ -9,6 +9,9 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+from sg_core.errors import SettingError
+from sg_core.files import read_bytes
+
 NAME = "used.json"
 HALF = 7 * 24 * 3600.0  # seconds after which a use counts half
 MOST = 200  # actions that are remembered
@@ -22,7 +25,7 @@ class Habits:
         self._path = folder / NAME
         self._uses: dict[str, tuple[float, float]] = {}  # weight at a time, in seconds since 1970
         with suppress(OSError, ValueError, TypeError, AttributeError, RecursionError):
-            data = json.loads(self._path.read_bytes()[:LARGEST])
+            data = json.loads(read_bytes(self._path, LARGEST, SettingError))
             read = {str(name): (float(weight), float(at)) for name, (weight, at) in data.items()}
             self._uses = {name: use for name, use in read.items() if all(map(math.isfinite, use))}
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+from sg_core.checks import quoted
 from sg_core.errors import SettingError
 from sg_core.files import read_bytes
 from sg_core.inference.sampling import Sampling
@@ -117,21 +118,21 @@ def _parse(data: dict[str, Any]) -> Preferences:
 def _table(data: dict[str, Any], key: str) -> dict[str, Any]:
     value = data.get(key, {})
     if not isinstance(value, dict):
-        raise ValueError(f"{key} is {value!r}; it must be a table")
+        raise ValueError(f"{key} is {quoted(value)}; it must be a table")
     return value
 
 
 def _text(data: dict[str, Any], key: str, usual: str) -> str:
     value = data.get(key, usual)
     if not isinstance(value, str):
-        raise ValueError(f"{key} is {value!r}; it must be a text")
+        raise ValueError(f"{key} is {quoted(value)}; it must be a text")
     return value
 
 
 def _flag(data: dict[str, Any], key: str, usual: bool) -> bool:
     value = data.get(key, usual)
     if not isinstance(value, bool):
-        raise ValueError(f"{key} is {value!r}; it must be true or false")
+        raise ValueError(f"{key} is {quoted(value)}; it must be true or false")
     return value
 
 

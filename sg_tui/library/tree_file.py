@@ -7,6 +7,7 @@ import math
 from dataclasses import asdict
 from typing import Any
 
+from sg_core.checks import quoted
 from sg_core.errors import SettingError
 from sg_core.inference.token import Token
 from sg_tui.library.tree_table import read_author, read_changes, read_origin
@@ -63,7 +64,7 @@ def load_tree(data: str | bytes) -> Manuscript:
         if not isinstance(found, dict) or found.get("format") != FORMAT:
             raise SettingError(f'this is no tree of a text: its "format" is not "{FORMAT}"')
         if found.get("version") != VERSION:
-            raise SettingError(f"this tree has version {found.get('version')!r}, known is {VERSION}")
+            raise SettingError(f"this tree has version {quoted(found.get('version'))}, known is {VERSION}")
         tree = Tree()
         for number, one in enumerate(found["nodes"], 1):
             tree.add(_read_node(number, one, tree))

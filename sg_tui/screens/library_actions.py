@@ -11,6 +11,7 @@ from pathlib import Path
 from textual import on
 from textual.widgets import Input, OptionList
 
+from sg_core.files import expanded
 from sg_tui.desk import Desk
 from sg_tui.library import holdings, marks
 from sg_tui.library.export import Document, export, read
@@ -245,9 +246,9 @@ class LibraryActions(ModeScreen):
 
         def check(line: str) -> str:
             try:
-                found[:] = [read(Path(line.strip()).expanduser())]
-            except (OSError, ValueError, RuntimeError) as problem:
-                return f"can't be taken in: {getattr(problem, 'strerror', None) or problem}"
+                found[:] = [read(expanded(line.strip()))]
+            except ValueError as problem:
+                return f"can't be taken in: {problem}"
             return ""
 
         def chosen(line: str | None) -> None:

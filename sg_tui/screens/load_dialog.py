@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
 
 from textual import on
 from textual.widget import Widget
 
 from sg_core.errors import SettingError
+from sg_core.files import expanded, read_bytes
 from sg_tui.library.tree_file import load_tree
 from sg_tui.screens.dialog import Dialog
 from sg_tui.state.manuscript import Manuscript
@@ -30,13 +30,8 @@ class LoadDialog(Dialog[Manuscript]):
     @on(LineInput.Submitted)
     def _load(self, event: LineInput.Submitted) -> None:
         try:
-            path = Path(event.value.strip()).expanduser()
-            if path.is_file() and path.stat().st_size > LARGEST:
-                self.problem("this file is larger than any text")
-                return
-            manuscript = load_tree(path.read_bytes())
-        except (OSError, ValueError, RuntimeError, SettingError) as trouble:
-            reason = trouble.strerror if isinstance(trouble, OSError) and trouble.strerror else str(trouble)
-            self.problem(safe_line(reason, 200))
+            manuscript = load_tree(read_bytes(expanded(event.value.strip()), LARGEST, SettingError))
+        except ValueError as trouble:
+            self.problem(safe_line(str(trouble), 200))
             return
         self.dismiss(manuscript)

@@ -10,6 +10,8 @@ from textual import on
 from textual.widget import Widget
 from textual.widgets import Static
 
+from sg_core.errors import SettingError
+from sg_core.files import given_path, replacing
 from sg_tui.screens.dialog import Dialog
 from sg_tui.terminal.textsafe import safe_line
 from sg_tui.widgets.line_input import LineInput
@@ -41,17 +43,20 @@ class SaveDialog(Dialog[Path]):
             self.problem("a file needs a name")
             return
         try:
-            path = Path(event.value.strip()).expanduser()
+            path = given_path(event.value.strip(), SettingError)
             if path.is_dir():
                 path = path / self._file
             if path.exists() and path != self._warned:
                 self._warned = path
                 self.problem(f"{safe_line(path.name, 60)} exists: Enter again replaces it")
                 return
-            path.write_text(self._text(path.suffix), encoding="utf-8", errors="replace", newline="")
-        except (OSError, ValueError, RuntimeError) as trouble:
-            reason = trouble.strerror if isinstance(trouble, OSError) and trouble.strerror else str(trouble)
-            self.problem(safe_line(f"can't be saved there: {reason}", 200))
+            if path.exists() and not path.is_file():
+                self.problem("can't be saved there: this is no file")
+                return
+            with replacing(path, SettingError) as file:
+                file.write(self._text(path.suffix).encode("utf-8", "replace"))
+        except (OSError, SettingError) as trouble:
+            self.problem(safe_line(f"can't be saved there: {trouble}", 200))
             return
         self.dismiss(path.absolute())
 

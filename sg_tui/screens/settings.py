@@ -12,7 +12,7 @@ from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
 from sg_core import paths
-from sg_core.checks import number, whole
+from sg_core.checks import number, quoted, whole
 from sg_core.errors import SettingError
 from sg_core.inference.sampling import Sampling
 from sg_core.setting import Setting, settings_of
@@ -224,7 +224,7 @@ def read(row: Setting, line: str) -> object:
     try:
         value = int(line) if row.whole else float(line)
     except ValueError:
-        raise SettingError(f"{line.strip()!r} is no {'whole ' if row.whole else ''}number") from None
+        raise SettingError(f"{quoted(line.strip())} is no {'whole ' if row.whole else ''}number") from None
     if row.whole:
         return whole(row.label, value, int(row.low), int(row.high))
     number(row.label, value, row.low, row.high)

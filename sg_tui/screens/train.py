@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Literal
 
 from textual import on
@@ -284,7 +283,7 @@ class TrainScreen(ModeScreen):
         if what == "folder":
             self._close_line()
             if text.strip():
-                self.desk.submit(SaveTraining(str(Path(text.strip()).expanduser())))
+                self.desk.submit(SaveTraining(text.strip()))
         else:
             self._generate(f"{text}\n" if not text or text.endswith(":") else text)
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
+from sg_core.checks import quoted
 from sg_core.config import GPT2Config
 from sg_core.engine.commands import Train
 from sg_core.errors import SettingError
+from sg_core.files import expanded
 from sg_core.setting import Setting, settings_of
 from sg_core.training.settings import PRESETS, TrainingConfig, fine_tuning
 
@@ -66,7 +67,7 @@ def command(source: str, path: str, model: str, entered: Mapping[str, str], load
         raise SettingError("no model is loaded yet; choose a new model, or wait until it is loaded")
     training = settings(model, entered)
     return Train(
-        data=str(Path(path.strip()).expanduser()) if source == "file" else source,
+        data=str(expanded(path.strip())) if source == "file" else source,
         model=None if model in PRESETS else loaded,
         config=model if model in PRESETS else next(iter(PRESETS)),
         training=training,
@@ -89,4 +90,4 @@ def _value(field: Setting, text: str) -> int | float:
         return int(text.replace(",", "").strip()) if field.whole else float(text.strip())
     except ValueError:
         kind = "a whole number" if field.whole else "a number"
-        raise SettingError(f"{field.label} is {text!r}; it must be {kind}") from None
+        raise SettingError(f"{field.label} is {quoted(text)}; it must be {kind}") from None

@@ -1,4 +1,4 @@
-"""The terminal as it can be: bytes that are no text arrive, and it may go away while the program lives."""
+"""The terminal as it can be: bytes that are no text arrive, it may go away, the program may be stopped."""
 
 from __future__ import annotations
 
@@ -13,11 +13,19 @@ HANG_UP = 129  # the exit code of a program whose terminal is gone: 128 + SIGHUP
 
 
 class SteadyDriver(LinuxDriver):
-    """Textual's driver ends the program at a byte that is not UTF-8, and waits for ever for a terminal that is gone."""
+    """Textual's driver ends the program at a byte that is not UTF-8, waits for ever for a terminal that is gone, and
+    reads keys twice after a SIGSTOP."""
 
     def __init__(self, *arguments: Any, **settings: Any) -> None:
         super().__init__(*arguments, **settings)
         self._file: Any = PatientFile(self._file)
+
+    def _sigcont_application(self, *_: object) -> None:
+        if self._auto_restart and not self._must_signal_resume:
+            # a plain SIGSTOP took nothing down: or a second thread would read keys beside the first
+            self.suspend_application_mode()
+            self._must_signal_resume = True
+        super()._sigcont_application()
 
     def run_input_thread(self) -> None:
         """Read keys until the end; where the terminal is gone, leave."""

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from sg_core.errors import DataError, ModelFileError
-from sg_core.files import make_folder, read_bytes, read_json_object, replacing, shown
+from sg_core.files import absolute, given_path, make_folder, read_bytes, read_json_object, replacing, shown
 
 
 @pytest.mark.parametrize(
@@ -25,6 +25,29 @@ from sg_core.files import make_folder, read_bytes, read_json_object, replacing, 
 def test_a_name_can_do_nothing_to_a_terminal(name: object, text: str) -> None:
     assert shown(name) == text
     assert shown(name).isprintable()
+
+
+def test_a_message_shows_both_ends_of_a_long_name() -> None:
+    for name in ("a" * 5000 + "z", "\x1b" * 5000 + "z"):
+        text = shown(name)
+        assert len(text) < 500
+        assert text.isprintable()
+        assert text.endswith("z")
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"), [("x" * 300, "too long"), ("a/" * 3000, "too long"), ("a\0b", "null"), ("\ud800", "broken")]
+)
+def test_a_name_that_no_file_can_have_is_refused_in_a_line(name: str, reason: str) -> None:
+    with pytest.raises(DataError, match=f"can't be the name of a file: .*{reason}") as caught:
+        given_path(name, DataError)
+    assert str(caught.value).isprintable()
+    assert absolute(name) == name
+
+
+def test_a_home_folder_of_nobody_is_part_of_the_name() -> None:
+    assert given_path("~nobody-is-called-so/x", DataError) == Path("~nobody-is-called-so/x")
+    assert given_path("~/x", DataError) == Path.home() / "x"
 
 
 def test_a_file_is_replaced_whole(tmp_path: Path) -> None:

@@ -152,7 +152,7 @@ def test_what_can_t_be_fetched_again_is_not_removed(source: Path) -> None:
         remove("mine")
     with pytest.raises(DownloadError, match="is a part of the program"):
         remove("tinyshakespeare")
-    for name in ("../x", "", ".", "..", "a\0b"):
+    for name in ("../x", "", ".", "..", "a\0b", "x" * 300):
         with pytest.raises(DownloadError, match="is not the id of a model"):
             remove(name)
     assert (paths.runs_dir() / "mine").exists()
@@ -170,7 +170,9 @@ def test_an_exported_run_is_a_model_by_its_name(source: Path) -> None:
     ]
 
 
-@pytest.mark.parametrize("name", ["", "a/../b/c", "https://example.com/a/b", "\x1b[31m", "a\0b", "no such/model"])
+@pytest.mark.parametrize(
+    "name", ["", "a/../b/c", "https://example.com/a/b", "\x1b[31m", "a\0b", "no such/model", "x" * 300]
+)
 def test_an_unknown_name_gives_one_readable_line(name: str) -> None:
     with pytest.raises(ModelFileError, match="is no folder and no model that is here") as caught:
         resolve(name)

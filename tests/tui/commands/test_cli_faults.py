@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cli_support import ROOT, TEXT, environment, failure, make_model
+from cli_support import ROOT, TEXT, environment, exit_code, failure, make_model
 
 from sg_core.config import GPT2Config
 from sg_core.gpt2 import GPT2
@@ -70,6 +70,60 @@ def test_all_streams_closed_is_a_status(model: str) -> None:
 def test_wrong_arguments_are_told_harmlessly(capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...]) -> None:
     line = failure(capsys, 2, *arguments)
     assert not set("\x1b\x07") & set(line)
+
+
+IMPOSSIBLE = ["x" * 300, "a/" * 3000, "nul\0", "~nobody-is-called-so/x", "none\udcff", "/no\x1b[31m"]
+NAMED = [
+    ("complete", "x", "--model", "{}"),
+    ("complete", "x", "--adapter", "{}"),
+    ("chat", "--model", "{}"),
+    ("score", "{}"),
+    ("score", "README.md", "--compare", "{}"),
+    ("bench", "--model", "{}"),
+    ("bench", "--ablate-each", "{}"),
+    ("train", "--data", "{}"),
+    ("train", "--model", "{}"),
+    ("train", "--resume", "{}"),
+    ("train", "--resume", "README.md", "--out", "{}"),
+    ("models", "path", "{}"),
+    ("models", "pull", "{}"),
+    ("models", "remove", "{}"),
+    ("models", "merge", "{}", "x", "y"),
+]
+
+
+@pytest.mark.parametrize("arguments", NAMED, ids=" ".join)
+def test_any_name_of_a_file_gives_one_short_line(
+    capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...]
+) -> None:
+    for name in IMPOSSIBLE:
+        line = failure(capsys, 1, *(name if part == "{}" else part for part in arguments))
+        assert line.isprintable()
+        assert "internal error" not in line
+        assert len(line) < 600
+
+
+VALUED = [
+    ("--precision", "{}"),
+    ("--without", "{}"),
+    ("--ablate", "{}"),
+    ("--seed", "{}"),
+    ("--temperature", "{}"),
+    ("--adapter", "x:{}"),
+    ("--{}",),
+]
+
+
+@pytest.mark.parametrize("arguments", VALUED, ids=" ".join)
+def test_any_value_of_an_option_gives_one_short_line(
+    model: str, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...]
+) -> None:
+    for value in ("x" * 9000, "\x1b[31m", "-", "9" * 5000, "nul\0"):
+        assert exit_code("complete", "x", "--model", model, *(one.format(value) for one in arguments)) in (1, 2)
+        [line] = [line for line in capsys.readouterr().err.splitlines() if line.startswith("sg-tui")]
+        assert line.isprintable()
+        assert "internal error" not in line
+        assert len(line) < 700
 
 
 def test_names_of_files_are_told_harmlessly(capsys: pytest.CaptureFixture[str]) -> None:

@@ -163,6 +163,7 @@ def test_a_refusal_leaves_a_folder_as_it_was(
     assert list(folder.iterdir()) == []
 
 
+LONG = ["x" * 300, "~nobody-is-called-so/x", "a/" * 3000, "\\u0000", "\\ud800"]
 CRAFTED = [
     "{}",
     "[]",
@@ -177,10 +178,21 @@ CRAFTED = [
     '{"format": 1, "data": "x", "model": null, "config": {}, "training": []}',
     '{"format": 1, "data": "\\u0000", "model": null, "config": {}, "training": {}}',
     '{"format": 1, "data": "\\u001b[2J", "model": null, "config": {}, "training": {}}',
+    f'{{"format": "{"x" * 5000}"}}',
+    *(
+        request.replace("NAME", name)
+        for name in LONG
+        for request in (
+            '{"format": 1, "data": "NAME", "model": null, "config": {}, "training": {}}',
+            '{"format": 1, "data": "x", "model": "NAME", "config": null, "training": {}}',
+            '{"format": 1, "data": "x", "model": null, "config": {}, "training": {"hold_out": "NAME"}}',
+            '{"format": 1, "data": "x", "model": null, "config": {}, "training": {"distill": "NAME"}}',
+        )
+    ),
 ]
 
 
-@pytest.mark.parametrize("request_", CRAFTED)
+@pytest.mark.parametrize("request_", CRAFTED, ids=range(len(CRAFTED)))
 def test_a_crafted_request_is_one_harmless_line(
     request_: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -188,6 +200,7 @@ def test_a_crafted_request_is_one_harmless_line(
     said = failure(capsys, 1, "train", "--resume", str(tmp_path))
     assert "internal error" not in said
     assert said.isprintable()
+    assert len(said) < 700
 
 
 def test_narration_on_a_terminal_that_is_gone_loses_nothing(train: tuple[str, ...], tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from scripted_engine import ScriptedEngine
 from stories import STANDARD, WIDE, see, wait_until
 
 from sg_core.engine.commands import StopTraining, Train
+from sg_core.engine.events import Notice
 from sg_tui.app import IDLE_SECONDS, QUIET_LOOKS, SgApp
 from sg_tui.library import preferences
 from sg_tui.library.librarian import Librarian
@@ -109,8 +110,15 @@ async def test_leaving_saves_the_training_first() -> None:
         await pilot.press("ctrl+q")
         await wait_until(pilot, lambda: StopTraining() in engine.submitted)
         assert told(app, "The training is being saved; Ctrl+Q again leaves")
+        engine.emit(Notice("the run is kept in another folder from here on"))
         engine.run_until_idle()
         await wait_until(pilot, lambda: not app.is_running)
+    last_words: list[str] = []  # on the terminal, when it has its own screen back
+    app.desk.part(last_words.append)
+    assert set(last_words) == {
+        "the run is kept in another folder from here on",
+        "the training is saved at step 5 in runs/one",
+    }
 
 
 async def test_a_second_wish_to_leave_gives_up_what_is_being_saved() -> None:

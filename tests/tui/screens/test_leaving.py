@@ -158,6 +158,32 @@ def test_a_byte_that_is_no_text_ends_nothing(terminal: Terminal) -> None:
     terminal.see("caf\ufffd and on")
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+@pytest.mark.parametrize("number", [signal.SIGTSTP, signal.SIGSTOP])
+def test_a_program_that_was_stopped_comes_back_whole(terminal: Terminal, number: int) -> None:
+    terminal.see("tinyshakespeare 3.5M")
+    terminal.child.send("before")
+    terminal.see("before")
+    process = Path(f"/proc/{terminal.child.pid}")
+    threads = len(list((process / "task").iterdir()))
+    terminal.raw = b""
+    terminal.child.kill(number)
+    terminal.until(lambda: "\nState:\tT" in (process / "status").read_text())
+    terminal.watch(0.2)
+    if number == signal.SIGTSTP:
+        assert b"\x1b[?1049l" in terminal.raw  # the shell has its own screen
+        assert b"\x1b[?1003l" in terminal.raw
+    terminal.raw = b""
+    terminal.screen.reset()
+    terminal.child.kill(signal.SIGCONT)
+    terminal.see("tinyshakespeare 3.5M")
+    terminal.see("before")
+    assert b"\x1b[?1049h" in terminal.raw
+    terminal.child.send(", after")
+    terminal.see("before, after")
+    terminal.until(lambda: len(list((process / "task").iterdir())) <= threads)
+
+
 def test_a_terminal_that_goes_away_ends_the_program_and_keeps_the_text(terminal: Terminal, home: Path) -> None:
     begin(terminal)
     pid = terminal.child.pid
