@@ -44,6 +44,10 @@ class WholeModel:
         assert isinstance(gradients, Parameters)
         return batch_pass.loss_and_gradients(inputs, targets, gradients, self._config.dropout, key, share, lesson)
 
+    def use(self, config: TrainingConfig) -> None:
+        """Learn with these settings from the next batch on; its shape stays."""
+        self._config = config
+
     def changed(self) -> None:
         """The numbers have just been updated."""
         self._model.version += 1
