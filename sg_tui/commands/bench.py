@@ -7,7 +7,6 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from sg_core.config import GPT2Config
 from sg_core.errors import SettingError
 from sg_core.measure.benchmark import (
     TOKENS,
@@ -41,12 +40,6 @@ each row stands the bound: the weights a token must read, at the best rate this 
 threads, measured in the same run. The peak memory is that of a row's run. With --quality no time is measured, but what
 each precision costs in perplexity on a validation text; with --ablate-each what each head and MLP is worth on a text.
 """
-_SIZES = {
-    "gpt2": GPT2Config.gpt2,
-    "gpt2-medium": GPT2Config.gpt2_medium,
-    "gpt2-large": GPT2Config.gpt2_large,
-    "gpt2-xl": GPT2Config.gpt2_xl,
-}
 _HEADER = "12345678 ms/token      min      max   tok/s   GB/s  x bound  x faster  peak MB"
 
 
@@ -55,8 +48,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--model", metavar="M", help=f"the model to measure (default: {DEFAULT_MODEL})")
     what.add_argument(
-        "--random", choices=[*_SIZES, *PRESETS], metavar="SIZE",
-        help=f"random weights of a size, no download: {', '.join([*_SIZES, *PRESETS])}",
+        "--random", choices=list(PRESETS), metavar="SIZE",
+        help=f"random weights of a size, no download: {', '.join(PRESETS)}",
     )  # fmt: skip
     add_adapter(parser)
     parser.add_argument(
@@ -160,7 +153,7 @@ def _bare_model(args: argparse.Namespace, output: Output, precision: str) -> GPT
         return GPT2.from_pretrained(name, precision)
     from sg_core.memory import require_memory
 
-    config = _SIZES[args.random]() if args.random in _SIZES else PRESETS[args.random].config
+    config = PRESETS[args.random].config
     name = f"{args.random} (random weights)"
     size = config.parameter_count * Precision.named(precision).bits // 8
     require_memory(size, name, SettingError, "choose a smaller size")

@@ -1,4 +1,7 @@
-"""A few choices beneath each other, of which one is taken: the arrows move it, a click sets it."""
+"""A few choices beneath each other, of which one is taken: the arrows move it, a click sets it.
+
+Where there is less room than choices, those around the one taken are seen.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ from collections.abc import Mapping
 
 from textual import events
 from textual.content import Content
+from textual.geometry import Size
 from textual.message import Message
 from textual.widget import Widget
 
@@ -56,19 +60,35 @@ class Choice(Widget):
         self.take(keys[(keys.index(self.value) + by) % len(keys)])
 
     def on_click(self, event: events.Click) -> None:
-        if 0 <= event.y < len(self._options):
-            self.take(list(self._options)[event.y])
+        if 0 <= event.y < len(self._seen):
+            self.take(self._seen[event.y])
+
+    @property
+    def _seen(self) -> list[str]:
+        """The options that have room, the one taken among them."""
+        keys, room = list(self._options), max(1, self.size.height)
+        first = min(max(0, keys.index(self.value) - room // 2), max(0, len(keys) - room))
+        return keys[first : first + room]
+
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
+        return len(self._options)
 
     def render(self) -> Content:
-        return Content("\n").join(self._line(key, words) for key, words in self._options.items())
+        keys, seen = list(self._options), self._seen
+        above, below = keys.index(seen[0]), len(keys) - 1 - keys.index(seen[-1])
+        more = dict.fromkeys(seen, "")
+        more[seen[0]] += f"  ↑ {above} more" if above else ""
+        more[seen[-1]] += f"  ↓ {below} more" if below else ""
+        return Content("\n").join(self._line(key, self._options[key], more[key]) for key in seen)
 
-    def _line(self, key: str, words: str) -> Content:
+    def _line(self, key: str, words: str, more: str) -> Content:
         taken = key == self.value
         name, _, rest = safe_line(words).partition("  ")
         style = "bold $primary" if taken and self.has_focus else "$foreground" if taken else "$foreground 70%"
         return Content.assemble(
             ("◉ " if taken else "○ ", "$primary" if taken else "$faint"),
             (name, style),
+            (more, "$accent"),
             (f"  {rest}", "$faint"),
         )
 

@@ -18,6 +18,7 @@ class PlanView(Panel):
     """`show` draws what is known; rows that can't be known yet say so."""
 
     TITLE = "plan"
+    _rows = 0  # that are shown
 
     def show(self, plan: PlanState, summary: str) -> None:
         """summary: what the run amounts to, "" while the form is not whole."""
@@ -25,7 +26,11 @@ class PlanView(Panel):
         if summary:
             rows += _told(plan)
         width = max(20, self.content_size.width - _LABEL)
-        self.set_content(lines([line for row in rows for line in _wrapped(*row, width)]))
+        shown = [line for row in rows for line in _wrapped(*row, width)]
+        self.set_content(lines(shown))
+        if len(shown) != self._rows:
+            self._rows = len(shown)
+            self.refresh(layout=True)
 
 
 Row = tuple[str, str, str]  # label, words, style

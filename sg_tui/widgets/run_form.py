@@ -79,13 +79,13 @@ class RunForm(VerticalScroll):
         with Grid(id="fields"):
             for box in BOXES:
                 yield FormField(box)
-        yield Static(id="hint", markup=False)
+        yield Static(id="form-hint", markup=False)
         yield Static(id="wrong", markup=False)
         with Horizontal(id="buttons"):
             yield Button("Start training", variant="primary", compact=True, id="start")
             yield Button("Train on python-docs instead", compact=True, id="python-docs")
             yield Button("Go on with the last run", compact=True, id="go-on")
-        yield PlanView(id="plan")
+        yield PlanView(id="form-plan")
 
     def on_mount(self) -> None:
         self._field(PATH).display = False
@@ -112,7 +112,7 @@ class RunForm(VerticalScroll):
 
     def tell(self, wrong: str, offer_python_docs: bool = False) -> None:
         """Show why no run starts, and what can be done."""
-        self.query_one("#wrong", Static).update(f"! {safe_line(wrong)}" if wrong else "")
+        self._tell_wrong(wrong)
         offer = self.query_one("#python-docs", Button)
         offer.display = offer_python_docs
         (offer if offer_python_docs else self.query_one("#start", Button)).focus()
@@ -134,7 +134,7 @@ class RunForm(VerticalScroll):
     # ------------------------------------------------------------ what the person does
 
     def on_descendant_focus(self, event: events.DescendantFocus) -> None:
-        self.query_one("#hint", Static).update(HINTS.get(event.widget.id or "", ""))
+        self.query_one("#form-hint", Static).update(HINTS.get(event.widget.id or "", ""))
 
     @on(Choice.Changed, "#source")
     def _another_source(self) -> None:
@@ -158,7 +158,7 @@ class RunForm(VerticalScroll):
     @on(Input.Changed)
     def _altered(self) -> None:
         self._check({})
-        self.query_one("#wrong", Static).update("")
+        self._tell_wrong("")
         self.post_message(self.Altered())
 
     @on(Input.Submitted)
@@ -188,6 +188,11 @@ class RunForm(VerticalScroll):
     @on(Button.Pressed, "#go-on")
     def _go_on(self) -> None:
         self.post_message(self.GoOn())
+
+    def _tell_wrong(self, wrong: str) -> None:
+        line = self.query_one("#wrong", Static)
+        line.display = bool(wrong)
+        line.update(f"! {safe_line(wrong)}")
 
     # ------------------------------------------------------------ what stands in the form
 

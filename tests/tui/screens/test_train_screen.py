@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from stories import STANDARD
 from train_story import CONFIG, train_view, training
 
 from sg_core.engine.commands import MeasureSteps, PauseTraining, ResumeTraining, SaveTraining, StopTraining, Train
@@ -338,3 +339,18 @@ async def test_runs_beside_this_one_can_be_hidden() -> None:
         await story.press("o", "o")
         await story.see("no other run")
         await story.until(lambda: "A tiny on tinyshakespeare" not in story.text.split("earlier runs")[0])
+
+
+async def test_the_list_of_models_folds_where_there_is_little_room() -> None:
+    async with train_view(STANDARD) as story:
+        choice = story.screen.query_one("#model")
+        assert choice.size.height == 1
+        await story.see("◉ new, tiny  ↓ 7 more")
+        choice.focus()
+        await story.see("↓ 4 more")
+        assert "gpt2-xl" not in story.text
+        await story.press("up", "up", "up")
+        await story.see("new, gpt2-xl")
+        await story.see("↑ 3 more")
+        await story.pilot.click("#model", offset=(3, 0))
+        await story.see("◉ new, gpt2-medium")
