@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from sg_core.config import GPT2Config
 from sg_core.inference.sampling import Sampling
 from sg_core.measure.setting import Setting
 from sg_core.network.optimizations import Optimizations
@@ -106,10 +107,24 @@ class MeasureReads:
 
 
 @dataclass(frozen=True, slots=True)
+class MeasureSteps:
+    """Measure how long a training takes that is only planned, by a StepsMeasured: see training.rehearsal.
+
+    tokens: of its text, about. Done when nothing is written, begun again when another command comes between, passed
+    over while a training runs; of several that wait only the last is answered.
+    """
+
+    request: int
+    config: GPT2Config
+    training: TrainingConfig
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True)
 class Train:
     """Start training.
 
-    data: "tinyshakespeare" | "python-docs" | path of a text file.
+    data: "tinyshakespeare" | "python-docs" | path of a text file, of a folder or with wildcards; or several of these.
     model: None for a new model of `config` with a vocabulary learned from the data; else as in Load.
     config: name of a training preset (settings.PRESETS).
     out: folder of the run; None for a fresh one among the runs, or for the resumed run's own.
@@ -117,7 +132,7 @@ class Train:
     Ends with exactly one TrainingEnded, unless it is refused because another training is there.
     """
 
-    data: str = "tinyshakespeare"
+    data: str | tuple[str, ...] = "tinyshakespeare"
     model: str | None = None
     config: str = "tiny"
     training: TrainingConfig | None = None  # None: the preset's own
@@ -247,6 +262,7 @@ Command = (
     | SetPrecision
     | SetAdapterScale
     | MeasureReads
+    | MeasureSteps
     | Train
     | TrainingCommand
     | Bench

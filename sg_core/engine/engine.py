@@ -24,6 +24,7 @@ from sg_core.engine.commands import (
     Generate,
     Load,
     MeasureReads,
+    MeasureSteps,
     PauseTraining,
     Race,
     ResumeTraining,
@@ -228,7 +229,7 @@ class Engine:
                 self._generate(order, order.command)
             case Bench() | Race():
                 self._bench(order, order.command)
-            case Score() | MeasureReads():
+            case Score() | MeasureReads() | MeasureSteps():
                 self._spare.add(order.command)
             case Train():
                 self._start_training(order, order.command)

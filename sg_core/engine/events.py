@@ -133,6 +133,23 @@ class ReadRate:
 
 
 @dataclass(frozen=True, slots=True)
+class StepsMeasured:
+    """How long a planned training takes: `steps` steps and as many validations as `validations` says."""
+
+    request: int
+    step_seconds: float  # the median of `measured` steps
+    measured: int
+    steps: int
+    validation_seconds: float
+    validations: int
+
+    @property
+    def seconds(self) -> float:
+        """All of it, but for samples and checkpoints."""
+        return self.steps * self.step_seconds + self.validations * self.validation_seconds
+
+
+@dataclass(frozen=True, slots=True)
 class ContextMoved:
     """The context was full: only its newest `kept` tokens are still seen by the model."""
 
@@ -287,6 +304,7 @@ Event = (
     | TokenEvent
     | Metrics
     | ReadRate
+    | StepsMeasured
     | ContextMoved
     | Done
     | TrainingStarted

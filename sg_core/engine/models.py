@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sg_core.checks import MOST_THREADS, whole
-from sg_core.engine.commands import Bench, Load, MeasureReads, Race, Score, Train
-from sg_core.engine.events import AdapterScaleSet, Done, Loaded, Notice, PrecisionSet, ReadRate, Scored
+from sg_core.engine.commands import Bench, Load, MeasureReads, MeasureSteps, Race, Score, Train
+from sg_core.engine.events import AdapterScaleSet, Done, Loaded, Notice, PrecisionSet, ReadRate, Scored, StepsMeasured
 from sg_core.engine.outbox import Outbox
 from sg_core.engine.parts import Parts
 from sg_core.errors import ModelFileError, SettingError, SgError, TrainingError
@@ -188,7 +188,7 @@ class Models:
 
         try:
             self._compile("training", poll)
-            self._outbox.phase("loading", command.resume or command.data)
+            self._outbox.phase("loading", command.resume or _first(command.data))
             threads = self._threads
             trainer = self.parts.prepare(command, tell, poll, threads)
             if trainer.config.lora:
@@ -250,18 +250,32 @@ class Models:
             self._outbox.emit(lap)
         self._outbox.emit(Done(command.request, "stopped" if cancelled() else "length", count))
 
-    def spare(self, command: Score | MeasureReads, cancelled: Cancelled) -> bool:
+    def spare(self, command: Score | MeasureReads | MeasureSteps, cancelled: Cancelled) -> bool:
         """What is done while nothing else is wanted; no answer where there is no model. False when cancelled."""
-        if self.session is None:
+        told: Scored | ReadRate | StepsMeasured | None
+        if isinstance(command, MeasureSteps):
+            told = self._measured(command, cancelled)
+        elif self.session is None:
             return True
-        told: Scored | ReadRate | None
-        if isinstance(command, Score):
+        elif isinstance(command, Score):
             told = self._scored(command, cancelled)
         else:
             told = self.parts.read_rate(self.session, cancelled)
         if told is not None:
             self._outbox.emit(told)
         return told is not None or not cancelled()
+
+    def _measured(self, command: MeasureSteps, cancelled: Cancelled) -> StepsMeasured | None:
+        """Compiles first what the training will need."""
+        try:
+            self._compile("training", cancelled)
+            if command.training.lora:
+                kernels = Precision.named(command.training.precision).kernels
+                self._compile_adapters(kernels, cancelled, training=True)
+        except _StoppedError:
+            return None
+        self._outbox.phase("measuring", "steps")
+        return self.parts.measure_steps(command, self._threads, cancelled)
 
     def _scored(self, command: Score, cancelled: Cancelled) -> Scored | None:
         session = self.ready_session()
@@ -305,6 +319,10 @@ class Models:
             _go_on(cancelled)
 
         return progress
+
+
+def _first(data: str | tuple[str, ...]) -> str:
+    return data if isinstance(data, str) else data[0]
 
 
 def _nothing(what: str, done: int, total: int) -> None:

@@ -133,6 +133,11 @@ def require_training_memory(
     )
 
 
+def advice(config: GPT2Config, training: TrainingConfig, free: int) -> str:
+    """What would fit into so many bytes, in words."""
+    return _what_fits(training, lambda one: plan_memory(config, one).total <= free)
+
+
 def _what_fits(training: TrainingConfig, fits: Callable[[TrainingConfig], bool]) -> str:
     batch = _largest(training.batch_size, lambda size: fits(replace(training, batch_size=size)))
     context = _largest(training.context, lambda size: fits(replace(training, context=size)))

@@ -1,0 +1,84 @@
+"""Talking to the model while it learns, in the Train view, and saving it elsewhere: what one types on a line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from textual import on
+from textual.widgets import Input
+
+from sg_core.engine.commands import Generate, SaveTraining
+from sg_core.engine.events import Event
+from sg_tui.desk import Desk
+from sg_tui.screens.mode import ModeScreen
+from sg_tui.state.talk import Talk
+from sg_tui.widgets.line_input import LineInput
+from sg_tui.widgets.loss_chart import Plot
+from sg_tui.widgets.sample_view import SampleView
+
+ANSWER_TOKENS = 200
+LINES = {"talk": "ask the model as it is now", "folder": "a folder to save this run in"}
+
+
+class TalkActions(ModeScreen):
+    """The line stays open for the next question; the training and the answer take turns."""
+
+    def __init__(self, desk: Desk) -> None:
+        super().__init__(desk)
+        self.talk = Talk()
+        self._line = ""  # what the line asks for: a key of LINES, or nothing
+
+    def handle(self, event: Event) -> None:
+        self.talk.take(event)
+
+    def action_talk(self) -> None:
+        self._ask("talk")
+
+    def action_save_elsewhere(self) -> None:
+        if self.desk.training.live:
+            self._ask("folder")
+
+    def _ask(self, what: str) -> None:
+        line = self.query_one("#line", LineInput)
+        self._line = what
+        line.placeholder = LINES[what]
+        line.value = ""
+        line.display = True
+        line.focus()
+
+    @on(Input.Submitted, "#line")
+    def _answered(self, event: Input.Submitted) -> None:
+        what, text = self._line, event.value
+        event.input.value = ""
+        if what == "folder":
+            self._close_line()
+            if text.strip():
+                self.desk.submit(SaveTraining(str(Path(text.strip()).expanduser())))
+        else:
+            self._generate(f"{text}\n" if not text or text.endswith(":") else text)
+
+    def action_sample_now(self) -> None:
+        self._generate("\n")
+
+    def _generate(self, prompt: str) -> None:
+        run = self.desk.training.run
+        if run is None or not self.desk.training.live:
+            self.desk.say("No model is being trained now.")
+            return
+        sampling = self.desk.generation.sampling
+        command = Generate(self.desk.next_request(), prompt, ANSWER_TOKENS, sampling, from_training=True)
+        self.talk.asked(command, run.step)
+        self.desk.submit(command)
+        view = self.query_one(SampleView)
+        view.talking = True
+        view.show(self.desk.training, self.talk)
+
+    def action_leave(self) -> None:
+        if self.talk.running:
+            self.desk.stop()
+        else:
+            self._close_line()
+
+    def _close_line(self) -> None:
+        self.query_one("#line").display = False
+        self.query_one(Plot).focus()
