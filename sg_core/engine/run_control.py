@@ -98,6 +98,6 @@ class RunControl:
     def _find(self, steps: int) -> None:
         from sg_core.training.find_lr import find_learning_rate
 
-        with self._trainer.rehearsal():
+        with self._trainer.unchanged():
             trials, suggested = find_learning_rate(self._trainer, steps, self._outbox.emit, self._interlude)
         self._outbox.emit(RateFound(self._trainer.step_count, suggested, len(trials)))

@@ -28,7 +28,7 @@ def find_learning_rate(
     progress: Callable[[Trial], None] | None = None,
     cancelled: Cancelled | None = None,
 ) -> tuple[list[Trial], float]:
-    """The trials, and the rate that RULE suggests. For a trainer that is thrown away, or within its `rehearsal`.
+    """The trials, and the rate that RULE suggests. For a trainer that is thrown away, or while it is `unchanged`.
 
     Raises TrainingError when the test was too short to tell, SettingError for too few steps.
     """

@@ -206,7 +206,7 @@ class Trainer:
         self._saved = checkpoint.folder
 
     @contextmanager
-    def rehearsal(self) -> Iterator[None]:
+    def unchanged(self) -> Iterator[None]:
         """Within, steps change nothing for good: afterwards every number has the bits that it had before.
 
         Raises TrainingError where there is no memory for a copy of weights and moments.

@@ -16,12 +16,13 @@ from sg_core.engine.events import Event, Saved, TrainingEnded
 from sg_tui.desk import Desk
 from sg_tui.keys import Scope, actions, bindings
 from sg_tui.library.run_records import RunKeeper
+from sg_tui.screens.train_control import ControlActions
 from sg_tui.screens.train_form import FormActions
-from sg_tui.screens.train_talk import TalkActions
 from sg_tui.state.training_run import Run
 from sg_tui.state.training_state import TrainingState
 from sg_tui.widgets.line_input import LineInput
 from sg_tui.widgets.loss_chart import LossChart, Plot
+from sg_tui.widgets.rate_view import RateView
 from sg_tui.widgets.run_form import RunForm
 from sg_tui.widgets.run_panel import EARLIER, RunPanel
 from sg_tui.widgets.sample_view import SampleView
@@ -38,7 +39,7 @@ COMPARED_WORDS: dict[Compared, str] = {
 }
 
 
-class TrainScreen(FormActions, TalkActions):
+class TrainScreen(FormActions, ControlActions):
     """`desk.training` knows the run; here is what the person looks at and asks for."""
 
     MODE = "train"
@@ -62,6 +63,7 @@ class TrainScreen(FormActions, TalkActions):
             with Vertical(id="main"):
                 yield LossChart(id="chart")
                 yield SampleView(id="samples")
+                yield RateView(id="rates")
                 yield LineInput(id="line", compact=True)
 
     def on_mount(self) -> None:
@@ -108,6 +110,7 @@ class TrainScreen(FormActions, TalkActions):
         figures.set_class(bool(state.failure), "-failed")
         figures.show(state)
         self.query_one(SampleView).show(state, self.talk)
+        self.show_below()
         chart = self.query_one(LossChart)
         now = time.monotonic()
         if (state.version, chart.size) != self._drawn and now - self._drawn_at >= REDRAW_SECONDS:
