@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
-from typing import Literal
 
 from textual import on
 from textual.containers import Container, Vertical
@@ -17,28 +16,20 @@ from sg_tui.desk import Desk
 from sg_tui.keys import Scope, actions, bindings
 from sg_tui.library.run_records import RunKeeper
 from sg_tui.screens.train_form import FormActions
-from sg_tui.screens.train_talk import TalkActions
-from sg_tui.state.training_run import Run
-from sg_tui.state.training_state import TrainingState
+from sg_tui.screens.train_runs import RunsActions
+from sg_tui.widgets.comparison_view import ComparisonView
 from sg_tui.widgets.line_input import LineInput
 from sg_tui.widgets.loss_chart import LossChart, Plot
 from sg_tui.widgets.run_form import RunForm
-from sg_tui.widgets.run_panel import EARLIER, RunPanel
+from sg_tui.widgets.run_panel import RunPanel
 from sg_tui.widgets.sample_view import SampleView
 
 REDRAW_SECONDS = 0.5  # between two drawings of the chart
 FORM_ACTIONS = {action.id for action in actions("form")}
 LIVE_ACTIONS = {action.id for action in actions("train")}
-Compared = Literal["session", "all", "none"]
-COMPARED: tuple[Compared, ...] = ("session", "all", "none")
-COMPARED_WORDS: dict[Compared, str] = {
-    "session": "Beside it: earlier runs of this session on the same text.",
-    "all": "Beside it: all earlier runs on the same text.",
-    "none": "Beside it: no other run.",
-}
 
 
-class TrainScreen(FormActions, TalkActions):
+class TrainScreen(FormActions, RunsActions):
     """`desk.training` knows the run; here is what the person looks at and asks for."""
 
     MODE = "train"
@@ -50,7 +41,6 @@ class TrainScreen(FormActions, TalkActions):
     def __init__(self, desk: Desk) -> None:
         super().__init__(desk)
         self.keeper = RunKeeper(paths.runs_dir)
-        self.compared: Compared = "session"
         self._drawn: tuple[int, object] = (-1, None)
         self._drawn_at = 0.0
         self._sure_to_stop = False
@@ -62,6 +52,7 @@ class TrainScreen(FormActions, TalkActions):
             with Vertical(id="main"):
                 yield LossChart(id="chart")
                 yield SampleView(id="samples")
+                yield ComparisonView(id="comparison")
                 yield LineInput(id="line", compact=True)
 
     def on_mount(self) -> None:
@@ -76,7 +67,10 @@ class TrainScreen(FormActions, TalkActions):
     def scopes(self) -> tuple[Scope, ...]:
         if self.forming:
             return ("form", "app")
-        return ("train", "chart", "app") if isinstance(self.focused, Plot) else ("train", "app")
+        part: tuple[Scope, ...] = ("chart",) if isinstance(self.focused, Plot) else ()
+        if isinstance(self.focused, SampleView | ComparisonView):
+            part = ("samples",)
+        return ("train", *part, "app")
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """The form's keys work in the form, the run's keys beside the run."""
@@ -108,19 +102,13 @@ class TrainScreen(FormActions, TalkActions):
         figures.set_class(bool(state.failure), "-failed")
         figures.show(state)
         self.query_one(SampleView).show(state, self.talk)
+        self.show_comparison()
         chart = self.query_one(LossChart)
         now = time.monotonic()
         if (state.version, chart.size) != self._drawn and now - self._drawn_at >= REDRAW_SECONDS:
             self._drawn, self._drawn_at = (state.version, chart.size), now
-            chart.show(state.run, self._beside(state))
+            chart.show(state.run, self.beside())
             chart.redraw()
-
-    def _beside(self, state: TrainingState) -> list[Run]:
-        """The earlier runs that are drawn beside the present one: on the same text, the newest few."""
-        if state.run is None or self.compared == "none":
-            return []
-        same = [run for run in state.earlier if run.facts.data == state.run.facts.data]
-        return [run for run in same if self.compared == "all" or not run.remembered][-EARLIER:]
 
     def show_part(self) -> None:
         self.query_one("#form").display = self.forming
@@ -131,6 +119,7 @@ class TrainScreen(FormActions, TalkActions):
     # ------------------------------------------------------------ the run
 
     def action_show_run(self) -> None:
+        self.state.look_back()
         if self.state.live or self.state.run is not None:
             self.forming = False
             self.show_part()
@@ -168,25 +157,6 @@ class TrainScreen(FormActions, TalkActions):
     def action_toggle_log(self) -> None:
         self.query_one(LossChart).toggle_log()
 
-    def action_next_x_axis(self) -> None:
-        self.query_one(LossChart).next_x_axis()
-
     @on(LossChart.Zoomed)
-    def _zoomed(self) -> None:
+    def redraw_chart(self) -> None:
         self._drawn = (-1, None)
-
-    def action_compare(self) -> None:
-        self.compared = COMPARED[(COMPARED.index(self.compared) + 1) % len(COMPARED)]
-        self._drawn = (-1, None)
-        self.desk.say(COMPARED_WORDS[self.compared])
-
-    def action_older_sample(self) -> None:
-        self._look(-1)
-
-    def action_newer_sample(self) -> None:
-        self._look(1)
-
-    def _look(self, by: int) -> None:
-        view = self.query_one(SampleView)
-        view.look(by, self.state)
-        view.show(self.state, self.talk)
