@@ -23,11 +23,22 @@ TRAINING = (
     Action("new_run", ("n",), "new run", "Start another run (when none is under way)", "train", footer=2),
     Action("toggle_log", ("l",), "log", "Loss on a logarithmic or a linear axis", "train", footer=4),
     Action("next_x_axis", ("x",), "x axis", "Loss by step, by tokens or by time", "train", footer=4),
-    Action("compare", ("o",), "compare", "Draw earlier runs beside this one", "train", footer=7),
+    Action("open_in_write", ("w",), "write", "Write with this model: its best weights, saved first", "train", footer=2),
+    Action(
+        "compare_runs", ("c",), "compare", "Compare runs: settings, curves, samples side by side", "train", footer=5
+    ),
+    Action("compare", ("o",), "beside", "Draw earlier runs beside this one", "train", footer=7),
     Action("older_sample", ("comma",), "older", "The sample before", "train", footer=7),
     Action("newer_sample", ("full_stop",), "newer", "The next sample", "train", footer=7),
     Action("save_elsewhere", ("f",), "save to", "Save this run into another folder", "train"),
     Action("leave", ("escape",), "", "Stop the answer; leave the line", "train", palette=False),
+    *inner(
+        "samples",
+        ("look(-1)", ("left",), "The sample before"),
+        ("look(1)", ("right",), "The next sample"),
+        ("look(-999)", ("home",), "The first sample"),
+        ("look(999)", ("end",), "The newest sample"),
+    ),
     Action("zoom_in", ("plus", "equals_sign"), "zoom", "Zoom in", "chart", footer=6, palette=False),
     Action("zoom_out", ("minus",), "out", "Zoom out", "chart", palette=False),
     Action("zoom_x_in", ("right_square_bracket",), "", "Zoom in along x", "chart", palette=False),

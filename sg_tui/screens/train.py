@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
-from typing import Literal
 
 from textual import on
 from textual.containers import Container, Vertical
@@ -18,28 +17,21 @@ from sg_tui.keys import Scope, actions, bindings
 from sg_tui.library.run_records import RunKeeper
 from sg_tui.screens.train_control import ControlActions
 from sg_tui.screens.train_form import FormActions
-from sg_tui.state.training_run import Run
-from sg_tui.state.training_state import TrainingState
+from sg_tui.screens.train_runs import RunsActions
+from sg_tui.widgets.comparison_view import ComparisonView
 from sg_tui.widgets.line_input import LineInput
 from sg_tui.widgets.loss_chart import LossChart, Plot
 from sg_tui.widgets.rate_view import RateView
 from sg_tui.widgets.run_form import RunForm
-from sg_tui.widgets.run_panel import EARLIER, RunPanel
+from sg_tui.widgets.run_panel import RunPanel
 from sg_tui.widgets.sample_view import SampleView
 
 REDRAW_SECONDS = 0.5  # between two drawings of the chart
 FORM_ACTIONS = {action.id for action in actions("form")}
 LIVE_ACTIONS = {action.id for action in actions("train")}
-Compared = Literal["session", "all", "none"]
-COMPARED: tuple[Compared, ...] = ("session", "all", "none")
-COMPARED_WORDS: dict[Compared, str] = {
-    "session": "Beside it: earlier runs of this session on the same text.",
-    "all": "Beside it: all earlier runs on the same text.",
-    "none": "Beside it: no other run.",
-}
 
 
-class TrainScreen(FormActions, ControlActions):
+class TrainScreen(FormActions, RunsActions, ControlActions):
     """`desk.training` knows the run; here is what the person looks at and asks for."""
 
     MODE = "train"
@@ -51,7 +43,6 @@ class TrainScreen(FormActions, ControlActions):
     def __init__(self, desk: Desk) -> None:
         super().__init__(desk)
         self.keeper = RunKeeper(paths.runs_dir)
-        self.compared: Compared = "session"
         self._drawn: tuple[int, object] = (-1, None)
         self._drawn_at = 0.0
         self._sure_to_stop = False
@@ -64,6 +55,7 @@ class TrainScreen(FormActions, ControlActions):
                 yield LossChart(id="chart")
                 yield SampleView(id="samples")
                 yield RateView(id="rates")
+                yield ComparisonView(id="comparison")
                 yield LineInput(id="line", compact=True)
 
     def on_mount(self) -> None:
@@ -78,7 +70,10 @@ class TrainScreen(FormActions, ControlActions):
     def scopes(self) -> tuple[Scope, ...]:
         if self.forming:
             return ("form", "app")
-        return ("train", "chart", "app") if isinstance(self.focused, Plot) else ("train", "app")
+        part: tuple[Scope, ...] = ("chart",) if isinstance(self.focused, Plot) else ()
+        if isinstance(self.focused, SampleView | ComparisonView):
+            part = ("samples",)
+        return ("train", *part, "app")
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """The form's keys work in the form, the run's keys beside the run."""
@@ -110,20 +105,14 @@ class TrainScreen(FormActions, ControlActions):
         figures.set_class(bool(state.failure), "-failed")
         figures.show(state)
         self.query_one(SampleView).show(state, self.talk)
+        self.show_comparison()
         self.show_below()
         chart = self.query_one(LossChart)
         now = time.monotonic()
         if (state.version, chart.size) != self._drawn and now - self._drawn_at >= REDRAW_SECONDS:
             self._drawn, self._drawn_at = (state.version, chart.size), now
-            chart.show(state.run, self._beside(state))
+            chart.show(state.run, self.beside())
             chart.redraw()
-
-    def _beside(self, state: TrainingState) -> list[Run]:
-        """The earlier runs that are drawn beside the present one: on the same text, the newest few."""
-        if state.run is None or self.compared == "none":
-            return []
-        same = [run for run in state.earlier if run.facts.data == state.run.facts.data]
-        return [run for run in same if self.compared == "all" or not run.remembered][-EARLIER:]
 
     def show_part(self) -> None:
         self.query_one("#form").display = self.forming
@@ -134,6 +123,7 @@ class TrainScreen(FormActions, ControlActions):
     # ------------------------------------------------------------ the run
 
     def action_show_run(self) -> None:
+        self.state.look_back()
         if self.state.live or self.state.run is not None:
             self.forming = False
             self.show_part()
@@ -171,25 +161,6 @@ class TrainScreen(FormActions, ControlActions):
     def action_toggle_log(self) -> None:
         self.query_one(LossChart).toggle_log()
 
-    def action_next_x_axis(self) -> None:
-        self.query_one(LossChart).next_x_axis()
-
     @on(LossChart.Zoomed)
-    def _zoomed(self) -> None:
+    def redraw_chart(self) -> None:
         self._drawn = (-1, None)
-
-    def action_compare(self) -> None:
-        self.compared = COMPARED[(COMPARED.index(self.compared) + 1) % len(COMPARED)]
-        self._drawn = (-1, None)
-        self.desk.say(COMPARED_WORDS[self.compared])
-
-    def action_older_sample(self) -> None:
-        self._look(-1)
-
-    def action_newer_sample(self) -> None:
-        self._look(1)
-
-    def _look(self, by: int) -> None:
-        view = self.query_one(SampleView)
-        view.look(by, self.state)
-        view.show(self.state, self.talk)

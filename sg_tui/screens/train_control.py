@@ -13,7 +13,6 @@ from sg_tui.state.training_change import as_line, from_line
 from sg_tui.state.training_run import Run
 from sg_tui.terminal.textsafe import safe_line
 from sg_tui.widgets.rate_view import RateView
-from sg_tui.widgets.sample_view import SampleView
 
 Below = Literal["samples", "rates"]
 CHANGE_LINE = "change"
@@ -39,11 +38,9 @@ class ControlActions(TalkActions):
 
     def show_below(self) -> None:
         """Draw what stands below the chart."""
-        rates = self.query_one(RateView)
-        rates.display = self.below == "rates"
-        self.query_one(SampleView).display = self.below == "samples"
-        if rates.display:
-            rates.show(self.desk.training.search)
+        self.set_class(self.below == "rates", "-rates")
+        if self.below == "rates":
+            self.query_one(RateView).show(self.desk.training.search)
 
     def take_line(self, what: str, text: str) -> None:
         run = self._live_run

@@ -18,7 +18,7 @@ from sg_tui.widgets.sample_view import SampleView
 
 ANSWER_TOKENS = 200
 LINES = {
-    "talk": "ask the model as it is now",
+    "talk": "write to the model as it is now; Enter alone lets it go on",
     "folder": "a folder to save this run in",
     "change": "what to change: learning rate 0.001, schedule wsd, dropout 0.1",
 }
@@ -62,16 +62,18 @@ class TalkActions(ModeScreen):
             self.close_line()
             if text.strip():
                 self.desk.submit(SaveTraining(str(Path(text.strip()).expanduser())))
+        elif text:
+            self._generate(f"{text}\n" if text.endswith(":") else text)
         else:
-            self._generate(f"{text}\n" if not text or text.endswith(":") else text)
+            self._generate(self.talk.so_far or "\n")
 
     def action_sample_now(self) -> None:
         self._generate("\n")
 
     def _generate(self, prompt: str) -> None:
         run = self.desk.training.run
-        if run is None or not self.desk.training.live:
-            self.desk.say("No model is being trained now.")
+        if run is None:  # one that is through is still there
+            self.desk.say("No model has been trained yet.")
             return
         sampling = self.desk.generation.sampling
         command = Generate(self.desk.next_request(), prompt, ANSWER_TOKENS, sampling, from_training=True)

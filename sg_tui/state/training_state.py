@@ -96,6 +96,12 @@ class TrainingState:
         known = [*self.earlier, *([self.run] if self.run else [])]
         return next((run for run in reversed(known) if run.resumable), None)
 
+    def look_back(self) -> None:
+        """Where no run of this session is there, the newest of earlier ones is looked at."""
+        if self.run is None and self.earlier and not self.live:
+            self.run, self.status = self.earlier.pop(), "ended"
+            self.version += 1
+
     def stopping(self) -> None:
         """A stop was asked for; its end comes as an event."""
         if self.live:

@@ -92,7 +92,7 @@ async def test_a_search_shows_its_curve_and_one_number_which_enter_takes(size: t
         await story.until(lambda: story.sent(ChangeTraining))
         assert story.sent(ChangeTraining)[0].settings == {"learning_rate": 1e-3}
         await story.press("r")  # the samples again
-        assert not story.screen.query_one("#rates").display
+        await story.until(lambda: not story.screen.query_one("#rates").display, "the samples again")
         assert len(story.sent(FindLearningRate)) == 1
 
 
