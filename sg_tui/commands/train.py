@@ -161,8 +161,9 @@ def _train(args: argparse.Namespace, output: Output, folder: Path | None, lock: 
     if trainer.config.lora:
         warm_up_adapters(True, output.compiling, trainer.config.precision)
     else:
-        optimizer, teachers = trainer.config.optimizer, bool(trainer.config.teachers)
-        warm_up(training=True, progress=output.compiling, optimizer=optimizer, teachers=teachers)
+        own = trainer.config
+        recompute, teachers = own.recompute == "on", bool(own.teachers)
+        warm_up(True, output.compiling, optimizer=own.optimizer, teachers=teachers, recompute=recompute)
     if only_told:
         return (tell_plan if args.plan else tell_learning_rate)(trainer, args, output)
     if args.resume is None:  # only now: a training that is refused leaves no folder and no promise
