@@ -32,6 +32,7 @@ from sg_core.engine.commands import (
     Look,
     MeasureHeads,
     MeasureReads,
+    MeasureSteps,
     PauseTraining,
     Race,
     ResumeTraining,
@@ -64,6 +65,7 @@ from sg_core.engine.events import (
     Sample,
     Saved,
     Scored,
+    StepsMeasured,
     TokenEvent,
     TrainingEnded,
     TrainingStarted,
@@ -197,6 +199,8 @@ class ScriptedEngine(ScriptedMeasurements):
                 pass
             case MeasureReads():
                 self.emit(ReadRate(self.precision, 2, 20_000_000, 50e9))
+            case MeasureSteps(request=request):
+                self.emit(StepsMeasured(request, 0.05, 3, 1, 0.5, 1))
             case Score():
                 self.emit(scored(command))
             case Race():
@@ -324,7 +328,7 @@ class ScriptedEngine(ScriptedMeasurements):
             command.model or command.config,
             preset.config,
             training,
-            command.data,
+            command.data if isinstance(command.data, str) else " and ".join(command.data),
             300_000,
             33_000,
             first,
