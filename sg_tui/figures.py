@@ -32,6 +32,18 @@ def duration(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
+def span(seconds: float) -> str:
+    """About how long, in the unit that suits: 35 ms, 1.2 s, 4 min, 2.1 h, 3.4 days."""
+    if not math.isfinite(seconds):
+        return "–"
+    if seconds < 1.0:
+        return f"{seconds * 1e3:,.0f} ms"
+    for unit, size, most in (("s", 1.0, 120.0), ("min", 60.0, 7200.0), ("h", 3600.0, 172_800.0)):
+        if seconds < most:
+            return f"{seconds / size:,.{0 if seconds / size >= 20 else 1}f} {unit}"
+    return f"{seconds / 86_400:,.1f} days"
+
+
 def bar(share: float, width: int) -> str:
     """`share` of `width` cells as a bar with eighths of a cell; empty cells are left out."""
     eighths = round(max(0.0, min(1.0, share)) * width * 8) if math.isfinite(share) else 0

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from sg_core.config import GPT2Config
 from sg_core.inference.sampling import Sampling
 from sg_core.measure.setting import Setting
 from sg_core.network.optimizations import Optimizations
@@ -176,10 +178,24 @@ class SetProbes:
 
 
 @dataclass(frozen=True, slots=True)
+class MeasureSteps:
+    """Measure how long a training takes that is only planned, by a StepsMeasured: see training.rehearsal.
+
+    tokens: of its text, about. Done when nothing is written, begun again when another command comes between, passed
+    over while a training runs; of several that wait only the last is answered.
+    """
+
+    request: int
+    config: GPT2Config
+    training: TrainingConfig
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True)
 class Train:
     """Start training.
 
-    data: "tinyshakespeare" | "python-docs" | path of a text file.
+    data: "tinyshakespeare" | "python-docs" | path of a text file, of a folder or with wildcards; or several of these.
     model: None for a new model of `config` with a vocabulary learned from the data; else as in Load.
     config: name of a training preset (settings.PRESETS).
     out: folder of the run; None for a fresh one among the runs, or for the resumed run's own.
@@ -187,7 +203,7 @@ class Train:
     Ends with exactly one TrainingEnded, unless it is refused because another training is there.
     """
 
-    data: str = "tinyshakespeare"
+    data: str | tuple[str, ...] = "tinyshakespeare"
     model: str | None = None
     config: str = "tiny"
     training: TrainingConfig | None = None  # None: the preset's own
@@ -218,6 +234,54 @@ class SaveTraining:
     """Save the training into `folder` now, and from here on: the way out when its own folder failed."""
 
     folder: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeTraining:
+    """Train on with other settings, those of steering.LIVE: rate, schedule, dropout. Answered by a RunEvent, or Failed.
+
+    It acts once the step that runs, and what is due after it, is done; a resume of the run does it again there. So do
+    the commands that follow.
+    """
+
+    settings: Mapping[str, float | str]
+
+
+@dataclass(frozen=True, slots=True)
+class BackToBest:
+    """Go back to the checkpoint with the lowest validation loss and train on from there, with the settings of now."""
+
+
+@dataclass(frozen=True, slots=True)
+class ForkTraining:
+    """Write the run as it is now into another folder, from which it can go on like this one, which goes on as well.
+
+    folder: None for a new one among the runs.
+    """
+
+    folder: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FindLearningRate:
+    """Try all learning rates on a copy of the run, which waits meanwhile; each is a Trial, the end a RateFound.
+
+    A stop ends it early.
+    """
+
+    steps: int = 100
+
+
+TrainingCommand = (
+    PauseTraining
+    | ResumeTraining
+    | StopTraining
+    | SaveTraining
+    | ChangeTraining
+    | BackToBest
+    | ForkTraining
+    | FindLearningRate
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,11 +338,9 @@ Command = (
     | Look
     | MeasureHeads
     | CompareLoss
+    | MeasureSteps
     | Train
-    | PauseTraining
-    | ResumeTraining
-    | StopTraining
-    | SaveTraining
+    | TrainingCommand
     | Bench
     | Race
     | Score

@@ -6,11 +6,11 @@ import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from sg_core.engine.events import Measured, Raced, ReadRate, Scored
+from sg_core.engine.events import Measured, Raced, ReadRate, Scored, StepsMeasured
 from sg_core.types import Cancelled, Progress
 
 if TYPE_CHECKING:
-    from sg_core.engine.commands import Bench, Race, Score
+    from sg_core.engine.commands import Bench, MeasureSteps, Race, Score
     from sg_core.inference.session import Session
 
 READ_PASSES = 3  # between two looks at whether something else is wanted
@@ -51,6 +51,19 @@ def read_rate(session: Session, cancelled: Cancelled) -> ReadRate | None:
             return None
         reader.measure(READ_PASSES, min(max(count, LEAST_READ), SIZE))
     return ReadRate(session.precision, session.threads, count, reader.bytes_per_second)
+
+
+def steps(command: MeasureSteps, threads: int | None, cancelled: Cancelled) -> StepsMeasured | None:
+    """How long a planned training takes; None when cancelled."""
+    from sg_core.training.plan import MEASURED
+    from sg_core.training.rehearsal import rehearse
+
+    taken = rehearse(command.config, command.training, command.tokens, threads, cancelled)
+    if taken is None:
+        return None
+    return StepsMeasured(
+        command.request, taken.step_seconds, MEASURED, taken.steps, taken.validation_seconds, taken.validations
+    )
 
 
 def scores(command: Score, session: Session, progress: Progress, cancelled: Cancelled) -> Scored | None:

@@ -7,16 +7,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sg_core.checks import MOST_THREADS, whole
-from sg_core.engine.commands import Bench, Command, Load, MeasureReads, Race, Scale, Score, SetProbes, Train
-from sg_core.engine.events import (
-    AdapterScaleSet,
-    Done,
-    Loaded,
-    Notice,
-    PrecisionSet,
-    ReadRate,
-    Scored,
+from sg_core.engine.commands import (
+    Bench,
+    Command,
+    Load,
+    MeasureReads,
+    MeasureSteps,
+    Race,
+    Scale,
+    Score,
+    SetProbes,
+    Train,
 )
+from sg_core.engine.events import AdapterScaleSet, Done, Loaded, Notice, PrecisionSet, ReadRate, Scored, StepsMeasured
 from sg_core.engine.generation import Generation
 from sg_core.engine.inbox import Inbox
 from sg_core.engine.looking import Looking, interventions
@@ -257,7 +260,8 @@ class Models:
 
         try:
             self._compile("training", poll)
-            self._outbox.phase("loading", command.resume or command.data)
+            data = command.data if isinstance(command.data, str) else command.data[0]
+            self._outbox.phase("loading", command.resume or data)
             threads = self._threads
             trainer = self.parts.prepare(command, tell, poll, threads)
             if trainer.config.lora:
@@ -319,12 +323,14 @@ class Models:
             self._outbox.emit(lap)
         self._outbox.emit(Done(command.request, "stopped" if cancelled() else "length", count))
 
-    def spare(self, command: Score | MeasureReads, cancelled: Cancelled) -> bool:
+    def spare(self, command: Score | MeasureReads | MeasureSteps, cancelled: Cancelled) -> bool:
         """What is done while nothing else is wanted; no answer where there is no model. False when cancelled."""
-        if self.session is None:
+        told: Scored | ReadRate | StepsMeasured | None
+        if isinstance(command, MeasureSteps):
+            told = self._measured(command, cancelled)
+        elif self.session is None:
             return True
-        told: Scored | ReadRate | None
-        if isinstance(command, Score):
+        elif isinstance(command, Score):
             told = self._scored(command, cancelled)
         else:
             told = self.parts.read_rate(self.session, cancelled)
@@ -332,10 +338,22 @@ class Models:
             self._outbox.emit(told)
         return told is not None or not cancelled()
 
+    def _measured(self, command: MeasureSteps, cancelled: Cancelled) -> StepsMeasured | None:
+        """Compiles first what the training will need."""
+        try:
+            self._compile("training", cancelled)
+            if command.training.lora:
+                self._compile_adapters(Precision.named(command.training.precision).kernels, cancelled, training=True)
+        except _StoppedError:
+            return None
+        self._outbox.phase("measuring", "steps")
+        return self.parts.measure_steps(command, self._threads, cancelled)
+
     def _scored(self, command: Score, cancelled: Cancelled) -> Scored | None:
         session = self.ready_session()
         kernels = f"scores {Precision.named(session.precision).kernels}"
-        progress = _nothing if kernels in self._compiled else self._compiling(cancelled)
+        told = kernels not in self._compiled  # no progress of what is there already
+        progress = self._compiling(cancelled) if told else lambda what, done, total: None
         try:
             scored = self.parts.score(command, session, progress, cancelled)
         except _StoppedError:
@@ -374,10 +392,6 @@ class Models:
             _go_on(cancelled)
 
         return progress
-
-
-def _nothing(what: str, done: int, total: int) -> None:
-    """No progress is told of what is there already."""
 
 
 def _go_on(cancelled: Cancelled) -> None:

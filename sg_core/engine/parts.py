@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -13,8 +13,8 @@ from sg_core.text.templates import PLAY, Template, read_own
 from sg_core.types import Cancelled, Progress
 
 if TYPE_CHECKING:
-    from sg_core.engine.commands import Bench, Race, Score, Train
-    from sg_core.engine.events import Measured, Raced, ReadRate, Scored
+    from sg_core.engine.commands import Bench, MeasureSteps, Race, Score, Train
+    from sg_core.engine.events import Measured, Raced, ReadRate, Scored, StepsMeasured
     from sg_core.gpt2 import GPT2
     from sg_core.inference.session import Session
     from sg_core.network.model import Model
@@ -51,6 +51,7 @@ class Parts:
     warm_up_adapters: Callable[[bool, Progress, str], None] = lambda training, progress, precision: None
     read_rate: Callable[[Session, Cancelled], ReadRate | None] = measurements.read_rate
     score: Callable[[Score, Session, Progress, Cancelled], Scored | None] = measurements.scores
+    measure_steps: Callable[[MeasureSteps, int | None, Cancelled], StepsMeasured | None] = measurements.steps
     race: Callable[[Race, Session, Cancelled], Iterator[Raced]] = measurements.laps
     templates: Callable[[GPT2], tuple[list[Template], str]] = lambda model: (
         [PLAY],
@@ -121,11 +122,12 @@ def _prepare(command: Train, progress: Progress, cancelled: Cancelled, threads: 
     preset = PRESETS.get(command.config)
     if preset is None:
         raise SettingError(f"config {quoted(command.config)} is unknown; choose from {', '.join(PRESETS)}")
+    training = command.training or preset.training
     trainer = prepare_training(
         data=command.data,
         model=command.model,
-        config=preset.config,
-        training=command.training or preset.training,
+        config=replace(preset.config, n_ctx=training.context),
+        training=training,
         resume=command.resume,
         progress=progress,
         cancelled=cancelled,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sg_core.engine.commands import MeasureReads, Score
+from sg_core.engine.commands import MeasureReads, MeasureSteps, Score
 from sg_core.engine.models import Models
 from sg_core.engine.outbox import Outbox
 from sg_core.types import Cancelled
@@ -13,7 +13,7 @@ class SpareWork:
 
     def __init__(self, models: Models, outbox: Outbox) -> None:
         self._models, self._outbox = models, outbox
-        self._waiting: dict[type, Score | MeasureReads] = {}
+        self._waiting: dict[type, Score | MeasureReads | MeasureSteps] = {}
 
     def __bool__(self) -> bool:
         return bool(self._waiting)
@@ -23,7 +23,7 @@ class SpareWork:
         """Whether something can be done now, and no command would then have to wait for the compiler."""
         return bool(self._waiting) and not self._models.preparing_ahead
 
-    def add(self, command: Score | MeasureReads) -> None:
+    def add(self, command: Score | MeasureReads | MeasureSteps) -> None:
         """Takes the place of one of its kind."""
         self._waiting[type(command)] = command
 
@@ -36,4 +36,4 @@ class SpareWork:
             if not self._models.spare(command, cancelled):
                 self._waiting.setdefault(type(command), command)
         except Exception as error:  # of any kind: the thread goes on
-            self._outbox.fail(error, type(command).__name__, command.request if isinstance(command, Score) else None)
+            self._outbox.fail(error, type(command).__name__, getattr(command, "request", None))

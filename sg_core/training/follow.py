@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 
 from sg_core.errors import TrainingError
+from sg_core.training.settings import TrainingConfig
 from sg_core.training.trainer import Trainer
 
 
@@ -18,5 +19,9 @@ def follow(trainer: Trainer) -> None:
             case "validate":
                 trainer.validation_nats()
             case "collect":
-                trainer.collect(told["first"])
-                trainer.clear_gradients()
+                trainer.shared.collect(told["name"])
+                trainer.shared.clear()
+            case "use":
+                trainer.use(TrainingConfig(**told["settings"]))
+            case "take":
+                trainer.take(told["step"], told["updates"], told["averaged"])

@@ -223,6 +223,9 @@ class MpiRanks(Ranks):
         target = [arena, (np.diff(bounds).tolist(), list(bounds[:-1]))] if self.rank == 0 else None
         self._call(self._world.Gatherv, own, target, 0)
 
+    def hand_out(self, arena: FloatArray) -> None:
+        self._call(self._world.Bcast, arena, 0)
+
     # ------------------------------------------------------------ waiting
 
     def _call(self, function: Any, *arguments: Any) -> None:

@@ -11,7 +11,9 @@ import statistics
 import time
 from dataclasses import dataclass
 
+from sg_core.config import GPT2Config
 from sg_core.network.weights import bytes_read
+from sg_core.training.settings import TrainingConfig
 from sg_core.training.trainer import Trainer
 from sg_core.types import Cancelled
 
@@ -64,14 +66,22 @@ def _validation_seconds(trainer: Trainer) -> float:
 
 def result_bytes(trainer: Trainer, dtype: str = "F32") -> int:
     """About the size of what the run leaves in its folder for use: a model in this format, or an adapter."""
-    learned = trainer.validated_parameters.arena.size
+    return result_size(trainer.validated_parameters.arena.size, dtype)
+
+
+def result_size(learned: int, dtype: str = "F32") -> int:
+    """As `result_bytes`, of so many numbers that learn."""
     return learned * (_FLOAT if dtype == "F32" else _FLOAT // 2)
 
 
 def checkpoint_bytes(trainer: Trainer) -> int:
     """About the size of one checkpoint; as a rule a run keeps the newest two and the best one."""
-    learned = trainer.validated_parameters.arena.size
-    frozen = bytes_read(trainer.model.config, trainer.config.precision) if trainer.config.lora else 0
-    copies = 3 if trainer.config.average == "none" else 4
     ids = len(trainer.dataset.train_ids) + len(trainer.dataset.validation_ids)
-    return copies * _FLOAT * learned + frozen + _FLOAT * ids
+    return checkpoint_size(trainer.model.config, trainer.config, trainer.validated_parameters.arena.size, ids)
+
+
+def checkpoint_size(config: GPT2Config, training: TrainingConfig, learned: int, tokens: int) -> int:
+    """As `checkpoint_bytes`, of so many numbers that learn from so many tokens."""
+    frozen = bytes_read(config, training.precision) if training.lora else 0
+    copies = 3 if training.average == "none" else 4
+    return copies * _FLOAT * learned + frozen + _FLOAT * tokens

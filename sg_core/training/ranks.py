@@ -81,6 +81,9 @@ class Ranks:
         """The ranges that processes own, in their order, become the arena (P,) of the first one."""
         arena[:] = own
 
+    def hand_out(self, arena: FloatArray) -> None:
+        """The arena of the first process becomes that of all."""
+
     # ------------------------------------------------------------ what each has to do
 
     def require_slots(self, slots: int) -> None:

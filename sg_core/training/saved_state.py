@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from sg_core.checks import is_whole
-from sg_core.errors import CheckpointError
+from sg_core.errors import CheckpointError, DataError, SettingError
 from sg_core.files import shown
-from sg_core.storage.checkpoint import Checkpoint
+from sg_core.gpt2 import GPT2
+from sg_core.storage.checkpoint import Checkpoint, load_checkpoint
+from sg_core.storage.manifest import checkpoint_folders, read_manifests
+from sg_core.training.dataset import TextDataset
+from sg_core.training.settings import TrainingConfig
 
 _INFO: Mapping[str, tuple[type, ...]] = {
     "name": (str,), "model": (dict,), "training": (dict,), "data": (dict,),
@@ -36,6 +42,59 @@ def require_training(checkpoint: Checkpoint) -> None:
         array = checkpoint.arrays.get(name)
         if array is None or array.dtype.kind != kind or array.dtype.itemsize != 4 or array.ndim != 1:
             raise CheckpointError(f"the checkpoint {where} can't be used: it lacks the array {name}, as it must be")
+
+
+def checkpoint_of(sibling: Path | None, step: int, mapped: Collection[str]) -> Checkpoint:
+    """The checkpoint of a step, verified, of the run that `sibling` is one of. Raises CheckpointError."""
+    manifests = read_manifests(checkpoint_folders(sibling.parent))[0] if sibling is not None else []
+    folder = next((one.folder for one in manifests if one.step == step), None)
+    if folder is None:
+        raise CheckpointError(f"the run has no checkpoint of step {step:,} to go back to")
+    checkpoint = load_checkpoint(folder, mapped=mapped)
+    require_training(checkpoint)
+    return checkpoint
+
+
+def saved_dataset(
+    data: Mapping[str, Any], arrays: Mapping[str, Any], given: TextDataset | None, run: Path | str
+) -> TextDataset:
+    """The text of a checkpoint, or the one that is given where it is the same. Raises CheckpointError for another."""
+    saved = TextDataset(
+        data["name"], arrays["train_ids"], arrays["validation_ids"], data["train_chars"], data["validation_chars"]
+    )  # fmt: skip
+    if given is not None and given.fingerprint != data["fingerprint"]:
+        raise CheckpointError(
+            f"the run in {shown(run)} was trained on {shown(data['name'])} ({len(saved.train_ids):,} "
+            f"tokens), not on {shown(given.name)} ({len(given.train_ids):,} tokens) as it is now"
+        )
+    return given or saved
+
+
+def facts(model: GPT2, dataset: TextDataset, config: TrainingConfig) -> dict[str, Any]:
+    """What a checkpoint says of its run."""
+    return {
+        "model": asdict(model.config),
+        "name": model.name,
+        "training": asdict(config),
+        "data": {
+            "name": dataset.name,
+            "train_chars": dataset.train_chars,
+            "validation_chars": dataset.validation_chars,
+            "fingerprint": dataset.fingerprint,
+        },
+    }
+
+
+def require_fitting(model: GPT2, dataset: TextDataset, config: TrainingConfig) -> None:
+    """Raises SettingError, DataError or TrainingError for a model that can't learn this text with these settings."""
+    if config.context > model.config.n_ctx:
+        raise SettingError(f"context is {config.context}; the model's own context, {model.config.n_ctx}, is the most")
+    dataset.require(config.context)
+    if dataset.highest_id >= model.config.vocab_size:
+        raise DataError(
+            f"the text has token {dataset.highest_id}; the model's vocabulary ends at {model.config.vocab_size - 1}"
+        )
+    model.require_finite()
 
 
 def _require_fields(found: Mapping[str, Any], wanted: Mapping[str, tuple[type, ...]], where: str) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from sg_core.config import GPT2Config
-from sg_core.errors import TrainingError
+from sg_core.errors import CheckpointError, TrainingError
 from sg_core.files import shown
 from sg_core.gpt2 import GPT2
 from sg_core.kernels.team import Team
@@ -45,6 +45,14 @@ class Teachers:
         for model in self._models:
             digest.update(np.ascontiguousarray(model.parameters.arena, dtype="<f4").data)
         return digest.hexdigest()
+
+    def require_same(self, fingerprint: str) -> None:
+        """Raises CheckpointError where they have other weights than when the run began."""
+        if fingerprint != self.fingerprint:
+            raise CheckpointError(
+                f"the teachers {shown(self._config.distill)} have other weights than when the run began; it can only "
+                "go on with the same ones"
+            )
 
     def use_team(self, team: Team) -> None:
         """Compute with these threads from now on."""

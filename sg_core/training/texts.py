@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -11,11 +10,12 @@ from pathlib import Path
 
 from sg_core import paths
 from sg_core.errors import DataError
-from sg_core.files import expanded, given_path, shown
+from sg_core.files import expanded, shown
 from sg_core.memory import require_memory
 from sg_core.training.growing_ids import IN_MEMORY
 from sg_core.training.settings import FIELD
-from sg_core.training.text_files import read_documents, seems_text, text_size
+from sg_core.training.sources import go_on, matching, text_files
+from sg_core.training.text_files import read_documents, text_size
 from sg_core.types import Cancelled, Progress
 
 KEPT = 64 << 20  # characters of all texts, up to which they stay in memory
@@ -88,7 +88,8 @@ def read_texts(
     progress: Progress | None = None,
     cancelled: Cancelled | None = None,
 ) -> Texts:
-    """The texts of sources: "tinyshakespeare" (downloaded once, verified), "python-docs", text files and folders.
+    """The texts of sources: "tinyshakespeare" (downloaded once, verified), "python-docs", text files and folders, by
+    their paths or by patterns with wildcards (books/*.txt, **).
 
     A file is UTF-8, or UTF-16 with a byte order mark, which is dropped; everything else is kept as it is, CRLF too. It
     may be compressed with gzip. A file of JSON Lines (.jsonl) holds a document a line, in `field`. Of a folder all text
@@ -112,7 +113,7 @@ def read_texts(
     _require_disk(size, sources)
 
     def told(what: str, done: int, total: int) -> None:
-        _go_on(cancelled, f"reading {shown(what)}")
+        go_on(cancelled, f"reading {shown(what)}")
         if progress is not None:
             progress(what, done, total)
 
@@ -163,35 +164,14 @@ def _kept_or_not(name: str, documents: Callable[[], Iterator[Iterator[str]]]) ->
 def _expand(
     source: str, left_out: list[str], progress: Progress | None, cancelled: Cancelled | None
 ) -> list[Texts | Path]:
-    """The texts and files of a source; files of a folder that are no texts are added to `left_out`."""
+    """The texts and files of a source; files of folders that are no texts are added to `left_out`."""
     if source == "python-docs":
         return [Texts.of(source, _python_docs())]
     if source == "tinyshakespeare":
         from sg_core.training.tinyshakespeare import read_tinyshakespeare
 
         return [Texts.of(source, read_tinyshakespeare(progress, cancelled).decode("utf-8"))]
-    path = given_path(source, DataError)
-    if not path.is_dir():
-        return [path]
-    found: list[Texts | Path] = []
-    for file in sorted(_files(path), key=lambda file: file.relative_to(path).parts):
-        _go_on(cancelled, f"reading {shown(path)}")
-        if not file.is_file() or not seems_text(file):
-            left_out.append(str(file))
-        elif file.stat().st_size:
-            found.append(file)
-    return found
-
-
-def _files(folder: Path) -> Iterator[Path]:
-    """All files below a folder but hidden ones; links to folders are not followed. Raises DataError."""
-
-    def refuse(problem: OSError) -> None:
-        raise DataError(f"{shown(problem.filename)} can't be read: {(problem.strerror or '').lower()}")
-
-    for parent, folders, names in os.walk(folder, onerror=refuse):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        yield from (Path(parent, name) for name in names if not name.startswith("."))
+    return [file for path in matching(source) for file in text_files(path, left_out, cancelled)]
 
 
 def _cut(blocks: Iterable[str]) -> Iterator[str]:
@@ -218,11 +198,6 @@ def _python_docs() -> str:
     except ImportError as problem:
         raise DataError("this Python carries no language reference (pydoc_data); train on a text file") from problem
     return "\n\n".join(topics[name].strip("\n") for name in sorted(topics)) + "\n"
-
-
-def _go_on(cancelled: Cancelled | None, what: str) -> None:
-    if cancelled is not None and cancelled():
-        raise DataError(f"{what} was stopped")
 
 
 def _name(sources: Sequence[str]) -> str:

@@ -3,45 +3,49 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import itertools
 import math
 import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from sg_core.config import GPT2Config
-from sg_core.errors import CheckpointError, DataError, SettingError, TrainingError
+from sg_core.errors import CheckpointError, TrainingError
 from sg_core.files import shown
 from sg_core.gpt2 import GPT2
 from sg_core.kernels.team import Team, physical_cores
+from sg_core.memory import require_memory
 from sg_core.network.adapters import Trainable
-from sg_core.network.batch_pass import BatchPass
-from sg_core.storage.checkpoint import load_checkpoint, save_checkpoint, sweep
+from sg_core.storage.checkpoint import Checkpoint, load_checkpoint, save_checkpoint, sweep
+from sg_core.storage.copies import copy_best
 from sg_core.storage.lock import run_is_free
+from sg_core.storage.run_log import BACK, CHANGE, FORKED, RunEvent, event_from, read_events, write_events
 from sg_core.text.tokenizer import Tokenizer
 from sg_core.text.tokenizer_files import has_tokenizer
 from sg_core.training.averaging import WeightAverage
 from sg_core.training.dataset import TextDataset
-from sg_core.training.growing_ids import Ids
 from sg_core.training.learner import make_learner, require_same_base, saved_model
 from sg_core.training.memory_plan import loaded_bytes, require_training_memory
 from sg_core.training.muon import make_optimizer
 from sg_core.training.optimizer import learning_rate
-from sg_core.training.order import batch
+from sg_core.training.order import batch, dropout_key
 from sg_core.training.ranks import ALONE, Ranks
 from sg_core.training.results import Evaluation, StepResult
-from sg_core.training.saved_state import require_training
+from sg_core.training.saved_state import checkpoint_of, facts, require_fitting, require_training, saved_dataset
 from sg_core.training.settings import TrainingConfig
+from sg_core.training.shared_state import MOMENTS, SharedState
 from sg_core.training.slots import SlotTree, windows_of
+from sg_core.training.steering import Steering, changed, ended_at
 from sg_core.training.teachers import load_teachers, teacher_sizes
+from sg_core.training.validation import Validation
 from sg_core.types import Cancelled, FloatArray
 
 _MOST_SKIPPED = 5  # steps in a row with a loss or gradient that is not finite
 _DATA = ("train_ids", "validation_ids")  # what all checkpoints of a run hold alike
-_MOMENTS = ("first_moment", "second_moment")
 
 
 class Trainer:
@@ -60,16 +64,7 @@ class Trainer:
         ranks: Ranks = ALONE,
     ) -> None:
         ranks.require_slots(config.slots)
-        if config.context > model.config.n_ctx:
-            raise SettingError(
-                f"context is {config.context}; the model's own context, {model.config.n_ctx}, is the most"
-            )
-        dataset.require(config.context)
-        if dataset.highest_id >= model.config.vocab_size:
-            raise DataError(
-                f"the text has token {dataset.highest_id}; the model's vocabulary ends at {model.config.vocab_size - 1}"
-            )
-        model.require_finite()
+        require_fitting(model, dataset, config)
         self.memory_plan = require_training_memory(
             model.config, config, loaded_bytes(model.config, config), teacher_sizes(config), ranks
         )
@@ -86,6 +81,7 @@ class Trainer:
         self._saved: Path | None = None  # the newest checkpoint of this run
         self._evaluations_in_vain = 0  # since the best one
         self._skipped_in_a_row = 0
+        self.steering = Steering()
         self._team = Team(threads or ranks.threads)
         self._learner = make_learner(model, config)
         trained = self._learner.trained
@@ -94,7 +90,8 @@ class Trainer:
         self._average = WeightAverage(trained, config) if config.average != "none" else None
         self._teachers = load_teachers(model, config, self._team)
         self._batch_pass = self._learner.batch_pass(self._team)
-        self._validation_passes: dict[tuple[int, int, int], BatchPass] = {}
+        self._validation = Validation(self._learner, dataset, config, self._team)
+        self.shared = SharedState(trained, self._optimizer, self._average, self._gradients, ranks)
 
     @property
     def finished(self) -> bool:
@@ -113,15 +110,14 @@ class Trainer:
 
     def identity(self) -> str:
         """What is trained, from which weights on, in words and digests."""
-        weights = hashlib.sha256(np.ascontiguousarray(self._learner.trained.arena, "<f4").data).hexdigest()
         base, teachers = self._learner.base(), self._teachers and self._teachers.fingerprint
-        return f"{self.step_count} {self.config} {self.dataset.fingerprint} {weights} {base} {teachers}"
+        return f"{self.step_count} {self.config} {self.dataset.fingerprint} {self.shared.digest()} {base} {teachers}"
 
     def use_threads(self, threads: int | None) -> None:
         """Compute with so many from the next batch on, None: physical cores. No bit of the training depends on it."""
         self._team = self._optimizer.team = Team(threads or physical_cores())
-        for batch_pass in (self._batch_pass, *self._validation_passes.values()):
-            batch_pass.use_team(self._team)
+        self._batch_pass.use_team(self._team)
+        self._validation.use_team(self._team)
         if self._teachers is not None:
             self._teachers.use_team(self._team)
 
@@ -130,21 +126,15 @@ class Trainer:
 
         Raises SettingError for a step that is not ahead, and where that rate is 0.
         """
-        if steps <= self.step_count:
-            raise SettingError(f"steps is {steps:,}; the run is at step {self.step_count:,} already: give more")
-        planned = self.config.schedule_steps or self.config.steps
-        if steps > planned and self.config.final_lr_fraction == 0.0:
-            raise SettingError(
-                f"steps is {steps:,}; the run's learning rate ends at 0 with step {planned:,}, so that more steps "
-                "would change nothing: fine-tune its model instead"
-            )
-        self.config = dataclasses.replace(self.config, steps=steps, schedule_steps=planned)
+        self.config = ended_at(self.config, steps, self.step_count)
 
     def step(self, rate: float | None = None) -> StepResult:
-        """One optimizer step. rate: of learning, None for what the schedule says.
+        """One optimizer step. rate: of learning, for a trial; None for what the schedule says, as it is done in a run.
 
         Raises TrainingError after several steps in a row without a finite gradient.
         """
+        if rate is None and self.ranks.rank == 0:
+            self.replay()
         began = time.perf_counter()
         config = self.config
         with self.ranks.together("step", rate=rate):
@@ -181,13 +171,88 @@ class Trainer:
         for number, part, windows in windows_of(slot, config):
             index = self.step_count * config.accumulation + number
             inputs, targets = (ids[windows] for ids in batch(self.dataset, index, config))
-            key = _dropout_key(config.seed, index, part)
+            key = dropout_key(config.seed, index, part)
             lesson = None if self._teachers is None else self._teachers.lesson(inputs)
             loss += share * self._learner.gradients(
                 self._batch_pass, inputs, targets, gradients, key, share, lesson
             )  # fmt: skip
         self._gradients.add(self._team)
         return loss
+
+    # ------------------------------------------------------------ what is done to the run while it trains
+
+    def prepared(self, event: RunEvent) -> Callable[[], None]:
+        """What does as an event says, once called; all that could fail has been done before.
+
+        Raises SettingError for settings that can't be, CheckpointError where the step to go back to can't be had.
+        """
+        if event.kind == CHANGE:
+            take = partial(self.use, changed(self.config, event.values))
+        elif event.kind == BACK:
+            take = partial(self._take_state, checkpoint_of(self._saved, event.values["to"], (*_DATA, *MOMENTS)))
+        else:
+            take = partial(self.use, self.config)
+
+        def act() -> None:
+            take()
+            self.steering.add(event)
+
+        return act
+
+    def replay(self) -> list[RunEvent]:
+        """Do again what was done to the run at this step, when it is a resumed one; returns what was.
+
+        Raises CheckpointError where that can't be done.
+        """
+        again = []
+        while (event := self.steering.due(self.step_count)) is not None:
+            self.prepared(event)()
+            again.append(event)
+        return again
+
+    def use(self, config: TrainingConfig) -> None:
+        """Train with these settings from now on, in all processes."""
+        with self.ranks.together("use", settings=dataclasses.asdict(config)):
+            self.config = config
+            self._learner.use(config)
+
+    def take(self, step: int, updates: int, averaged: int, arrays: Mapping[str, FloatArray] | None = None) -> None:
+        """Go on from this step with the numbers that the first process gives, in all processes."""
+        with self.ranks.together("take", step=step, updates=updates, averaged=averaged):
+            self.step_count = step
+            if self.ranks.size > 1:
+                self.shared.hand_out(arrays, updates, averaged)
+            self._learner.changed()
+
+    def _take_state(self, checkpoint: Checkpoint) -> None:
+        """All of it but the settings, which stay."""
+        self._go_back(checkpoint.step, checkpoint.info, checkpoint.arrays)
+        self._saved = checkpoint.folder
+
+    def _go_back(self, step: int, info: dict[str, Any], arrays: dict[str, Any]) -> None:
+        self._restore(step, info, arrays)
+        self.take(step, info["updates"], info["averaged"], arrays | {"weights": arrays[self._learner.array]})
+
+    @contextmanager
+    def unchanged(self) -> Iterator[None]:
+        """Within, steps change nothing for good: afterwards every number has the bits that it had before.
+
+        Raises TrainingError where there is no memory for a copy of weights and moments.
+        """
+        arrays, info = self._state()
+        learned = [(name, found) for name, found in arrays.items() if name not in _DATA]
+        size = len(learned) * self._learner.trained.arena.nbytes
+        require_memory(size, "a copy of weights and moments", TrainingError, "try rates before the run: --find-lr")
+        kept = {name: np.array(found() if callable(found) else found) for name, found in learned}
+        self.shared.clear()
+        step = self.step_count
+        try:
+            yield
+        finally:
+            self.shared.clear()
+            self._go_back(step, info, kept)
+
+    # ------------------------------------------------------------ validation
 
     def evaluate(self, cancelled: Cancelled | None = None) -> Evaluation:
         """Loss on the validation tokens, in windows of the context without overlap. nan when cancelled.
@@ -213,63 +278,47 @@ class Trainer:
         Where only some of them are read, the others are taken to be like these. parameters: by default the
         `validated_parameters`.
         """
-        ranks = self.ranks if parameters is None else ALONE  # others have no other parameters
-        learned = self.validated_parameters if parameters is None else parameters
-        windows = self.dataset.validation_windows(self.config.context, self.config.evaluate_tokens)
-        groups = iter(lambda: list(itertools.islice(windows, self.config.validation_batch)), [])
-        total, read = 0.0, 0
-        with ranks.together("validate"):
-            while some := list(itertools.islice(groups, ranks.size)):  # one for each process
-                if ranks.gather([cancelled is not None and cancelled()]).any():
-                    return math.nan
-                own = some[ranks.rank] if ranks.rank < len(some) else []
-                for nats in ranks.gather(self._group_nats(learned, own)).tolist():
-                    total += nats
-                read += sum(len(targets) for group in some for _, targets in group)
-        wanted = len(self.dataset.validation_ids) - 1
-        return total if read == wanted else total / read * wanted
+        if parameters is not None:  # the other processes have no such ones
+            return self._validation.nats(parameters, cancelled, ALONE)
+        with self.ranks.together("validate"):
+            return self._validation.nats(self.validated_parameters, cancelled, self.ranks)
 
-    def _group_nats(self, parameters: Trainable, group: list[tuple[Ids, Ids]]) -> list[float]:
-        """Total nats of the windows of a group, of those of full length and of shorter ones."""
-        nats = [0.0, 0.0]
-        for place, length in enumerate(sorted({len(inputs) for inputs, _ in group}, reverse=True)):
-            same = [window for window in group if len(window[0]) == length]
-            inputs = np.ascontiguousarray([window[0] for window in same], np.int32)
-            targets = np.ascontiguousarray([window[1] for window in same], np.int32)
-            nats[place] = float(self._validation_pass(parameters, inputs.shape).losses(inputs, targets).sum())
-        return nats
-
-    def _validation_pass(self, parameters: Trainable, shape: tuple[int, ...]) -> BatchPass:
-        B, T = shape
-        key = (id(parameters), B, T)  # the pass keeps the parameters, so that no others get their id
-        if key not in self._validation_passes:
-            self._validation_passes[key] = self._learner.validation_pass(parameters, B, T, self._team)
-        return self._validation_passes[key]
+    # ------------------------------------------------------------ checkpoints
 
     def save(self, folder: Path | str) -> Path:
         """Write a checkpoint of everything into the run `folder`; returns the checkpoint's own folder.
 
         Raises CheckpointError when it can't be written; what was there stays.
         """
+        arrays, info = self._state()
+        self._saved = self._write(Path(folder), arrays, info)
+        return self._saved
+
+    def fork(self, folder: Path, origin: str) -> None:
+        """Write this run as it is now into another, new folder, where it can go on as this one would.
+
+        origin: what its log calls the folder of this run. Raises CheckpointError when it can't be written.
+        """
+        forked = self.steering.next(self.step_count, FORKED, {"folder": origin})
+        events = [*self.steering.done, forked]
+        arrays, info = self._state()
+        if self._saved is not None and self.best_step != self.step_count:
+            copy_best(self._saved.parent, folder)
+        self._write(folder, arrays, info | {"events": [dataclasses.asdict(event) for event in events]})
+        write_events(folder, events)
+
+    def _state(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The arrays and the info of a checkpoint, as of now: the arrays themselves, no copies."""
         arrays = {
             self._learner.array: self._learner.trained.arena,
-            "first_moment": self._whole(first=True),
-            "second_moment": self._whole(first=False),
+            **self.shared.moments(),
             "train_ids": self.dataset.train_ids,
             "validation_ids": self.dataset.validation_ids,
         }
         if self._average is not None:
             arrays["average"] = self._average.parameters.arena
         info = {
-            "model": dataclasses.asdict(self.model.config),
-            "name": self.model.name,
-            "training": dataclasses.asdict(self.config),
-            "data": {
-                "name": self.dataset.name,
-                "train_chars": self.dataset.train_chars,
-                "validation_chars": self.dataset.validation_chars,
-                "fingerprint": self.dataset.fingerprint,
-            },
+            **facts(self.model, self.dataset, self.config),
             "updates": self._optimizer.updates,
             "skipped": self.skipped,
             "skipped_in_a_row": self._skipped_in_a_row,
@@ -280,35 +329,21 @@ class Trainer:
             "averaged": self._average.count if self._average is not None else 0,
             "teachers": self._teachers.fingerprint if self._teachers is not None else None,
             "base": self._learner.base(),
+            "events": [dataclasses.asdict(event) for event in self.steering.done],
         }
+        return arrays, info
+
+    def _write(self, run: Path, arrays: dict[str, Any], info: dict[str, Any]) -> Path:
         tokenizer = self.model.tokenizer
         extra = tokenizer.save if tokenizer is not None else None
         best = self.best_step == self.step_count
         try:
-            self._saved = save_checkpoint(
-                Path(folder), self.step_count, arrays, info, extra=extra, best=best, constant=_DATA, source=self._saved
+            return save_checkpoint(
+                run, self.step_count, arrays, info, extra=extra, best=best, constant=_DATA, source=self._saved
             )
         finally:
             if self.ranks.size > 1:
-                self.clear_gradients()
-        return self._saved
-
-    def collect(self, first: bool) -> FloatArray:
-        """The first or the second moments of all numbers, in the room of the gradients, which are zero otherwise."""
-        room = self._gradients.total.arena
-        with self.ranks.together("collect", first=first):
-            self._optimizer.collect(self._optimizer.first if first else self._optimizer.second, room)
-        return room
-
-    def clear_gradients(self) -> None:
-        """Zeros, as a step wants them."""
-        self._gradients.clear()
-
-    def _whole(self, first: bool) -> Any:
-        """Moments for a checkpoint: as they are, or to be collected from all processes when they are written."""
-        if self.ranks.size > 1:
-            return lambda: self.collect(first)
-        return self._optimizer.first if first else self._optimizer.second
+                self.shared.clear()
 
     @classmethod
     def resume(
@@ -325,30 +360,22 @@ class Trainer:
         """
         if ranks.rank == 0 and run_is_free(Path(folder)):
             sweep(Path(folder))
-        checkpoint = load_checkpoint(Path(folder), mapped=(*_DATA, *_MOMENTS))
+        checkpoint = load_checkpoint(Path(folder), mapped=(*_DATA, *MOMENTS))
         require_training(checkpoint)
         info, arrays = checkpoint.info, checkpoint.arrays
         try:
             config = GPT2Config.from_saved(info["model"])
             training = TrainingConfig.from_saved(info["training"])
-            data = info["data"]
-            saved = TextDataset(
-                data["name"],
-                arrays["train_ids"],
-                arrays["validation_ids"],
-                data["train_chars"],
-                data["validation_chars"],
-            )
-            if dataset is not None and dataset.fingerprint != data["fingerprint"]:
-                raise CheckpointError(
-                    f"the run in {shown(folder)} was trained on {shown(data['name'])} ({len(saved.train_ids):,} "
-                    f"tokens), not on {shown(dataset.name)} ({len(dataset.train_ids):,} tokens) as it is now"
-                )
+            text = saved_dataset(info["data"], arrays, dataset, folder)
             tokenizer = Tokenizer.from_folder(checkpoint.folder) if has_tokenizer(checkpoint.folder) else None
             model = saved_model(config, training, info, arrays, tokenizer)
-            trainer = cls(model, dataset or saved, training, threads, ranks)
+            trainer = cls(model, text, training, threads, ranks)
             trainer._restore(checkpoint.step, info, arrays)
             trainer.passed_over = checkpoint.passed_over
+            where = f"the checkpoint {shown(checkpoint.folder)} can't be used: what was done to its run"
+            done = [event_from(event, where) for event in info.get("events", ())]
+            log = read_events(Path(folder)) if checkpoint.folder != Path(folder) else []
+            trainer.steering = Steering(done, log)
             trainer._saved = checkpoint.folder
         except (AttributeError, KeyError, TypeError, ValueError) as problem:
             where = shown(checkpoint.folder)
@@ -369,14 +396,5 @@ class Trainer:
         if self._average is not None:
             self._average.parameters.arena[:] = arrays["average"]
             self._average.count = info["averaged"]
-        if self._teachers is not None and self._teachers.fingerprint != info["teachers"]:
-            raise CheckpointError(
-                f"the teachers {shown(self.config.distill)} have other weights than when the run began; it can only go "
-                "on with the same ones"
-            )
-
-
-def _dropout_key(seed: int, index: int, part: int) -> int:
-    """A 32-bit key for the masks of a part of one batch."""
-    words = [seed, index, part] if part else [seed, index]
-    return int(np.random.SeedSequence(words).generate_state(1)[0])
+        if self._teachers is not None:
+            self._teachers.require_same(info["teachers"])

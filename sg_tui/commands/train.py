@@ -16,6 +16,7 @@ from sg_tui.commands.output import Output
 from sg_tui.commands.training_plan import tell_learning_rate, tell_plan
 
 if TYPE_CHECKING:
+    from sg_core.engine.run_control import ControlCommand
     from sg_core.storage.lock import FileLock
     from sg_core.training.preparation import RunRequest
     from sg_core.training.ranks import Ranks
@@ -56,7 +57,15 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     start.add_argument("--model", metavar="M", help="fine-tune this model, with its own vocabulary")
     start.add_argument("--config", choices=list(PRESETS), metavar="NAME", help=f"a new model: {_presets()}")
     parser.add_argument("--out", metavar="DIR", help="the run's folder (default: a new one in the data folder)")
-    parser.add_argument("--resume", metavar="DIR", help="go on with the run in this folder")
+    parser.add_argument(
+        "--resume",
+        metavar="DIR",
+        help="go on with the run in this folder; --lr, --final-lr-fraction, --schedule, --decay-fraction and --dropout "
+        "then change it from here on, into another --out it is a fork",
+    )
+    parser.add_argument(
+        "--back-to-best", action="store_true", help="with --resume: go on from the step with the lowest validation loss"
+    )
     settings = parser.add_argument_group("training", f"what differs from the preset, or with --model from {FINE_TUNE}")
     add_settings(settings, TrainingConfig, usual=False)
     sizes = parser.add_argument_group("sizes of a new model", "what differs from the preset")
@@ -99,6 +108,8 @@ def run(args: argparse.Namespace, output: Output) -> int:
     from sg_tui.commands.training_follower import follow_first
 
     output.silent = (launched() or (0, 1))[0] > 0  # the first process tells
+    if args.back_to_best and args.resume is None:
+        raise SettingError("--back-to-best goes back within a run that is there: name it, --resume DIR")
     ranks = join()
     lock: FileLock | None = None
     try:
@@ -106,7 +117,7 @@ def run(args: argparse.Namespace, output: Output) -> int:
             folder = _folder_to_go_on_in(args) if args.resume is not None else _out(args)
             if folder is not None and ranks.rank == 0 and not (args.plan or args.find_lr):
                 lock = lock_run(folder)
-            trainer, request = _prepared(args, output, folder, ranks)
+            trainer, request, asked = _prepared(args, output, folder, ranks)
         ranks.require_same(trainer.identity)
         for turn in (True, False):  # what the first process compiles, the others read
             with ranks.agreed():
@@ -115,7 +126,7 @@ def run(args: argparse.Namespace, output: Output) -> int:
         if ranks.rank > 0:
             return follow_first(trainer, output)
         with ranks.leading():
-            return _train(trainer, args, output, folder, request, lock)
+            return _train(trainer, args, output, folder, request, asked, lock)
     finally:
         if lock is not None:
             lock.release()
@@ -123,8 +134,11 @@ def run(args: argparse.Namespace, output: Output) -> int:
 
 def _prepared(
     args: argparse.Namespace, output: Output, folder: Path | None, ranks: Ranks
-) -> tuple[Trainer, RunRequest]:
-    """The trainer of what was asked for, at its first or next step; folder: of the run, None for a new one."""
+) -> tuple[Trainer, RunRequest, list[ControlCommand]]:
+    """The trainer of what was asked for, at its first or next step, and what is done to the run before that.
+
+    folder: of the run, None for a new one.
+    """
     from sg_core.storage.runs import require_new
     from sg_core.training.memory_plan import plan_memory
     from sg_core.training.mpi import SLOTS, launched
@@ -161,10 +175,12 @@ def _prepared(
     if trainer.config.lora:
         learning = trainer.validated_parameters.arena.size
         output.note(f"an adapter of {learning:,} numbers learns; the model's own, in {trainer.config.precision}, stay")
+    asked: list[ControlCommand] = []
     if args.resume is not None:
         _require_same(trainer, args, sizes, training)
         _go_on(trainer, args.steps, output)
-    return trainer, request
+        asked = _asked(trainer, args, training)
+    return trainer, request, asked
 
 
 def _each(ranks: Ranks) -> str:
@@ -177,8 +193,8 @@ def _warm_up(config: TrainingConfig, output: Output) -> None:
     if config.lora:
         warm_up_adapters(True, output.compiling, config.precision)
     else:
-        optimizer, teachers = config.optimizer, bool(config.teachers)
-        warm_up(training=True, progress=output.compiling, optimizer=optimizer, teachers=teachers)
+        recompute, teachers = config.recompute == "on", bool(config.teachers)
+        warm_up(True, output.compiling, optimizer=config.optimizer, teachers=teachers, recompute=recompute)
 
 
 def _train(
@@ -187,6 +203,7 @@ def _train(
     output: Output,
     folder: Path | None,
     request: RunRequest,
+    asked: list[ControlCommand],
     lock: FileLock | None,
 ) -> int:
     """folder: of the run, None for a new one of the data folder; lock: of a folder that is there."""
@@ -204,10 +221,21 @@ def _train(
     assert folder is not None
     lock = lock or lock_run(folder)
     try:
-        return train(trainer, folder, args, output, lock)
+        return train(trainer, folder, args, output, lock, asked)
     finally:
         if lock is not None:
             lock.release()
+
+
+def _asked(trainer: Trainer, args: argparse.Namespace, training: dict[str, Any]) -> list[ControlCommand]:
+    """What is done to a resumed run before it goes on."""
+    from sg_core.engine.commands import BackToBest, ChangeTraining
+    from sg_core.training.steering import LIVE
+
+    asked: list[ControlCommand] = [BackToBest()] if args.back_to_best else []
+    have = _fields(trainer.config)
+    values = {name: training[name] for name in LIVE if training.get(name, have[name]) != have[name]}
+    return [*asked, ChangeTraining(values)] if values else asked
 
 
 def _go_on(trainer: Trainer, steps: int | None, output: Output) -> None:
@@ -264,11 +292,17 @@ def _training(args: argparse.Namespace, given: dict[str, Any]) -> TrainingConfig
 
 
 def _require_same(trainer: Trainer, args: argparse.Namespace, sizes: dict[str, Any], training: dict[str, Any]) -> None:
-    """A resumed run keeps its data and settings. Raises SettingError, listing what was asked to be different."""
+    """A resumed run keeps its data and settings, but for those that can change while it trains.
+
+    Raises SettingError, listing what was asked to be different.
+    """
+    from sg_core.training.steering import LIVE
+
     asked = {name: value for name, value in training.items() if name != "steps"}
     if args.config is not None:
         preset = {**_fields(PRESETS[args.config].training), "slots": trainer.config.slots}  # a launcher's may differ
         asked = {**preset, **asked}
+    asked = {name: value for name, value in asked.items() if name not in LIVE}
     have = {**_fields(trainer.config), "steps": trainer.config.schedule_steps or trainer.config.steps}
     differing = [f"{name} {have[name]}, not {value}" for name, value in asked.items() if have[name] != value]
     for name, value in sizes.items():

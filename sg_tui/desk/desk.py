@@ -55,6 +55,7 @@ from sg_tui.state.manuscript import Manuscript, Piece
 from sg_tui.state.race_state import RaceState
 from sg_tui.state.shelf import Section
 from sg_tui.state.tint import Tint
+from sg_tui.state.training_plan import PlanState
 from sg_tui.state.training_state import TrainingState
 from sg_tui.state.writing import Writing
 
@@ -117,6 +118,7 @@ class Desk(Glass, LibraryDesk):
         self.toured = self.preferences.toured
         self.tint = Tint()
         self.training = TrainingState()
+        self.plan = PlanState()
         self.bench = BenchState()
         self.race = RaceState()
         self.inspector = Inspector(self.submit, self.next_request)
@@ -245,7 +247,7 @@ class Desk(Glass, LibraryDesk):
 
     def _take(self, event: Event) -> None:
         request = self.generation.request
-        for state in (self.generation, self.training, self.bench, self.race, self.tint):
+        for state in (self.generation, self.training, self.plan, self.bench, self.race, self.tint):
             state.take(event)
         match event:
             case TokenEvent() if event.request == request and self.several is not None:
@@ -280,6 +282,8 @@ class Desk(Glass, LibraryDesk):
                 pass
             case Failed(message=message, request=None, command=command) if self._loading and command != "SetPrecision":
                 self._loading, self.load_trouble = False, message
+            case Failed(command="MeasureSteps"):
+                pass  # the form tells it
             case Failed(message=message):
                 self.say(message, "error")
             case Loaded(model=model):

@@ -7,7 +7,8 @@ from typing import Literal
 
 Scope = Literal[
     "app", "write", "small", "prompt", "editor", "document", "inside", "several", "tree", "branches", "switches",
-    "sampling", "form", "choice", "train", "chart", "bench", "dialog", "help", "library", "search", "settings",
+    "sampling", "form", "choice", "train", "chart", "samples", "bench", "dialog", "help", "library", "search",
+    "settings",
 ]  # fmt: skip
 
 SCOPES: dict[Scope, str] = {
@@ -27,6 +28,7 @@ SCOPES: dict[Scope, str] = {
     "choice": "In a choice of the form",
     "train": "Train",
     "chart": "In a chart",
+    "samples": "In the samples, and where runs are compared (Tab goes there)",
     "bench": "Bench",
     "dialog": "In a dialog",
     "help": "In the help",

@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from sg_core.config import GPT2Config
-from sg_core.engine.events import Saved, TrainingStarted
+from sg_core.engine.events import Sample, Saved, TrainingStarted
+from sg_core.errors import CheckpointError
+from sg_core.storage.run_log import read_events, still_to_come
 from sg_core.training.results import Evaluation
 from sg_core.training.settings import TrainingConfig
 from sg_tui.state.training_run import Run
@@ -26,6 +28,7 @@ SECONDS_BETWEEN = 5.0  # writes of a running run's curve
 MOST_POINTS = 4000  # of a curve that is kept; a longer one is thinned evenly
 MOST_BYTES = 4 << 20  # of a file that is read
 EVALUATIONS, RUNS = 500, 6  # kept of a run; read of a folder of runs
+SAMPLES, SAMPLE_CHARACTERS = 40, 2000  # kept of a run, evenly spread; of a sample
 
 
 class RunKeeper:
@@ -95,7 +98,7 @@ def _to_json(run: Run) -> dict[str, Any]:
     return {
         "format": FORMAT,
         "model": run.model,
-        "facts": {**asdict(facts), "out": None},
+        "facts": {**asdict(facts), "out": None, "events": []},
         "steps": [int(curve.steps[i]) for i in kept],
         "losses": [_number(curve.losses[i]) for i in kept],
         "seconds": [round(curve.seconds[i], 2) for i in kept],
@@ -103,6 +106,7 @@ def _to_json(run: Run) -> dict[str, Any]:
             [one.step, _number(one.val_loss), _number(one.val_loss_per_char), round(at, 2)]
             for one, at in zip(run.evaluations, run.evaluation_seconds, strict=True)
         ][-EVALUATIONS:],
+        "samples": [[one.step, one.text[:SAMPLE_CHARACTERS]] for one in _spread(run.samples)],
         "saved": run.saved.step if run.saved else None,
         "first_step": facts.first_step,
     }
@@ -132,10 +136,20 @@ def _from_json(data: dict[str, Any], folder: Path) -> Run:
     for step, loss, per_char, seconds in data["evaluations"]:
         run.evaluations.append(Evaluation(int(step), _float(loss), _float(per_char)))
         run.evaluation_seconds.append(float(seconds))
+    for step, text in data.get("samples", ()):  # which an earlier version did not write
+        run.samples.append(Sample(int(step), str(text)))
     if data["saved"] is not None:
         run.saved = Saved(int(data["saved"]), str(folder))
     run.seconds = float(data["seconds"][-1])
+    with suppress(CheckpointError):  # a log that can't be read costs the marks alone
+        run.events = still_to_come(read_events(folder), 0)
     return run
+
+
+def _spread(samples: list[Sample]) -> list[Sample]:
+    """At most SAMPLES of them, the newest among them."""
+    stride = math.ceil(len(samples) / SAMPLES)
+    return samples[::-1][:: max(1, stride)][::-1]
 
 
 def _number(value: float) -> float | None:

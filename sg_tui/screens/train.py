@@ -4,73 +4,48 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
-from typing import Literal
 
 from textual import on
 from textual.containers import Container, Vertical
 from textual.widget import Widget
-from textual.widgets import Input
 
 from sg_core import paths
-from sg_core.engine.commands import (
-    Generate,
-    PauseTraining,
-    ResumeTraining,
-    SaveTraining,
-    StopTraining,
-    Train,
-)
+from sg_core.engine.commands import PauseTraining, ResumeTraining, StopTraining
 from sg_core.engine.events import Event, Saved, TrainingEnded
 from sg_tui.desk import Desk
 from sg_tui.keys import Scope, actions, bindings
 from sg_tui.library.run_records import RunKeeper
-from sg_tui.screens.mode import ModeScreen
-from sg_tui.state.talk import Talk
-from sg_tui.state.training_run import Run
-from sg_tui.state.training_state import TrainingState
+from sg_tui.screens.train_control import ControlActions
+from sg_tui.screens.train_form import FormActions
+from sg_tui.screens.train_runs import RunsActions
+from sg_tui.widgets.comparison_view import ComparisonView
 from sg_tui.widgets.line_input import LineInput
 from sg_tui.widgets.loss_chart import LossChart, Plot
+from sg_tui.widgets.rate_view import RateView
 from sg_tui.widgets.run_form import RunForm
-from sg_tui.widgets.run_panel import EARLIER, RunPanel, steps_words
+from sg_tui.widgets.run_panel import RunPanel
 from sg_tui.widgets.sample_view import SampleView
 
 REDRAW_SECONDS = 0.5  # between two drawings of the chart
-ANSWER_TOKENS = 200
 FORM_ACTIONS = {action.id for action in actions("form")}
 LIVE_ACTIONS = {action.id for action in actions("train")}
-Compared = Literal["session", "all", "none"]
-COMPARED: tuple[Compared, ...] = ("session", "all", "none")
-COMPARED_WORDS: dict[Compared, str] = {
-    "session": "Beside it: earlier runs of this session on the same text.",
-    "all": "Beside it: all earlier runs on the same text.",
-    "none": "Beside it: no other run.",
-}
-LINES = {"talk": "ask the model as it is now", "folder": "a folder to save this run in"}
 
 
-class TrainScreen(ModeScreen):
+class TrainScreen(FormActions, RunsActions, ControlActions):
     """`desk.training` knows the run; here is what the person looks at and asks for."""
 
     MODE = "train"
     CSS_PATH = "../styles/train.tcss"
     BINDINGS = bindings("form", "train")  # type: ignore[assignment]  # a list of Binding is what Textual wants
-    AUTO_FOCUS = "#start"
+    AUTO_FOCUS = "#source"
     VERTICAL_BREAKPOINTS = [(0, "-tiny"), (20, "-short"), (32, "-tall")]  # noqa: RUF012 (declared so by Textual)
 
     def __init__(self, desk: Desk) -> None:
         super().__init__(desk)
-        self.talk = Talk()
         self.keeper = RunKeeper(paths.runs_dir)
-        self.compared: Compared = "session"
-        self.forming = True  # the form is shown, not a run
-        self._line = ""  # what the line asks for: a key of LINES, or nothing
-        self._told = ""  # the failure the form shows
         self._drawn: tuple[int, object] = (-1, None)
         self._drawn_at = 0.0
         self._sure_to_stop = False
-        self._starting = False  # a run was asked for and is not there yet
-        self._start_failed = False
-        self._run_before: Run | None = None
 
     def body(self) -> Iterable[Widget]:
         yield RunForm(id="form")
@@ -79,26 +54,26 @@ class TrainScreen(ModeScreen):
             with Vertical(id="main"):
                 yield LossChart(id="chart")
                 yield SampleView(id="samples")
+                yield RateView(id="rates")
+                yield ComparisonView(id="comparison")
                 yield LineInput(id="line", compact=True)
 
     def on_mount(self) -> None:
         self.query_one("#line").display = False
-        self._show_part()
+        self.show_part()
         self.keeper.look()
 
     def on_unmount(self) -> None:
         if self.state.live and self.state.run is not None:
             self.keeper.keep(self.state.run, now=True)
 
-    @property
-    def state(self) -> TrainingState:
-        """What is known of the training."""
-        return self.desk.training
-
     def scopes(self) -> tuple[Scope, ...]:
         if self.forming:
             return ("form", "app")
-        return ("train", "chart", "app") if isinstance(self.focused, Plot) else ("train", "app")
+        part: tuple[Scope, ...] = ("chart",) if isinstance(self.focused, Plot) else ()
+        if isinstance(self.focused, SampleView | ComparisonView):
+            part = ("samples",)
+        return ("train", *part, "app")
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """The form's keys work in the form, the run's keys beside the run."""
@@ -111,7 +86,7 @@ class TrainScreen(ModeScreen):
     # ------------------------------------------------------------ events and drawing
 
     def handle(self, event: Event) -> None:
-        self.talk.take(event)
+        super().handle(event)
         if isinstance(event, Saved | TrainingEnded) and self.state.run is not None:
             self.keeper.keep(self.state.run, now=isinstance(event, TrainingEnded))
 
@@ -122,88 +97,38 @@ class TrainScreen(ModeScreen):
         state = self.state
         while self.keeper.found:
             state.remember(self.keeper.found.popleft())
-        if self._starting and (state.run is not self._run_before or not state.live):
-            self._starting = False
-            if state.run is self._run_before:  # nothing came of it
-                self._start_failed = True
-                self._open_form()
+        self.see_start()
         if self.forming:
-            self._draw_form(state)
+            self.draw_form()
             return
         figures = self.query_one(RunPanel)
         figures.set_class(bool(state.failure), "-failed")
         figures.show(state)
         self.query_one(SampleView).show(state, self.talk)
+        self.show_comparison()
+        self.show_below()
         chart = self.query_one(LossChart)
         now = time.monotonic()
         if (state.version, chart.size) != self._drawn and now - self._drawn_at >= REDRAW_SECONDS:
             self._drawn, self._drawn_at = (state.version, chart.size), now
-            chart.show(state.run, self._beside(state))
+            chart.show(state.run, self.beside())
             chart.redraw()
 
-    def _draw_form(self, state: TrainingState) -> None:
-        form = self.query_one(RunForm)
-        form.show(self.desk.generation.loaded, self._go_on_words())
-        if self._start_failed and state.failure != self._told:
-            self._told = state.failure
-            command = state.command
-            form.tell(state.failure, command is not None and command.data == "tinyshakespeare")
-
-    def _go_on_words(self) -> str:
-        run = self.state.resumable
-        return f"Go on with {run.name}, step {steps_words(run)}" if run is not None else ""
-
-    def _beside(self, state: TrainingState) -> list[Run]:
-        """The earlier runs that are drawn beside the present one: on the same text, the newest few."""
-        if state.run is None or self.compared == "none":
-            return []
-        same = [run for run in state.earlier if run.facts.data == state.run.facts.data]
-        return [run for run in same if self.compared == "all" or not run.remembered][-EARLIER:]
-
-    def _show_part(self) -> None:
+    def show_part(self) -> None:
         self.query_one("#form").display = self.forming
         self.query_one("#live").display = not self.forming
         self._drawn = (-1, None)
         self.refresh_bindings()
 
-    # ------------------------------------------------------------ the form
-
-    def _open_form(self) -> None:
-        if not self.forming:
-            self.forming = True
-            self._show_part()
-            self.query_one("#start").focus()
-
-    def action_start(self) -> None:
-        self.query_one(RunForm).start()
-
-    @on(RunForm.Start)
-    def _start(self, event: RunForm.Start) -> None:
-        self._submit(event.command)
-
-    @on(RunForm.GoOn)
-    def _go_on(self) -> None:
-        if (run := self.state.resumable) is not None:
-            self._resume(run)
-
-    def _resume(self, run: Run) -> None:
-        self._submit(Train(resume=run.resumable, sample_every=run.facts.training.evaluate_every))
-
-    def _submit(self, command: Train) -> None:
-        self._starting, self._start_failed = True, False
-        self._run_before, self._told = self.state.run, ""
-        self.state.asked(command)
-        self.desk.submit(command)
-        self.action_show_run()
+    # ------------------------------------------------------------ the run
 
     def action_show_run(self) -> None:
+        self.state.look_back()
         if self.state.live or self.state.run is not None:
             self.forming = False
-            self._show_part()
+            self.show_part()
             self.query_one(Plot).focus()
             self.draw_all()
-
-    # ------------------------------------------------------------ the run
 
     def action_pause(self) -> None:
         if self.state.status == "running":
@@ -211,7 +136,7 @@ class TrainScreen(ModeScreen):
         elif self.state.status == "paused":
             self.desk.submit(ResumeTraining())
         elif not self.state.live and self.state.run is not None and self.state.run.resumable:
-            self._resume(self.state.run)
+            self.resume(self.state.run)
         elif not self.state.live:
             self.desk.say("This run is at its end. N starts another one.")
 
@@ -231,83 +156,11 @@ class TrainScreen(ModeScreen):
         if self.state.live:
             self.desk.say("A run is under way. S stops it; then N starts another one.")
         else:
-            self._open_form()
+            self.open_form()
 
     def action_toggle_log(self) -> None:
         self.query_one(LossChart).toggle_log()
 
-    def action_next_x_axis(self) -> None:
-        self.query_one(LossChart).next_x_axis()
-
     @on(LossChart.Zoomed)
-    def _zoomed(self) -> None:
+    def redraw_chart(self) -> None:
         self._drawn = (-1, None)
-
-    def action_compare(self) -> None:
-        self.compared = COMPARED[(COMPARED.index(self.compared) + 1) % len(COMPARED)]
-        self._drawn = (-1, None)
-        self.desk.say(COMPARED_WORDS[self.compared])
-
-    def action_older_sample(self) -> None:
-        self._look(-1)
-
-    def action_newer_sample(self) -> None:
-        self._look(1)
-
-    def _look(self, by: int) -> None:
-        view = self.query_one(SampleView)
-        view.look(by, self.state)
-        view.show(self.state, self.talk)
-
-    # ------------------------------------------------------------ talking to the model, saving elsewhere
-
-    def action_talk(self) -> None:
-        self._ask("talk")
-
-    def action_save_elsewhere(self) -> None:
-        if self.state.live:
-            self._ask("folder")
-
-    def _ask(self, what: str) -> None:
-        line = self.query_one("#line", LineInput)
-        self._line = what
-        line.placeholder = LINES[what]
-        line.value = ""
-        line.display = True
-        line.focus()
-
-    @on(Input.Submitted, "#line")
-    def _answered(self, event: Input.Submitted) -> None:
-        what, text = self._line, event.value
-        event.input.value = ""
-        if what == "folder":
-            self._close_line()
-            if text.strip():
-                self.desk.submit(SaveTraining(text.strip()))
-        else:
-            self._generate(f"{text}\n" if not text or text.endswith(":") else text)
-
-    def action_sample_now(self) -> None:
-        self._generate("\n")
-
-    def _generate(self, prompt: str) -> None:
-        if self.state.run is None or not self.state.live:
-            self.desk.say("No model is being trained now.")
-            return
-        sampling = self.desk.generation.sampling
-        command = Generate(self.desk.next_request(), prompt, ANSWER_TOKENS, sampling, from_training=True)
-        self.talk.asked(command, self.state.run.step)
-        self.desk.submit(command)
-        view = self.query_one(SampleView)
-        view.talking = True
-        view.show(self.state, self.talk)
-
-    def action_leave(self) -> None:
-        if self.talk.running:
-            self.desk.stop()
-        else:
-            self._close_line()
-
-    def _close_line(self) -> None:
-        self.query_one("#line").display = False
-        self.query_one(Plot).focus()

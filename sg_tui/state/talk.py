@@ -17,6 +17,11 @@ class Talk:
         self.failure = ""
         self.version = 0
 
+    @property
+    def so_far(self) -> str:
+        """The question and its answer: what can be gone on with."""
+        return f"{self.command.prompt}{self.text}" if self.command is not None else ""
+
     def asked(self, command: Generate, step: int) -> None:
         """`command` is about to be submitted."""
         self.command, self.step = command, step

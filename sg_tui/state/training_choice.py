@@ -1,31 +1,60 @@
-"""What a person chooses before a training run, and the command it makes. Plain data, no widgets."""
+"""What a person chooses before a training run, what is wrong with it, and the command it makes. No widgets."""
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from sg_core.checks import quoted
 from sg_core.config import GPT2Config
 from sg_core.engine.commands import Train
 from sg_core.errors import SettingError
-from sg_core.files import expanded
+from sg_core.files import can_be, expanded
+from sg_core.network.lora_settings import LoraSettings
+from sg_core.network.precisions import PRECISIONS
 from sg_core.setting import Setting, settings_of
 from sg_core.training.settings import PRESETS, TrainingConfig, fine_tuning
 
 SOURCES = {
     "tinyshakespeare": "tinyshakespeare  1.1 MB of plays, fetched once",
     "python-docs": "python-docs  0.7 MB, in every Python: needs no network",
-    "file": "a text of yours: a file or a folder",
+    "file": "texts of yours: files, folders, patterns such as books/*.txt",
 }
 ADAPTER = "adapter"  # what can be trained on the loaded model, beside fine-tuning it
-_LORA, _LORA_RATE = "r=8,alpha=16,targets=c_attn", 1e-3  # few numbers learn, and bear a higher rate
+_LORA_RATE = 1e-3  # few numbers learn, and bear a higher rate
 POINTS = 20  # evaluations, samples and saves in a run
+PATH = "path"  # the box with the names of texts
 
 
-_ASKED = {"steps", "batch_size", "context", "learning_rate", "dropout", "seed"}
-FIELDS = tuple(one for one in settings_of(TrainingConfig) if one.name in _ASKED)  # what the form asks for
+class Box(NamedTuple):
+    """A box of the form. help: what is asked for, with its range."""
+
+    name: str
+    label: str
+    help: str
+
+
+def _box(field: Setting) -> Box:
+    return Box(field.name, field.label, f"{field.help}; from {field.low:,g} to {field.high:,g}")
+
+
+_ASKED = {"steps", "batch_size", "accumulation", "context", "learning_rate", "dropout", "seed"}
+FIELDS = tuple(one for one in settings_of(TrainingConfig) if one.name in _ASKED)  # what every form asks for
+_LORA = {
+    "r": Box("lora_r", "rank r", "numbers between A and B of the adapter; from 1 to 4,096"),
+    "alpha": Box("lora_alpha", "alpha", "alpha/r is the gain of the adapter"),
+    "dropout": Box("lora_dropout", "its dropout", "share of what enters the adapter that is dropped; from 0 to 0.9"),
+    "targets": Box("lora_targets", "targets", "projections it changes: c_attn, c_proj, c_fc, separated by commas"),
+}
+_PRECISION = Box("precision", "model in", f"how the frozen model is stored: {', '.join(PRECISIONS[:3])}")
+BOXES = (*map(_box, FIELDS), *_LORA.values(), _PRECISION)
+
+
+def boxes(model: str) -> tuple[Box, ...]:
+    """Those that are asked for a preset, or for FINE_TUNE or ADAPTER."""
+    return BOXES if model == ADAPTER else BOXES[: len(FIELDS)]
 
 
 def defaults(model: str, n_ctx: int = GPT2Config().n_ctx) -> TrainingConfig:
@@ -33,15 +62,31 @@ def defaults(model: str, n_ctx: int = GPT2Config().n_ctx) -> TrainingConfig:
     if model in PRESETS:
         return PRESETS[model].training
     tuning = fine_tuning(n_ctx)
-    return replace(tuning, lora=_LORA, learning_rate=_LORA_RATE) if model == ADAPTER else tuning
+    return replace(tuning, lora=_lora(_lora_texts()), learning_rate=_LORA_RATE) if model == ADAPTER else tuning
 
 
 def texts(training: TrainingConfig) -> dict[str, str]:
-    """Field name -> what stands in its box."""
-    return {
+    """Name -> what stands in its box."""
+    fields = {
         field.name: f"{getattr(training, field.name):.6g}" if not field.whole else str(getattr(training, field.name))
         for field in FIELDS
     }
+    return fields | _lora_texts() | {_PRECISION.name: training.precision}
+
+
+def _lora_texts() -> dict[str, str]:
+    usual = LoraSettings()
+    values = (str(usual.r), f"{usual.alpha:g}", f"{usual.dropout:g}", ", ".join(usual.targets))
+    return {box.name: value for box, value in zip(_LORA.values(), values, strict=True)}
+
+
+def _lora(entered: Mapping[str, str]) -> str:
+    """As the command line has it; what has no effect is left out. Raises SettingError for an empty box."""
+    parts = {part: "".join(entered[box.name].split()) for part, box in _LORA.items()}
+    for part, value in parts.items():
+        if not value:
+            raise SettingError(f"{_LORA[part].label} is empty; what is needed: {_LORA[part].help}")
+    return ",".join(f"{part}={value}" for part, value in parts.items() if (part, value) != ("dropout", "0"))
 
 
 def settings(model: str, entered: Mapping[str, str]) -> TrainingConfig:
@@ -50,6 +95,8 @@ def settings(model: str, entered: Mapping[str, str]) -> TrainingConfig:
     steps: int = values["steps"]
     every = max(1, round(steps / POINTS))
     base = defaults(model)
+    if model == ADAPTER:
+        values |= {"lora": _lora(entered), "precision": entered[_PRECISION.name].strip()}
     return replace(
         base,
         **values,
@@ -59,15 +106,51 @@ def settings(model: str, entered: Mapping[str, str]) -> TrainingConfig:
     )
 
 
+def mistakes(model: str, entered: Mapping[str, str], most_context: int | None = None) -> dict[str, str]:
+    """Name of a box -> what must be otherwise in it, for each box that is wrong.
+
+    most_context: of the model that is there, None for a new one.
+    """
+    usual = texts(defaults(model))
+    found = {}
+    for box in boxes(model):
+        try:
+            settings(model, usual | {box.name: entered[box.name]})
+        except SettingError as error:
+            found[box.name] = str(error).partition("; ")[2].partition("; write for example")[0] or str(error)
+    if "context" not in found and most_context is not None and int(_plain(entered["context"])) > most_context:
+        found["context"] = f"the model's own context, {most_context:,}, is the most"
+    return found
+
+
+def named(path: str) -> tuple[str, ...]:
+    """The names in the box of texts, as a shell reads them: separated by spaces, quoted where they have some.
+
+    A path that is there needs no quotes. Raises SettingError for none, and for a quote without its other half.
+    """
+    whole = path.strip()
+    try:
+        names = [whole] if whole and _is_there(whole) else shlex.split(whole)
+    except ValueError:
+        raise SettingError("no file is named: a quotation mark has no other half") from None
+    if not names:
+        raise SettingError("no file is named; write the path of a text file, or of a folder of them")
+    return tuple(str(expanded(name)) for name in names)
+
+
+def _is_there(name: str) -> bool:
+    path = expanded(name)
+    return can_be(path) and path.exists()
+
+
 def command(source: str, path: str, model: str, entered: Mapping[str, str], loaded: str | None) -> Train:
     """The command that starts the run. `loaded`: name of the model to fine-tune. Raises SettingError."""
-    if source == "file" and not path.strip():
-        raise SettingError("no file is named; write the path of a text file, or of a folder of them")
+    sources = named(path) if source == "file" else (source,)
     if model not in PRESETS and loaded is None:
         raise SettingError("no model is loaded yet; choose a new model, or wait until it is loaded")
     training = settings(model, entered)
     return Train(
-        data=str(expanded(path.strip())) if source == "file" else source,
+        data=sources[0] if len(sources) == 1 else sources,
         model=None if model in PRESETS else loaded,
         config=model if model in PRESETS else next(iter(PRESETS)),
         training=training,
@@ -87,7 +170,12 @@ def summary(training: TrainingConfig, config: GPT2Config | None) -> str:
 
 def _value(field: Setting, text: str) -> int | float:
     try:
-        return int(text.replace(",", "").strip()) if field.whole else float(text.strip())
+        return int(_plain(text)) if field.whole else float(text.strip())
     except ValueError:
         kind = "a whole number" if field.whole else "a number"
         raise SettingError(f"{field.label} is {quoted(text)}; it must be {kind}") from None
+
+
+def _plain(text: str) -> str:
+    """A whole number as people write it, without its commas."""
+    return text.replace(",", "").strip()

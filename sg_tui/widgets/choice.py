@@ -76,8 +76,10 @@ class Choice(Widget):
     def render(self) -> Content:
         keys, seen = list(self._options), self._seen
         above, below = keys.index(seen[0]), len(keys) - 1 - keys.index(seen[-1])
-        more = {seen[0]: f"  ↑ {above} more" if above else "", seen[-1]: f"  ↓ {below} more" if below else ""}
-        return Content("\n").join(self._line(key, self._options[key], more.get(key, "")) for key in seen)
+        more = dict.fromkeys(seen, "")
+        more[seen[0]] += f"  ↑ {above} more" if above else ""
+        more[seen[-1]] += f"  ↓ {below} more" if below else ""
+        return Content("\n").join(self._line(key, self._options[key], more[key]) for key in seen)
 
     def _line(self, key: str, words: str, more: str) -> Content:
         taken = key == self.value

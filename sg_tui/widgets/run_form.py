@@ -1,8 +1,11 @@
-"""The form that starts a training run: Enter starts it as it stands."""
+"""The form that starts a training run: Enter starts it as it stands; what is wrong is told where it stands."""
 
 from __future__ import annotations
 
-from textual import on
+from collections.abc import Mapping
+from dataclasses import replace
+
+from textual import events, on
 from textual.app import ComposeResult
 from textual.containers import Grid, Horizontal, VerticalScroll
 from textual.message import Message
@@ -15,23 +18,36 @@ from sg_core.errors import SettingError
 from sg_core.training.settings import FINE_TUNE, PRESETS
 from sg_tui.state.training_choice import (
     ADAPTER,
-    FIELDS,
+    BOXES,
+    PATH,
     SOURCES,
+    Box,
+    boxes,
     command,
     defaults,
+    mistakes,
+    named,
     settings,
     summary,
     texts,
 )
+from sg_tui.state.training_plan import PlanState, Question
 from sg_tui.terminal.textsafe import safe_line
 from sg_tui.widgets.choice import Choice
-from sg_tui.widgets.line_input import LineInput
+from sg_tui.widgets.form_field import FormField
+from sg_tui.widgets.plan_view import PlanView
 
 FIRST = next(iter(PRESETS))
+PATHS = Box(PATH, "texts", "files, folders and patterns such as books/*.txt; quote what has spaces")
+HINTS = {
+    "source": "↑ ↓ choose the text, Tab goes on, Enter starts the training",
+    "model": "↑ ↓ choose a new model, or what is done to the one that is loaded",
+    **{box.name: f"{box.label}: {box.help}" for box in (PATHS, *BOXES)},
+}
 
 
 class RunForm(VerticalScroll):
-    """Says `Start` with a valid command; shows what is wrong otherwise."""
+    """Says `Start` with a valid command, and `Altered` whenever something else stands in it."""
 
     can_focus = False
 
@@ -45,6 +61,9 @@ class RunForm(VerticalScroll):
     class GoOn(Message):
         """The earlier run that the form offers was asked for."""
 
+    class Altered(Message):
+        """What stands in the form is another training now."""
+
     def __init__(self, id: str | None = None) -> None:
         super().__init__(id=id)
         self._loaded: Loaded | None = None
@@ -53,84 +72,109 @@ class RunForm(VerticalScroll):
         with Horizontal(classes="form-row"):
             yield Label("data", classes="form-label")
             yield Choice(SOURCES, "tinyshakespeare", id="source")
-        with Horizontal(classes="form-row", id="path-row"):
-            yield Label("path", classes="form-label")
-            yield LineInput(placeholder="of a text file or a folder", compact=True, id="path")
+        yield FormField(PATHS, "files, folders, books/*.txt")
         with Horizontal(classes="form-row"):
             yield Label("model", classes="form-label")
             yield Choice(_models(None), FIRST, id="model")
         with Grid(id="fields"):
-            for field in FIELDS:
-                with Horizontal(classes="form-field"):
-                    yield Label(field.label, classes="form-label")
-                    yield LineInput(compact=True, id=field.name, classes="form-box")
-        yield Static(id="summary", markup=False)
+            for box in BOXES:
+                yield FormField(box)
+        yield Static(id="form-hint", markup=False)
         yield Static(id="wrong", markup=False)
         with Horizontal(id="buttons"):
             yield Button("Start training", variant="primary", compact=True, id="start")
             yield Button("Train on python-docs instead", compact=True, id="python-docs")
             yield Button("Go on with the last run", compact=True, id="go-on")
+        yield PlanView(id="form-plan")
 
     def on_mount(self) -> None:
-        self.query_one("#path-row").display = False
+        self._field(PATH).display = False
         self.query_one("#python-docs").display = False
         self.query_one("#go-on").display = False
         self._fill()
 
     # ------------------------------------------------------------ what the screen tells
 
-    def show(self, loaded: Loaded | None, go_on: str) -> None:
+    def show(self, loaded: Loaded | None, go_on: str, plan: PlanState) -> None:
         """loaded: the model that can be fine-tuned. go_on: words for an earlier run to go on with, or none."""
         if loaded is not self._loaded:
             self._loaded = loaded
             for name in (FINE_TUNE, ADAPTER):
                 self.query_one("#model", Choice).reword(name, _models(loaded)[name])
+            if self._model not in PRESETS:
+                self._fill()
         button = self.query_one("#go-on", Button)
         button.display = bool(go_on)
         if go_on:
             button.label = safe_line(go_on, 60)
+        self._check(plan.answer.trouble if plan.answer else {})
+        self.query_one(PlanView).show(plan, self._summary())
 
     def tell(self, wrong: str, offer_python_docs: bool = False) -> None:
         """Show why no run starts, and what can be done."""
-        self.query_one("#wrong", Static).update(f"! {safe_line(wrong)}" if wrong else "")
+        self._tell_wrong(wrong)
         offer = self.query_one("#python-docs", Button)
         offer.display = offer_python_docs
         (offer if offer_python_docs else self.query_one("#start", Button)).focus()
 
+    @property
+    def question(self) -> Question | None:
+        """The training that stands in the form, if it is whole."""
+        config = self._config
+        try:
+            sources = named(self._path) if self._source == "file" else (self._source,)
+            training = settings(self._model, self._entered)
+        except SettingError:
+            return None
+        if config is None or self._mistakes():
+            return None
+        shape = replace(config, n_ctx=training.context) if self._model in PRESETS else config
+        return Question(sources, shape, training)
+
     # ------------------------------------------------------------ what the person does
+
+    def on_descendant_focus(self, event: events.DescendantFocus) -> None:
+        self.query_one("#form-hint", Static).update(HINTS.get(event.widget.id or "", ""))
 
     @on(Choice.Changed, "#source")
     def _another_source(self) -> None:
         file = self._source == "file"
-        self.query_one("#path-row").display = file
+        self._field(PATH).display = file
         if file:
-            self.query_one("#path", LineInput).focus()
+            self._field(PATH).line.focus()
+        self._altered()
 
     @on(Choice.Changed, "#model")
     def _fill(self) -> None:
         """The boxes get what suits the model."""
         config = self._loaded.config if self._loaded else GPT2Config()
+        asked = boxes(self._model)
         for name, text in texts(defaults(self._model, config.n_ctx)).items():
-            self.query_one(f"#{name}", LineInput).value = text
+            self._field(name).line.value = text
+        for box in BOXES:
+            self._field(box.name).display = box in asked
+        self._altered()
 
     @on(Input.Changed)
-    def _sum_up(self) -> None:
-        try:
-            words = summary(settings(self._model, self._entered), self._config)
-        except SettingError:
-            words = ""
-        self.query_one("#summary", Static).update(words)
+    def _altered(self) -> None:
+        self._check({})
+        self._tell_wrong("")
+        self.post_message(self.Altered())
 
     @on(Input.Submitted)
     @on(Button.Pressed, "#start")
     def start(self) -> None:
-        """Start the run, or say what is wrong with it."""
-        path = self.query_one("#path", LineInput).value
+        """Start the run, or go to what is wrong with it."""
         loaded = self._loaded.model if self._loaded else None
+        wrong = self._mistakes()
+        if wrong:
+            self._check({})
+            self._field(next(iter(wrong))).line.focus()
+            return
         try:
-            train = command(self._source, path, self._model, self._entered, loaded)
+            train = command(self._source, self._path, self._model, self._entered, loaded)
         except SettingError as error:
-            self._point_at(str(error))
+            self.tell(str(error))
             return
         self.tell("")
         self.post_message(self.Start(train))
@@ -145,23 +189,54 @@ class RunForm(VerticalScroll):
     def _go_on(self) -> None:
         self.post_message(self.GoOn())
 
-    def _point_at(self, wrong: str) -> None:
-        self.tell(wrong)
-        for field in FIELDS:
-            if wrong.startswith((f"{field.name} ", f"{field.label} ")):
-                self.query_one(f"#{field.name}", LineInput).focus()
-        if wrong.startswith("no file"):
-            self.query_one("#path", LineInput).focus()
+    def _tell_wrong(self, wrong: str) -> None:
+        line = self.query_one("#wrong", Static)
+        line.display = bool(wrong)
+        line.update(f"! {safe_line(wrong)}")
 
     # ------------------------------------------------------------ what stands in the form
+
+    def _check(self, found_out: Mapping[str, str]) -> None:
+        """Tell each mistake at its box. found_out: those that only a look at the disk shows."""
+        wrong = {**found_out, **self._mistakes()}
+        for field in self.query(FormField):
+            field.tell(wrong.get(field.box.name, ""))
+
+    def _mistakes(self) -> dict[str, str]:
+        wrong = mistakes(self._model, self._entered, self._most_context)
+        if self._source == "file":
+            try:
+                named(self._path)
+            except SettingError as error:
+                wrong = {PATH: str(error)} | wrong
+        return wrong
+
+    def _summary(self) -> str:
+        """What the run amounts to, "" while the form is not whole."""
+        try:
+            return "" if self._mistakes() else summary(settings(self._model, self._entered), self._config)
+        except SettingError:
+            return ""
+
+    def _field(self, name: str) -> FormField:
+        return self.query_one(f"#{name}-field", FormField)
 
     @property
     def _source(self) -> str:
         return self.query_one("#source", Choice).value
 
     @property
+    def _path(self) -> str:
+        return self._field(PATH).line.value
+
+    @property
     def _model(self) -> str:
         return self.query_one("#model", Choice).value
+
+    @property
+    def _most_context(self) -> int | None:
+        """Of the model that is there; a new one sees as many tokens as it is trained on."""
+        return self._loaded.config.n_ctx if self._loaded and self._model not in PRESETS else None
 
     @property
     def _config(self) -> GPT2Config | None:
@@ -171,7 +246,7 @@ class RunForm(VerticalScroll):
 
     @property
     def _entered(self) -> dict[str, str]:
-        return {field.name: self.query_one(f"#{field.name}", LineInput).value for field in FIELDS}
+        return {box.name: self._field(box.name).line.value for box in BOXES}
 
 
 def _models(loaded: Loaded | None) -> dict[str, str]:

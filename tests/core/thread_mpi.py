@@ -67,10 +67,10 @@ class Communicator:
             room[start : start + part.size] = part
 
     def Ibcast(self, room: Any, root: int) -> Request:  # noqa: N802
-        def call() -> None:
-            _flat(room)[:] = self._exchange(_flat(room).copy())[root]
+        return Request(lambda: self.Bcast(room, root))
 
-        return Request(call)
+    def Bcast(self, room: Any, root: int) -> None:  # noqa: N802
+        _flat(room)[:] = self._exchange(_flat(room).copy())[root]
 
     def Alltoallv(self, own: Any, target: Any) -> None:  # noqa: N802
         (room, counts, starts), (arriving, _, places) = _target(own), _target(target)

@@ -33,6 +33,7 @@ from sg_core.engine.commands import (
     Look,
     MeasureHeads,
     MeasureReads,
+    MeasureSteps,
     PauseTraining,
     Race,
     ResumeTraining,
@@ -66,6 +67,7 @@ from sg_core.engine.events import (
     Sample,
     Saved,
     Scored,
+    StepsMeasured,
     TokenEvent,
     TrainingEnded,
     TrainingStarted,
@@ -203,6 +205,8 @@ class ScriptedEngine(ScriptedMeasurements):
                 pass
             case MeasureReads():
                 self.emit(ReadRate(self.precision, 2, 20_000_000, 50e9))
+            case MeasureSteps(request=request):
+                self.emit(StepsMeasured(request, 0.05, 3, 1, 0.5, 1))
             case Score():
                 self.emit(scored(command))
             case Race():
@@ -335,7 +339,7 @@ class ScriptedEngine(ScriptedMeasurements):
             command.model or command.config,
             preset.config,
             training,
-            command.data,
+            command.data if isinstance(command.data, str) else " and ".join(command.data),
             300_000,
             33_000,
             first,

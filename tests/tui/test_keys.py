@@ -27,6 +27,7 @@ OWNERS: dict[Scope, str] = {
     "sampling": "sg_tui.widgets.sampling_panel:SamplingPanel",
     "form": "sg_tui.screens.train:TrainScreen",
     "choice": "sg_tui.widgets.choice:Choice",
+    "samples": "sg_tui.widgets.sample_walk:SampleWalk",
     "train": "sg_tui.screens.train:TrainScreen",
     "chart": "sg_tui.widgets.loss_chart:Plot",
     "bench": "sg_tui.screens.bench:BenchScreen",

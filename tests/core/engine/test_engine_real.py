@@ -90,7 +90,8 @@ def losses(driver: Driver) -> list[tuple[int, float]]:
 
 def trained_alone(text_file: str) -> list[tuple[int, float]]:
     """The same run without an engine thread."""
-    trainer = prepare_training(data=text_file, model=None, config=PRESETS["tiny"].config, training=TRAINING)
+    config = dataclasses.replace(PRESETS["tiny"].config, n_ctx=TRAINING.context)
+    trainer = prepare_training(data=text_file, model=None, config=config, training=TRAINING)
     steps = [trainer.step() for _ in range(TRAINING.steps)]
     return [(step.step, step.loss) for step in steps]
 

@@ -11,13 +11,15 @@ from typing import Any
 import pytest
 from engine_fakes import Driver, World
 
+from sg_core.config import GPT2Config
 from sg_core.engine import measurements
-from sg_core.engine.commands import Generate, Load, MeasureReads, Race, Score, Train
-from sg_core.engine.events import Done, Failed, Raced, ReadRate, Scored, TokenEvent
+from sg_core.engine.commands import Generate, Load, MeasureReads, MeasureSteps, Race, Score, Train
+from sg_core.engine.events import Done, Failed, Raced, ReadRate, Scored, StepsMeasured, TokenEvent
 from sg_core.engine.parts import Parts
 from sg_core.gpt2 import GPT2
 from sg_core.measure.race import Lap
 from sg_core.measure.setting import Setting
+from sg_core.training.settings import TrainingConfig
 
 LAP = Lap((1, 1), ("a", "a"), (1.0, 2.0), 0.0)
 RACE = Race(7, Setting(), Setting.named("f32-kv_cache"), tokens=3)
@@ -41,7 +43,10 @@ class Works(World):
         def read_rate(session: Any, cancelled: Callable[[], bool]) -> ReadRate:
             return ReadRate("f32", 1, 1_000_000, 1e9)
 
-        return replace(super().parts(), score=score, race=race, read_rate=read_rate)
+        def steps(command: MeasureSteps, threads: int | None, cancelled: Callable[[], bool]) -> StepsMeasured:
+            return StepsMeasured(command.request, 0.5, 3, command.training.steps, 0.0, 0)
+
+        return replace(super().parts(), score=score, race=race, read_rate=read_rate, measure_steps=steps)
 
 
 def wait(gate: threading.Event) -> None:
@@ -143,3 +148,17 @@ def test_a_score_waits_for_kernels_compiled_ahead_so_that_no_command_waits_for_t
     driver.finish()
     assert [event.request for event in driver.of(Scored)] == [2]
     driver.engine.close(timeout=10)
+
+
+# ------------------------------------------------------------------ steps of a training that is only planned
+
+
+def test_the_steps_of_a_planned_training_are_measured_without_a_model(driver: Driver) -> None:
+    driver.finish(MeasureSteps(5, GPT2Config(), TrainingConfig(steps=10), 1000))
+    [found] = driver.of(StepsMeasured)
+    assert (found.request, found.seconds) == (5, 5.0)
+
+
+def test_only_the_plan_that_was_asked_for_last_is_measured(driver: Driver) -> None:
+    driver.finish(*(MeasureSteps(number, GPT2Config(), TrainingConfig(steps=10), 1000) for number in range(4)))
+    assert driver.of(StepsMeasured)[-1].request == 3

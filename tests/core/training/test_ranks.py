@@ -21,6 +21,7 @@ from sg_core.errors import CheckpointError, SettingError, SgError, TrainingError
 from sg_core.kernels.adamw import NORM_BLOCK
 from sg_core.kernels.team import Team
 from sg_core.network.parameters import Parameters
+from sg_core.storage.run_log import BACK, CHANGE
 from sg_core.training.calibration import calibrate
 from sg_core.training.follow import follow
 from sg_core.training.memory_plan import plan_memory
@@ -204,6 +205,24 @@ def test_a_run_goes_on_in_another_number_of_processes(tmp_path: Path) -> None:
     assert numbers(alone) == numbers(whole)
 
 
+def test_what_is_done_to_a_run_while_it_trains_is_done_in_all_processes(tmp_path: Path) -> None:
+    def steer(run: Trainer) -> Any:
+        run.save(tmp_path / str(run.ranks.size))
+        told = train(run, 2)
+        with run.unchanged():
+            run.step(0.5)
+        told += train(run, 1)
+        for kind, values in ((BACK, {"to": 0}), (CHANGE, {"learning_rate": 1e-3})):
+            run.prepared(run.steering.next(run.step_count, kind, values))()
+        return told + train(run, 2)
+
+    told, runs = shared(4, lambda ranks: trainer(ranks, average="mean", average_fraction=1.0), steer)
+    assert told == steer(trainer(average="mean", average_fraction=1.0))
+    assert told[0] == told[7]  # back at the first step
+    assert told[1] != told[8]  # with another rate
+    assert {numbers(run) for run in runs} == {told[-1]}
+
+
 def test_a_save_that_fails_leaves_all_processes_able_to_go_on(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("no folder")
 
@@ -211,8 +230,8 @@ def test_a_save_that_fails_leaves_all_processes_able_to_go_on(tmp_path: Path) ->
         run.step()
         with pytest.raises(CheckpointError):
             run.save(tmp_path / "file")
-        run.collect(first=False)  # as far as a save comes that fails later
-        run.clear_gradients()
+        run.shared.collect("first_moment")  # as far as a save comes that fails later
+        run.shared.clear()
         return train(run, 2)
 
     whole = trainer()

@@ -19,6 +19,7 @@ from sg_core.text.tokenizer import Tokenizer
 from sg_core.text.vocabulary import learn_vocabulary
 from sg_core.training import text_files, texts
 from sg_core.training.dataset import TextDataset
+from sg_core.training.sources import NAMED, survey
 from sg_core.training.texts import Texts, read_text, read_texts
 
 GOLDEN = "8082107240d3190f3bdee9b66c2b3caa4d18bfe7339957737d7d7d9f4e970ea3"
@@ -317,3 +318,32 @@ def test_ids_are_whole_numbers_of_four_bytes() -> None:
     data = TextDataset.from_text("x", "a" * 1000, BYTES)
     assert data.train_ids.dtype == data.validation_ids.dtype == np.int32
     assert data.train_ids.flags.c_contiguous
+
+
+# ------------------------------------------------------------------ patterns, and how much they hold
+
+
+def test_a_pattern_means_the_files_that_fit_it_in_their_order(tmp_path: Path) -> None:
+    for name, text in (("b.txt", "second "), ("a.txt", "first "), ("c.md", "no "), ("sub/d.txt", "deep ")):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    assert documents(read_texts([str(tmp_path / "*.txt")])) == ["first ", "second "]
+    assert documents(read_texts([str(tmp_path / "**" / "*.txt")])) == ["first ", "second ", "deep "]
+    assert documents(read_texts([str(tmp_path / "s*")])) == ["deep "]
+    with pytest.raises(DataError, match=r"no file is called .*\.doc; name a text file"):
+        read_texts([str(tmp_path / "*.doc")])
+
+
+def test_a_file_whose_name_looks_like_a_pattern_is_that_file(tmp_path: Path) -> None:
+    (tmp_path / "a[1].txt").write_text("itself")
+    (tmp_path / "a1.txt").write_text("another")
+    assert documents(read_texts([str(tmp_path / "a[1].txt")])) == ["itself"]
+
+
+def test_what_sources_hold_is_known_without_reading_them(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("12345")
+    (tmp_path / "b.txt").write_text("678")
+    found = survey([str(tmp_path), "python-docs", str(tmp_path / "b.*")])
+    assert (found.files, found.size) == (4, 11 + NAMED["python-docs"])
+    with pytest.raises(DataError, match="gone"):
+        survey([str(tmp_path / "gone")])

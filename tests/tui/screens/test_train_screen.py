@@ -7,10 +7,11 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from stories import STANDARD
 from train_story import CONFIG, train_view, training
 
-from sg_core.engine.commands import PauseTraining, ResumeTraining, SaveTraining, StopTraining, Train
+from sg_core.engine.commands import MeasureSteps, PauseTraining, ResumeTraining, SaveTraining, StopTraining, Train
 from sg_core.engine.events import Failed, Phase, Saved, TrainingEnded, TrainingStarted
 from sg_core.training.results import StepResult
 from sg_core.training.settings import TrainingConfig
@@ -54,39 +55,123 @@ async def test_what_stands_in_the_boxes_is_what_is_trained() -> None:
         assert (settings.steps, settings.batch_size, settings.learning_rate, settings.seed) == (77, 3, 5e-4, 11)
 
 
-async def test_a_wrong_box_is_named_and_gets_the_focus() -> None:
+async def test_a_mistake_is_told_at_its_box_as_one_types() -> None:
     async with train_view() as story:
         story.screen.query_one("#batch_size").focus()
         await story.press("home", "ctrl+k")
         await story.write("many")
+        await story.see("! it must be a whole number")
+        story.screen.query_one("#source").focus()
         await story.press("enter")
-        await story.see("batch size is 'many'; it must be a whole number")
-        assert story.screen.focused is story.screen.query_one("#batch_size")
+        assert not story.sent(Train)
+        await story.until(lambda: story.screen.focused is story.screen.query_one("#batch_size"))
         await story.press("home", "ctrl+k")
         await story.write("0")
+        await story.until(lambda: "whole number from 1 to 65,536" in " ".join(story.text.split()))
+        box = story.screen.query_one("#batch_size-field").region
+        words = story.screen.query_one("#batch_size-field .form-wrong").region
+        assert (words.x, words.y) == (box.x, box.y + 1)
+        await story.press("home", "ctrl+k")
+        await story.write("3")
+        await story.until(lambda: "must be" not in story.text)
         await story.press("enter")
-        await story.see("batch_size is 0; it must be a whole number from 1")
-        assert not story.sent(Train)
+        await story.until(lambda: story.sent(Train))
 
 
-async def test_a_file_and_fine_tuning_are_chosen_by_keys_alone() -> None:
+async def test_texts_and_fine_tuning_are_chosen_by_keys_alone(tmp_path: Path) -> None:
+    for name in ("my text.txt", "b.txt"):
+        (tmp_path / name).write_text("A text.\n" * 40)
     async with train_view() as story:
-        story.screen.query_one("#source").focus()
         await story.press("down", "down")
-        await story.see("path")
-        await story.write("/tmp/my text.txt")
+        await story.see("! no file is named")
+        await story.write(f"'{tmp_path}/my text.txt' {tmp_path}/b*.txt")
+        await story.until(lambda: "no file is named" not in story.text)
+        await story.see("2 texts, 1 kB")
         story.screen.query_one("#model").focus()
-        await story.press("up")
+        await story.press("up", "up")
         await story.press("enter")
         await story.until(lambda: story.sent(Train))
         [command] = story.sent(Train)
-        assert (command.data, command.model) == ("/tmp/my text.txt", "tinyshakespeare")
+        assert command.data == (f"{tmp_path}/my text.txt", f"{tmp_path}/b*.txt")
+        assert command.model == "tinyshakespeare"
         assert command.training.context <= 256
+        assert not command.training.lora
+
+
+async def test_a_text_that_is_not_there_is_told_at_its_box(tmp_path: Path) -> None:
+    async with train_view() as story:
+        await story.press("down", "down")
+        await story.write(str(tmp_path / "gone.txt"))
+        await story.until(lambda: "gone.txt can't be read" in story.text)
+        await story.press("enter")  # the engine has the last word
+        await story.until(lambda: story.sent(Train))
+
+
+async def test_an_adapter_is_described_in_boxes_of_its_own() -> None:
+    async with train_view() as story:
+        assert not story.screen.query_one("#lora_r").region
+        story.screen.query_one("#model").focus()
+        await story.press("up")
+        await story.see("rank r")
+        for box, text in (("lora_r", "4"), ("lora_targets", "c_attn, c_fc"), ("precision", "int8")):
+            story.screen.query_one(f"#{box}").focus()
+            await story.press("home", "ctrl+k")
+            await story.write(text)
+        await story.see("adapter of")
+        await story.press("enter")
+        await story.until(lambda: story.sent(Train))
+        training = story.sent(Train)[0].training
+        assert (training.lora, training.precision) == ("r=4,alpha=16,targets=c_attn,c_fc", "int8")
+
+
+# ------------------------------------------------------------------ the plan
+
+
+async def test_the_plan_is_shown_and_its_steps_are_measured_once() -> None:
+    async with train_view() as story:
+        await story.see(" free: weights 3.5 MB, gradients")
+        await story.see("about 110 s: 2,000 steps of 50 ms (3 measured), 20 validations of 500 ms")
+        await story.see("model of 3.5 MB; checkpoints of")
+        [command] = story.sent(MeasureSteps)
+        assert command.config.n_ctx == command.training.context == 64
+        story.screen.query_one("#steps").focus()
+        await story.press("home", "ctrl+k")
+        await story.write("200")
+        await story.see("about 20 s: 200 steps of 50 ms")
+        assert len(story.sent(MeasureSteps)) == 1  # more steps are not other steps
+
+
+async def test_another_batch_is_planned_as_one_types_and_measured_when_one_stops() -> None:
+    async with train_view() as story:
+        await story.see("2,000 steps of 50 ms")
+        story.screen.query_one("#batch_size").focus()
+        await story.press("home", "ctrl+k")
+        await story.write("24")
+        await story.see("1,536 tokens a step")
+        await story.until(lambda: len(story.sent(MeasureSteps)) == 2)
+        assert story.sent(MeasureSteps)[1].training.batch_size == 24
+
+
+async def test_a_training_that_does_not_fit_says_what_would(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sg_core.memory.available_memory", lambda: 100_000_000)
+    async with train_view() as story:
+        await story.see("! too much; --recompute would make it fit, in about a third more time, a context of")
+        await story.see("known once it fits")
+        assert not story.sent(MeasureSteps)
+
+
+async def test_steps_that_could_not_be_measured_say_why_and_disturb_nobody() -> None:
+    async with train_view() as story:
+        story.engine.script(MeasureSteps, [Failed("there is no room", 1, "MeasureSteps")])
+        await story.until(lambda: story.sent(MeasureSteps))
+        await story.advance(1)
+        await story.see("time     there is no room")
 
 
 async def test_every_part_of_the_form_is_reached_by_tab() -> None:
     async with train_view() as story:
         reached = set()
+        assert story.screen.focused is story.screen.query_one("#source")
         for _ in range(12):
             await story.press("tab")
             focused = story.screen.focused
@@ -232,7 +317,7 @@ async def test_the_next_session_offers_to_go_on_with_an_unfinished_run(home: Pat
         await story.emit(Saved(30, str(folder / "step-30")), TrainingEnded(30, "stopped"))
     async with train_view() as story:
         await story.see("Go on with tiny on python-docs, step 30 of 90")
-        await story.press("tab", "enter")
+        await story.press("shift+tab", "enter")  # the last of the form
         await story.until(lambda: story.sent(Train))
         assert story.sent(Train)[0].resume == str(folder)
         await story.emit(replace(facts, first_step=30), StepResult(31, 2.0, 1e-3, 1.0, 9.0))
@@ -259,10 +344,11 @@ async def test_runs_beside_this_one_can_be_hidden() -> None:
 async def test_the_list_of_models_folds_where_there_is_little_room() -> None:
     async with train_view(STANDARD) as story:
         choice = story.screen.query_one("#model")
-        assert choice.size.height == 4
+        assert choice.size.height == 1
+        await story.see("◉ new, tiny  ↓ 7 more")
+        choice.focus()
         await story.see("↓ 4 more")
         assert "gpt2-xl" not in story.text
-        choice.focus()
         await story.press("up", "up", "up")
         await story.see("new, gpt2-xl")
         await story.see("↑ 3 more")

@@ -8,7 +8,7 @@ import pytest
 
 from sg_core.errors import SettingError
 from sg_core.training.settings import FINE_TUNE, PRESETS
-from sg_tui.state.training_choice import ADAPTER, command, defaults, settings, summary, texts
+from sg_tui.state.training_choice import ADAPTER, command, defaults, mistakes, named, settings, summary, texts
 
 
 def entered(model: str = "tiny", **changes: str) -> dict[str, str]:
@@ -53,10 +53,28 @@ def test_numbers_may_be_written_as_people_write_them() -> None:
     assert (made.steps, made.learning_rate) == (10_000, 5e-4)
 
 
-def test_a_file_is_taken_from_the_home_folder_and_must_be_named() -> None:
-    assert command("file", "~/a text.txt", "tiny", entered(), None).data == str(Path.home() / "a text.txt")
+def test_texts_are_named_as_in_a_shell_and_must_be_named() -> None:
+    assert command("file", "'~/a text.txt'", "tiny", entered(), None).data == str(Path.home() / "a text.txt")
+    assert named('a.txt "b c" d/*.txt') == ("a.txt", "b c", "d/*.txt")
     with pytest.raises(SettingError, match="no file is named"):
         command("file", "  ", "tiny", entered(), None)
+    with pytest.raises(SettingError, match="quotation mark"):
+        named("'a.txt")
+
+
+def test_a_path_that_is_there_needs_no_quotes(tmp_path: Path) -> None:
+    (tmp_path / "a text.txt").touch()
+    assert named(f" {tmp_path}/a text.txt ") == (f"{tmp_path}/a text.txt",)
+
+
+def test_every_mistake_is_found_at_its_box() -> None:
+    wrong = entered(ADAPTER, steps="0", dropout="x", lora_r="", lora_alpha="-1", precision="int4")
+    assert list(mistakes(ADAPTER, wrong)) == ["steps", "dropout", "lora_r", "lora_alpha", "precision"]
+    assert list(mistakes("tiny", wrong)) == ["steps", "dropout"]  # whose form has no other boxes
+    assert mistakes(FINE_TUNE, entered(context="1,024"), 256) == {
+        "context": "the model's own context, 256, is the most"
+    }
+    assert mistakes("tiny", entered(context="1,024")) == {}
 
 
 def test_fine_tuning_takes_the_loaded_model() -> None:
