@@ -151,9 +151,9 @@ class GPT2(Model):
 
         special: special tokens in a text, such as "<|endoftext|>", are ids. precision None: the model's own. Texts of
         any length are seen in windows of n_ctx tokens, `overlap` of which they share with the window before (None:
-        half; fewer are faster, and some tokens are then seen with less before them); positions of interventions count
-        from a window's beginning. progress(tokens done, tokens in all) is called and cancelled() asked between two
-        windows; the scores then end there. Raises SettingError.
+        64, or half a small window; with more, each token is seen with more before it, slower); positions of
+        interventions count from a window's beginning. progress(tokens done, in all) is called and cancelled() asked
+        between two windows; the scores then end there. Raises SettingError.
         """
         return score(self, self.tokenizer, text, special, precision, interventions, progress, cancelled, overlap)
 

@@ -67,9 +67,11 @@ def _words(help: str, choices: tuple[str, ...]) -> dict[str, Any]:
 
 @cache
 def settings_of(kind: type) -> tuple[Setting, ...]:
-    """The settings of a dataclass, in order."""
+    """The settings of a dataclass, in order; its other fields are none."""
     found = []
     for one in fields(kind):
+        if "setting" not in one.metadata:
+            continue
         declared = one.metadata["setting"]
         label = declared["label"] or one.name.replace("_", " ")
         option = declared["option"] if declared["option"] is not None else f"--{one.name.replace('_', '-')}"

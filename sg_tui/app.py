@@ -7,7 +7,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from datetime import datetime
 from functools import partial
@@ -21,11 +21,13 @@ from textual.timer import Timer
 
 from sg_core import paths
 from sg_tui.desk import Desk, EngineLike, Severity
-from sg_tui.keys import ACTIONS, MODES, Mode, bindings, first_key
+from sg_tui.keys import ACTIONS, MODES, SCOPES, Action, Mode, actions, bindings, choose, chosen, first_key, name_of
 from sg_tui.library import figures_file
 from sg_tui.screens.help import HelpScreen
 from sg_tui.screens.mode import ModeScreen
 from sg_tui.screens.model_picker import ModelPicker
+from sg_tui.screens.palette import UsedFirst
+from sg_tui.screens.settings import SettingsScreen
 from sg_tui.terminal import clipboard
 from sg_tui.terminal.terminal_keys import restore_alt_keys
 from sg_tui.terminal.textsafe import safe_line
@@ -47,6 +49,7 @@ class SgApp(App[None]):
     CSS_PATH = "styles/app.tcss"
     TITLE = "sg-tui"
     ENABLE_COMMAND_PALETTE = True
+    COMMANDS = {UsedFirst}  # noqa: RUF012 (declared so by Textual)
     COMMAND_PALETTE_BINDING = first_key("command_palette")
     DEFAULT_MODE = MODES[0].name
     BINDINGS = bindings("app")  # type: ignore[assignment]  # a list of Binding is what Textual wants
@@ -58,11 +61,14 @@ class SgApp(App[None]):
         threads: int | None = None,
         engine: EngineLike | None = None,
         adapters: tuple[str, ...] = (),
+        plain: bool = False,
     ) -> None:
         super().__init__()
-        restore_alt_keys()
         sys.setswitchinterval(5e-4)  # the screen gets its turn while the engine computes
-        self.desk = Desk(self._tell, model, precision, threads, adapters)
+        self.desk = Desk(self._tell, model, precision, threads, adapters, plain)
+        self._wrong_keys = choose(self.desk.keys, ACTIONS)
+        self.set_keymap({name: ",".join(keys) for name, keys in chosen().items()})
+        restore_alt_keys()
         self._given_engine = engine
         self.crash = ""  # one line, when the program ended by a fault of its own
         self._not_before = 0.0
@@ -119,6 +125,8 @@ class SgApp(App[None]):
         """The engine starts after the first paint."""
         self.desk.wake = self._wake
         self.desk.start(self._given_engine)
+        for problem in self._wrong_keys:
+            self.desk.say(f"{problem}; the usual key holds", "warning")
         self._sleep()
 
     def _sleep(self) -> None:
@@ -210,18 +218,25 @@ class SgApp(App[None]):
         if isinstance(self.screen, HelpScreen):
             self.screen.dismiss()
         else:
-            self.push_screen(HelpScreen())
+            nearest = self.screen.scopes() if isinstance(self.screen, ModeScreen) else ()
+            self.push_screen(HelpScreen(nearest))
+
+    def action_settings(self) -> None:
+        if isinstance(self.screen, ModeScreen):
+            self.push_screen(SettingsScreen(self.desk))
 
     def action_choose_model(self, trouble: str = "") -> None:
         if not isinstance(self.screen, ModeScreen):
             if trouble:
                 self.desk.say(trouble, "error")
             return
-        self.push_screen(ModelPicker(trouble, self.desk.preferences.model), self._model_chosen)
+        loaded = self.desk.generation.loaded
+        picker = ModelPicker(trouble, self.desk.preferences.model, loaded.model if loaded else "")
+        self.push_screen(picker, self._model_chosen)
 
     def _model_chosen(self, model: str | None) -> None:
         if model is not None:
-            self.desk.load(model)
+            self.desk.choose_model(model)
 
     def action_next_precision(self) -> None:
         if isinstance(self.screen, ModeScreen):
@@ -281,8 +296,13 @@ class SgApp(App[None]):
             self.exit()
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
-        """The palette: every action of the view that is seen, from the one table."""
-        for action in ACTIONS:
-            if action.palette and action.scope in ("app", getattr(screen, "MODE", "")):
-                run = self.run_action if action.scope == "app" else screen.run_action
-                yield SystemCommand(action.description, action.key_text, partial(self.call_later, run, action.id))
+        """The palette: every action of the view that is seen, from the one table, the most used first."""
+        mode = getattr(screen, "MODE", "")
+        here = [action for action in actions(*SCOPES) if action.palette and action.scope in ("app", mode)]
+        for action in sorted(here, key=lambda action: -self.desk.habits.weight(name_of(action))):
+            run = self.run_action if action.scope == "app" else screen.run_action
+            yield SystemCommand(action.description, action.key_text, partial(self._use, run, action))
+
+    def _use(self, run: Callable[[str], Awaitable[object]], action: Action) -> None:
+        self.desk.count_use(name_of(action))
+        self.call_later(run, action.id)

@@ -99,6 +99,8 @@ def _parser() -> Parser:
     )  # fmt: skip
     app.add_argument("--precision", dest="app_precision", metavar="P", help=PRECISION_HELP)
     app.add_argument("--threads", dest="app_threads", type=whole(1, MOST_THREADS), metavar="N", help=THREADS_HELP)
+    plain = "special tokens in what is typed are plain text"
+    app.add_argument("--plain", dest="app_plain", action="store_true", default=None, help=plain)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands", parser_class=Parser)
     for name, module in _COMMANDS.items():
         command = commands.add_parser(name, help=module.HELP, description=module.DESCRIPTION)
@@ -107,7 +109,7 @@ def _parser() -> Parser:
 
 
 def _require_order(args: argparse.Namespace) -> None:
-    for option in ("model", "adapter", "precision", "threads"):
+    for option in ("model", "adapter", "precision", "threads", "plain"):
         if args.command and getattr(args, f"app_{option}") is not None:
             raise SettingError(f"--{option} belongs after the command: sg-tui {args.command} --{option} ...")
 
@@ -124,7 +126,11 @@ def _open_app(args: argparse.Namespace, output: Output) -> int:
     from sg_tui.app import SgApp
 
     app = SgApp(
-        args.app_model or DEFAULT_MODEL, args.app_precision, args.app_threads, adapters=tuple(args.app_adapter or ())
+        args.app_model or DEFAULT_MODEL,
+        args.app_precision,
+        args.app_threads,
+        adapters=tuple(args.app_adapter or ()),
+        plain=bool(args.app_plain),
     )
     app.run()
     app.desk.part(output.note)

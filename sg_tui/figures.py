@@ -44,13 +44,6 @@ def span(seconds: float) -> str:
     return f"{seconds / 86_400:,.1f} days"
 
 
-def size(count: float) -> str:
-    """Bytes as people read them: 950 kB, 3.5 MB, 1.24 GB."""
-    if count >= 1e9:
-        return f"{count / 1e9:,.2f} GB"
-    return f"{count / 1e6:,.{0 if count >= 20e6 else 1}f} MB" if count >= 1e6 else f"{count / 1e3:,.0f} kB"
-
-
 def bar(share: float, width: int) -> str:
     """`share` of `width` cells as a bar with eighths of a cell; empty cells are left out."""
     eighths = round(max(0.0, min(1.0, share)) * width * 8) if math.isfinite(share) else 0
@@ -61,6 +54,13 @@ def bar(share: float, width: int) -> str:
 def nats(value: float, decimals: int = 3) -> str:
     """A loss, with as many decimals whatever it is, so that it does not jump about while it changes."""
     return f"{value:.{decimals}f}" if abs(value) < 1000 else number(value)
+
+
+def size(count: float) -> str:
+    """Bytes as people read them: "14.2 MB", "1.52 GB"."""
+    if count >= 1e9:
+        return f"{count / 1e9:,.2f} GB"
+    return f"{count / 1e6:,.1f} MB" if count >= 1e5 else f"{count / 1e3:,.0f} kB"
 
 
 def milliseconds(value: float) -> str:

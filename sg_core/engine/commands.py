@@ -120,6 +120,61 @@ class MeasureSteps:
 
 
 @dataclass(frozen=True, slots=True)
+class Scale:
+    """What a head mixes, or what an MLP adds (head None), times `factor`: 0 mutes it."""
+
+    layer: int
+    head: int | None
+    factor: float
+
+
+@dataclass(frozen=True, slots=True)
+class SetInterventions:
+    """What is changed inside the loaded model from the next token on, as if it had been so from the first; () nothing.
+
+    Answered by InterventionsSet, or by Failed when the model has no such head. Another model has none.
+    """
+
+    scales: tuple[Scale, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """Look inside the last of `prompt`, as in Generate, and the tokens `ids` that were written after it.
+
+    rival: the token it is compared with, None for the likeliest other one. Answered by Looked or Failed.
+    """
+
+    request: int
+    prompt: str
+    ids: tuple[int, ...] = ()
+    rival: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MeasureHeads:
+    """Measure what each head does, over the newest tokens before this place, or of the text that is being written.
+
+    Answered by HeadsMeasured or Failed.
+    """
+
+    request: int
+    prompt: str
+    ids: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SetProbes:
+    """Whether the newest token is looked into while tokens come, as often as someone can see it: each is a Looked.
+
+    split: also why no other token came, which takes longer.
+    """
+
+    newest: bool
+    split: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Train:
     """Start training.
 
@@ -214,6 +269,10 @@ Command = (
     | SetAdapterScale
     | MeasureReads
     | MeasureSteps
+    | SetInterventions
+    | SetProbes
+    | Look
+    | MeasureHeads
     | Train
     | PauseTraining
     | ResumeTraining

@@ -23,6 +23,8 @@ from sg_core.engine.commands import (
     Command,
     Generate,
     Load,
+    Look,
+    MeasureHeads,
     MeasureReads,
     MeasureSteps,
     PauseTraining,
@@ -31,15 +33,17 @@ from sg_core.engine.commands import (
     SaveTraining,
     Score,
     SetAdapterScale,
+    SetInterventions,
     SetOptimizations,
     SetPace,
     SetPrecision,
+    SetProbes,
     SetSampling,
     SetThreads,
     StopTraining,
     Train,
 )
-from sg_core.engine.events import Done, Event, Notice, TrainingEnded
+from sg_core.engine.events import Done, Event, InterventionsSet, Notice, TrainingEnded
 from sg_core.engine.generation import Generation
 from sg_core.engine.inbox import FOREVER, Inbox, Order
 from sg_core.engine.models import Models
@@ -61,10 +65,10 @@ class Engine:
     def __init__(self, parts: Callable[[], Parts] = real_parts) -> None:
         self._inbox = Inbox()
         self._outbox = Outbox()
-        self._models = Models(parts, self._outbox)
+        self._models = Models(parts, self._outbox, self._inbox.wake)
         self._generation: Generation | None = None
         self._training: TrainingRun | None = None
-        self._reel = Reel(self._outbox)
+        self._reel = Reel(self._outbox, self._models.follow)
         self._free_at = 0.0  # when a model or its kernels were last made ready
         self._spare = SpareWork(self._models, self._outbox)
         self._preparing = False  # a training is being prepared
@@ -93,6 +97,7 @@ class Engine:
             self._obeyed != self._inbox.count
             or self._generation is not None
             or bool(self._spare)
+            or self._models.looking.asked
             or (training is not None and training.active)
         )
 
@@ -138,6 +143,8 @@ class Engine:
         else:
             idle = self._generation is None and not self._spare
             self._obey_waiting(FOREVER if idle else self._reel.rest(self._generation))
+        written = None if self._generation is None else self._generation.session
+        self._models.answer_looks(written, self._inbox, self._fail)
         self._write()
         self._train()
         self._do_spare()
@@ -157,7 +164,7 @@ class Engine:
             order = self._inbox.take(0.0)
 
     def _fail(self, error: Exception, command: Command) -> None:
-        request = command.request if isinstance(command, Generate | Bench | Race) else None
+        request = command.request if isinstance(command, Generate | Bench | Race | Look | MeasureHeads) else None
         self._outbox.fail(error, type(command).__name__, request)
 
     def _write(self) -> None:
@@ -206,7 +213,7 @@ class Engine:
             return
         if self._training is not None:
             self._training.tell_state()
-        else:
+        elif not self._models.prepare_ahead():
             self._outbox.phase("idle")
 
     def _interlude(self) -> bool:
@@ -245,6 +252,14 @@ class Engine:
             case SetAdapterScale(amount=amount):
                 if not self._inbox.holds(SetAdapterScale):
                     self._models.set_adapter_scale(amount)
+            case SetInterventions(scales=scales):
+                if not self._inbox.holds(SetInterventions):
+                    self._models.set_interventions(scales)
+                    self._reel.tell(InterventionsSet(scales))
+            case SetProbes():
+                self._models.set_probes(order.command)
+            case Look() | MeasureHeads():
+                self._models.looking.ask(order)
             case SetPace(tokens_per_second=rate):
                 self._reel.set_pace(rate)
             case SetSampling(sampling=sampling):

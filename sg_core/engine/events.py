@@ -7,8 +7,10 @@ Events are appended to `engine.Engine.events`, a deque that the reader drains wi
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from sg_core.config import GPT2Config
+from sg_core.engine.commands import Scale
 from sg_core.inference.token import Token
 from sg_core.measure.benchmark import Timing
 from sg_core.measure.race import Lap
@@ -17,13 +19,17 @@ from sg_core.text.templates import PLAY, Template
 from sg_core.training.results import Evaluation, StepResult
 from sg_core.training.settings import TrainingConfig
 
+if TYPE_CHECKING:
+    from sg_core.inference.heads import HeadShares
+    from sg_core.inference.inside import Inside
+
 
 @dataclass(frozen=True, slots=True)
 class Phase:
     """What the engine is doing now, and `done` of `total` where that can be counted.
 
     name: importing, compiling, loading, converting, downloading, learning vocabulary, prefill, decoding, training,
-    evaluating, saving, benchmarking, paused or idle.
+    evaluating, saving, benchmarking, preparing (what may be asked for next: nothing waits for it), paused or idle.
     """
 
     name: str
@@ -146,6 +152,43 @@ class StepsMeasured:
     def seconds(self) -> float:
         """All of it, but for samples and checkpoints."""
         return self.steps * self.step_seconds + self.validations * self.validation_seconds
+
+
+@dataclass(frozen=True, slots=True)
+class InterventionsSet:
+    """The tokens after this are computed with these changes."""
+
+    scales: tuple[Scale, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Looked:
+    """The inside of a token: see `inference.inside.Inside`.
+
+    request: of the Look, or, where it is `live`, of the generation whose newest token it is. texts: of the tokens it
+    could look at, raw, which end where it begins. best_texts: of the best token of each row of the lens; text,
+    rival_text: of the token and of the one it is compared with, if it is. scales: what was changed then. ms: what
+    looking took.
+    """
+
+    request: int
+    live: bool
+    inside: Inside
+    texts: tuple[str, ...]
+    best_texts: tuple[str, ...]
+    text: str
+    rival_text: str
+    scales: tuple[Scale, ...]
+    ms: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class HeadsMeasured:
+    """What each head does. ms: what measuring took."""
+
+    request: int
+    heads: HeadShares
+    ms: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,6 +337,9 @@ Event = (
     | Metrics
     | ReadRate
     | StepsMeasured
+    | InterventionsSet
+    | Looked
+    | HeadsMeasured
     | ContextMoved
     | Done
     | TrainingStarted

@@ -43,6 +43,7 @@ class Generation:
         self._given_at, self._waited_ms = order.at, waited_ms
         self._told_at = 0.0
         self._interruptions = 0
+        self.alone = command.n == 1  # one text, which is the session's
         self._outbox = outbox
         self._cancelled = cancelled
         self._weights_version = weights_version

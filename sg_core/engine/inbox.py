@@ -46,6 +46,10 @@ class Inbox:
             self._stopped = self.count
         self._queue.put(None)  # a generation that rests between two tokens ends now
 
+    def wake(self) -> None:
+        """Let the engine thread look around."""
+        self._queue.put(None)
+
     def close(self) -> None:
         """Wake the engine thread for the last time."""
         self.closed = True

@@ -7,15 +7,40 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sg_core.checks import MOST_THREADS, whole
-from sg_core.engine.commands import Bench, Load, MeasureReads, MeasureSteps, Race, Score, Train
-from sg_core.engine.events import AdapterScaleSet, Done, Loaded, Notice, PrecisionSet, ReadRate, Scored, StepsMeasured
+from sg_core.engine.commands import (
+    Bench,
+    Command,
+    Load,
+    MeasureReads,
+    MeasureSteps,
+    Race,
+    Scale,
+    Score,
+    SetProbes,
+    Train,
+)
+from sg_core.engine.compiled import Compiled, StoppedError, go_on
+from sg_core.engine.events import (
+    AdapterScaleSet,
+    Done,
+    Loaded,
+    Notice,
+    PrecisionSet,
+    ReadRate,
+    Scored,
+    StepsMeasured,
+)
+from sg_core.engine.generation import Generation
+from sg_core.engine.inbox import Inbox
+from sg_core.engine.looking import Looking, interventions
 from sg_core.engine.outbox import Outbox
 from sg_core.engine.parts import Parts
+from sg_core.engine.warming import Kernels, Warming
 from sg_core.errors import ModelFileError, SettingError, SgError, TrainingError
 from sg_core.files import shown
 from sg_core.network.optimizations import Optimizations
 from sg_core.network.precisions import PRECISIONS, Precision
-from sg_core.types import Cancelled, Progress
+from sg_core.types import Cancelled
 
 if TYPE_CHECKING:
     from sg_core.gpt2 import GPT2
@@ -23,10 +48,6 @@ if TYPE_CHECKING:
     from sg_core.training.trainer import Trainer
 
 _BRANCHES = 16  # of a text, held ready to be gone on with; what they may take of memory is bounded too
-
-
-class _StoppedError(SgError):
-    """Work was given up because someone asked for it."""
 
 
 @dataclass
@@ -42,16 +63,18 @@ class _Trainee:
 class Models:
     """Used by the engine thread alone. A model that can't be loaded leaves the one before in place."""
 
-    def __init__(self, parts: Callable[[], Parts], outbox: Outbox) -> None:
+    def __init__(self, parts: Callable[[], Parts], outbox: Outbox, wake: Callable[[], None]) -> None:
         self.session: Session | None = None  # of the loaded model
+        self.looking = Looking(outbox)
         self._make_parts = parts
         self._parts: Parts | None = None
         self._outbox = outbox
-        self._compiled: set[str] = set()  # what kernels are compiled for: training, f32, or the other precisions
+        self._compiled = Compiled(lambda: self.parts, outbox)
         self._trainee: _Trainee | None = None
         self._optimizations = Optimizations()
         self._threads: int | None = None
         self._precision = PRECISIONS[0]
+        self._warming = Warming(lambda: self.parts.warm_inside, outbox, wake)
 
     @property
     def parts(self) -> Parts:
@@ -71,7 +94,7 @@ class Models:
         threads = self._threads if command.threads is None else command.threads
         wanted = self._precision if command.precision is None else Precision.named(command.precision).name
         try:
-            self._compile(Precision.named(wanted).kernels, cancelled)
+            self._compiled.require(Precision.named(wanted).kernels, cancelled)
             self._outbox.phase("loading", command.model)
             base, adapters = self.parts.base_of(command.model) or command.model, command.adapters
             if base != command.model:  # an adapter was named, which brings its model
@@ -79,14 +102,15 @@ class Models:
             model = self.parts.load(base)
             if adapters:
                 self.parts.load_adapters(model, adapters)
-                self._compile_adapters(Precision.named(wanted).kernels, cancelled)
-            _go_on(cancelled)
-        except _StoppedError:
+                self._compiled.require_adapters(Precision.named(wanted).kernels, cancelled)
+            go_on(cancelled)
+        except StoppedError:
             raise ModelFileError(f"loading {shown(command.model)} was stopped") from None
         session = self._new_session(model, wanted, threads)
         session.branches.most = _BRANCHES
         if self._optimizations.draft:
             self._ready_to_draft(session)
+        self.looking.scales = ()
         for note in model.notes:
             self._outbox.emit(Notice(note))
         if damaged := model.not_finite():
@@ -128,7 +152,7 @@ class Models:
     def _ready_to_draft(self, session: Session) -> None:
         """Compile what writing ahead needs, and tell what it takes."""
         if drafter := session.drafter:
-            self._compile(Precision.named(drafter).kernels, lambda: False)
+            self._compiled.require(Precision.named(drafter).kernels, lambda: False)
         self._outbox.emit(Notice(session.draft_note))
 
     def set_threads(self, threads: int | None) -> None:
@@ -146,9 +170,11 @@ class Models:
         storage = Precision.named(precision)
         sessions = self._sessions()
         if sessions:
-            self._compile(storage.kernels, lambda: False)
+            self._compiled.require(storage.kernels, lambda: False)
         if self.session is not None and self.session.model.adapters.stack:
-            self._compile_adapters(storage.kernels, lambda: False)
+            self._compiled.require_adapters(storage.kernels, lambda: False)
+        if self.looking.scales and self.session is not None:
+            self._warming.require(_kernels(self.session, precision))
         for session in reversed(sessions):  # the loaded one last: it is the one that is told
             if session.model.precision not in (PRECISIONS[0], precision):
                 continue  # held in one alone: the base of an adapter that is trained
@@ -164,6 +190,47 @@ class Models:
             raise SettingError("the model has no adapter to fade; start with one: sg-tui --adapter FOLDER")
         model.adapters = model.adapters.faded(amount)
         self._outbox.emit(AdapterScaleSet(amount))
+
+    # ------------------------------------------------------------ looking inside
+
+    def prepare_ahead(self) -> bool:
+        """While nothing is to do: compile what looking inside needs. Whether that goes on, which is then told."""
+        if self.session is not None:
+            self._warming.begin(_kernels(self.session, self.session.precision))
+        return self._warming.tell()
+
+    def set_interventions(self, scales: tuple[Scale, ...]) -> None:
+        """From the next token on, of the loaded model. Raises SgError: nothing has changed then."""
+        session, made = self.ready_session(), interventions(scales)
+        self._warming.require(_kernels(session, session.precision))
+        session.interventions = made
+        self.looking.scales = scales
+
+    def set_probes(self, command: SetProbes) -> None:
+        """Whether the newest token is looked into while tokens come."""
+        self.looking.following, self.looking.split = command.newest, command.split
+
+    def follow(self, generation: Generation, back: int, each: bool) -> bool:
+        """Look into the token that `back` others followed, if that is wanted; whether it was done. See `Reel`."""
+        wanted = self.looking.following and generation.alone and generation.session is self.session
+        return wanted and self.ready_to_look() and self.looking.follow(generation, back, each)
+
+    def ready_to_look(self) -> bool:
+        """Whether what that needs is compiled; else it is on the way. Raises what went wrong there, once."""
+        session = self.ready_session()
+        return self._warming.ready(_kernels(session, session.precision))
+
+    def answer_looks(self, written: Session | None, inbox: Inbox, fail: Callable[[Exception, Command], None]) -> None:
+        """Look inside the loaded model where that was asked for. written: the session whose text is being written."""
+        while (order := self.looking.next_asked) is not None and not inbox.closed:
+            try:
+                session = self.ready_session()
+                if not self.ready_to_look():
+                    return
+                self.looking.answer(order, session, inbox, writing=written is session)
+            except Exception as error:  # of any kind: the thread outlives it
+                fail(error, order.command)
+            self.looking.answered(order)
 
     def _sessions(self) -> list[Session]:
         trained = None if self._trainee is None else self._trainee.session
@@ -187,15 +254,15 @@ class Models:
                 self._outbox.phase("downloading" if what == "tinyshakespeare" else "loading", what, done, total)
 
         try:
-            self._compile("training", poll)
+            self._compiled.require("training", poll)
             self._outbox.phase("loading", command.resume or _first(command.data))
             threads = self._threads
             trainer = self.parts.prepare(command, tell, poll, threads)
             if trainer.config.lora:
-                self._compile_adapters(Precision.named(trainer.config.precision).kernels, poll, training=True)
+                self._compiled.require_adapters(Precision.named(trainer.config.precision).kernels, poll, training=True)
             if self._threads != threads:  # set while it was prepared
                 trainer.use_threads(self._threads)
-            _go_on(poll)
+            go_on(poll)
         except SgError:
             if asked:
                 return None
@@ -211,7 +278,7 @@ class Models:
         if trainee.session is None:
             own = trainee.model.precision
             precision = self._precision if own == PRECISIONS[0] else own  # a frozen base is held in one alone
-            self._compile(Precision.named(precision).kernels, lambda: False)
+            self._compiled.require(Precision.named(precision).kernels, lambda: False)
             trainee.session = self._new_session(trainee.model, precision, self._threads)
         trainee.session.rewind(0)
         trainee.session.precision = trainee.session.precision  # stored anew where the weights have changed
@@ -242,7 +309,7 @@ class Models:
         """Let two settings race on the loaded model, and tell the end. Raises SgError."""
         session, count = self.ready_session(), 0
         for side in (command.left, command.right):
-            self._compile(Precision.named(side.precision).kernels, cancelled)
+            self._compiled.require(Precision.named(side.precision).kernels, cancelled)
             self._tell_conversion(side.precision)
         for lap in self.parts.race(command, session, cancelled):
             count += 1
@@ -268,11 +335,11 @@ class Models:
     def _measured(self, command: MeasureSteps, cancelled: Cancelled) -> StepsMeasured | None:
         """Compiles first what the training will need."""
         try:
-            self._compile("training", cancelled)
+            self._compiled.require("training", cancelled)
             if command.training.lora:
                 kernels = Precision.named(command.training.precision).kernels
-                self._compile_adapters(kernels, cancelled, training=True)
-        except _StoppedError:
+                self._compiled.require_adapters(kernels, cancelled, training=True)
+        except StoppedError:
             return None
         self._outbox.phase("measuring", "steps")
         return self.parts.measure_steps(command, self._threads, cancelled)
@@ -280,55 +347,19 @@ class Models:
     def _scored(self, command: Score, cancelled: Cancelled) -> Scored | None:
         session = self.ready_session()
         kernels = f"scores {Precision.named(session.precision).kernels}"
-        progress = _nothing if kernels in self._compiled else self._compiling(cancelled)
+        progress = self._compiled.progress(kernels, cancelled)
         try:
             scored = self.parts.score(command, session, progress, cancelled)
-        except _StoppedError:
+        except StoppedError:
             return None
-        self._compiled.add(kernels)
+        self._compiled.done(kernels)
         return scored
-
-    # ------------------------------------------------------------ kernels
-
-    def _compile(self, kernels: str, cancelled: Cancelled) -> None:
-        """Compile what is not compiled yet; a stop is seen between two kernels.
-
-        kernels: "training" (with those of f32, which it samples with), or what `Precision.kernels` tells.
-        """
-        warm_up = self.parts.warm_up
-        _go_on(cancelled)
-        if kernels in self._compiled:
-            return
-
-        training = kernels == "training"
-        warm_up(training, self._compiling(cancelled), PRECISIONS[0] if training else kernels)
-        self._compiled |= {kernels, PRECISIONS[0]} if training else {kernels}
-
-    def _compile_adapters(self, kernels: str, cancelled: Cancelled, *, training: bool = False) -> None:
-        """As `_compile`, what adapters on weights of this kind need."""
-        wanted = f"adapters {kernels}" + (" training" if training else "")
-        if wanted not in self._compiled:
-            self.parts.warm_up_adapters(training, self._compiling(cancelled), kernels)
-            self._compiled.add(wanted)
-
-    def _compiling(self, cancelled: Cancelled) -> Progress:
-        """Tells what is compiled, and ends that when cancelled."""
-
-        def progress(what: str, done: int, total: int) -> None:
-            self._outbox.phase("compiling", what, done, total)
-            _go_on(cancelled)
-
-        return progress
 
 
 def _first(data: str | tuple[str, ...]) -> str:
     return data if isinstance(data, str) else data[0]
 
 
-def _nothing(what: str, done: int, total: int) -> None:
-    """No progress is told of what is there already."""
-
-
-def _go_on(cancelled: Cancelled) -> None:
-    if cancelled():
-        raise _StoppedError("stopped")
+def _kernels(session: Session, precision: str) -> Kernels:
+    """What looking inside needs."""
+    return Precision.named(precision).kernels, bool(session.model.adapters.stack)

@@ -55,12 +55,13 @@ class Parts:
         [PLAY],
         "",
     )  # and what is wrong with one's own
+    warm_inside: Callable[[Progress, str, bool], None] | None = None  # (progress, precision, with adapters too)
 
 
 def real_parts() -> Parts:
     """The parts that compute; imports NumPy and Numba."""
     from sg_core.inference.threads import default_threads
-    from sg_core.measure.compilation import warm_up, warm_up_adapters
+    from sg_core.measure.compilation import warm_up, warm_up_adapters, warm_up_inside
     from sg_core.storage.peft_file import base_of
     from sg_core.storage.runs import new_run_folder
 
@@ -75,6 +76,7 @@ def real_parts() -> Parts:
         load_adapters=lambda model, references: model.load_adapters(references),
         warm_up_adapters=warm_up_adapters,
         templates=_templates,
+        warm_inside=lambda progress, precision, adapters: warm_up_inside(progress, precision, adapters=adapters),
     )
 
 
@@ -88,13 +90,13 @@ def _load(name: str) -> GPT2:
 
 
 def _templates(model: GPT2) -> tuple[list[Template], str]:
-    """The chat templates of a model, and why a person's own can't be used ("" if they can)."""
+    """The chat templates of a model, and why its own or a person's can't be used ("" if they can)."""
     from sg_core import paths
     from sg_core.errors import SettingError
-    from sg_core.text.recognition import templates_for
+    from sg_core.text.recognition import misread, templates_for
 
     try:
-        return templates_for(model.tokenizer, read_own(paths.config_dir())), ""
+        return templates_for(model.tokenizer, read_own(paths.config_dir())), misread(model.tokenizer)
     except SettingError as problem:
         return templates_for(model.tokenizer), str(problem)
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from collections import Counter, deque
+from collections.abc import Callable
 from dataclasses import replace
 
 from sg_core.checks import number
-from sg_core.engine.events import Done, Event, TokenEvent
+from sg_core.engine.events import Done, Event, InterventionsSet, TokenEvent
 from sg_core.engine.generation import Generation
 from sg_core.engine.outbox import Outbox
 
@@ -17,8 +18,10 @@ BURST = 4  # tokens computed without a rest: the first one warms the caches, the
 class Reel:
     """Shows the tokens of a generation, at once or at a pace; what it has told ahead of its time waits in groups."""
 
-    def __init__(self, outbox: Outbox) -> None:
-        self._outbox = outbox
+    def __init__(self, outbox: Outbox, look: Callable[[Generation, int, bool], bool]) -> None:
+        """look: called with a generation, how many tokens came after the one to be looked into, and whether there is
+        time for each; whether that took time."""
+        self._outbox, self._look = outbox, look
         self._pause = 0.0  # seconds between two tokens
         self._due = 0.0  # when the next one may be shown, in seconds of time.perf_counter
         self._groups: deque[deque[Event]] = deque()
@@ -41,7 +44,9 @@ class Reel:
             self.cut(generation)
             return False
         if self._pause == 0.0:
-            return self.show_all() and generation.advance()
+            going_on = self.show_all() and generation.advance()
+            generation.rested = (going_on and self._look(generation, 0, False)) or generation.rested
+            return going_on
         if not self._groups:
             self._fill(generation, self._pause)
         going_on = self._show()
@@ -61,7 +66,22 @@ class Reel:
                 self._outbox.into(self._outbox.events)
                 self._groups.append(group)
             if time.perf_counter() >= end:
-                return
+                break
+        self._look_back(generation)
+
+    def _look_back(self, generation: Generation) -> None:
+        """After a burst each of its tokens is looked into, if that is wanted: what is seen comes with its token."""
+        written = [group for group in self._groups if any(isinstance(event, TokenEvent) for event in group)]
+        for back, group in enumerate(reversed(written)):
+            self._outbox.into(group)
+            try:
+                self._look(generation, back, True)
+            finally:
+                self._outbox.into(self._outbox.events)
+
+    def tell(self, event: InterventionsSet) -> None:
+        """After the tokens that are computed already."""
+        (self._groups[-1] if self._groups else self._outbox.events).append(event)
 
     def _show(self) -> bool:
         """Tell the next group; False when it was the end of the generation."""
@@ -81,7 +101,7 @@ class Reel:
         unseen = [event for group in self._groups for event in group]
         self._groups.clear()
         lost = Counter(event.number for event in unseen if isinstance(event, TokenEvent))
-        ends: deque[Event] = deque(event for event in unseen if isinstance(event, Done))
+        ends: deque[Event] = deque(event for event in unseen if isinstance(event, Done | InterventionsSet))
         self._outbox.into(ends)
         generation.end()
         self._outbox.into(self._outbox.events)

@@ -152,7 +152,10 @@ class TrainingRun:
             elif self.stopping:
                 self._stop()
             elif self._follow_up:
-                self._after_step()
+                try:
+                    self._after_step()
+                finally:
+                    self._follow_up = False  # last, so that a run whose save failed is busy while it evaluates
             elif self._reason or self.trainer.finished:
                 self._end(self._reason or "finished")
             else:
@@ -183,7 +186,6 @@ class TrainingRun:
 
     def _after_step(self) -> None:
         """Save, evaluate, sample and end, as far as it is due."""
-        self._follow_up = False
         step, training, last = self.trainer.step_count, self.trainer.config, self.trainer.finished
         saved = not (last or _due(step, training.save_every)) or self._save()
         if _due(step, training.evaluate_every) or (last and training.evaluate_every):

@@ -43,6 +43,7 @@ class Decoder:
     ids: the text. first: where the window begins through which it is seen, whose first token has position 0; a text
     longer than the context is seen from a multiple of half of it, by its length alone. edits: rises when it changes
     otherwise than by an id at the end. times (8,) int64: nanoseconds of each of block.OPERATIONS in the last pass.
+    current_pass: the weights, the adapters and the threads of the next one.
     """
 
     def __init__(
@@ -84,7 +85,7 @@ class Decoder:
     def _load(self, precision: str) -> None:
         weights = self.model.weights(precision)
         self._version = self.model.version
-        self._pass = Pass(self.model.parameters, weights, self._team, self.model.adapters)
+        self.current_pass = Pass(self.model.parameters, weights, self._team, self.model.adapters)
         self._guesses = None
 
     @property
@@ -98,13 +99,13 @@ class Decoder:
 
     def _use(self, team: Team) -> None:
         self._team = team
-        self._pass = Pass(self.model.parameters, self._pass.weights, self._team, self.model.adapters)
+        self.current_pass = Pass(self.model.parameters, self.current_pass.weights, self._team, self.model.adapters)
         self._guesses = None
 
     @property
     def precision(self) -> str:
         """How the weights are stored; another one drops what was computed. Raises SettingError when set to another."""
-        return self._pass.weights.precision
+        return self.current_pass.weights.precision
 
     @precision.setter
     def precision(self, precision: str) -> None:
@@ -142,7 +143,7 @@ class Decoder:
     @property
     def times(self) -> npt.NDArray[np.int64]:
         """(8,) nanoseconds of each operation in the last pass."""
-        return self._pass.times
+        return self.current_pass.times
 
     @property
     def activation_bytes(self) -> int:
@@ -364,7 +365,7 @@ class Decoder:
         B, n = ids.shape
         self._starts.fill(stop - n)
         window = None if self._window is None else self._window.open(B, stop - n, stop, 1, cache.positions)
-        self._pass.run(
+        self.current_pass.run(
             ids, stop, self._starts, self._shared, logits, wanted,
             cache=cache, use_table=self.optimizations.gelu_table, window=window,
         )  # fmt: skip
@@ -373,7 +374,7 @@ class Decoder:
         """kept: of so many positions, the last ones, probes keep what they see."""
         base = 0 if self._activations.kept else stop - len(new_ids)
         window = None if self._window is None else self._window.open(1, base, stop, kept, self.cache.positions)
-        self._pass.run(
+        self.current_pass.run(
             np.array([new_ids], np.int32), stop, self._starts, self._activations, self._logits, wanted,
             cache=self.cache, use_table=self.optimizations.gelu_table, window=window,
         )  # fmt: skip

@@ -1,9 +1,9 @@
 """How likely a model finds a text, token by token: log-probability, rank, entropy, and what was likelier.
 
 Nothing is put before the text but what its tokenizer's files put before every text; the first token of all has no
-probability. A text longer than the context is seen in windows of the context's length that overlap, by half unless
-another overlap is asked for. Each window scores the tokens that the one before it did not hold: every token after the
-first is scored once, with at least the overlap before it.
+probability. A text longer than the context is seen in windows of the context's length that overlap by SHARED tokens
+unless another overlap is asked for. Each window scores the tokens that the one before it did not hold: every token
+after the first is scored once, with at least the overlap before it.
 """
 
 from __future__ import annotations
@@ -34,6 +34,8 @@ from sg_core.text.tokenizer import Tokenizer
 from sg_core.types import Cancelled, Count, FloatArray
 
 IntArray = npt.NDArray[np.int32]
+
+SHARED = 64  # tokens: each is seen with as many before it, and GPT-2 computes 1 in 16 twice
 _MARKS: WeakKeyDictionary[Tokenizer, FloatArray] = WeakKeyDictionary()  # made once: it takes as long as a prompt
 
 
@@ -185,9 +187,9 @@ def score(
 
 
 def chosen_overlap(model: Model, overlap: int | None) -> int:
-    """Tokens that neighbouring windows share, None for half a window. Raises SettingError."""
+    """Tokens that neighbouring windows share, None for SHARED or half a small window. Raises SettingError."""
     size = model.config.n_ctx
-    return size // 2 if overlap is None else whole("overlap", overlap, 1, size - 1)
+    return min(SHARED, size // 2) if overlap is None else whole("overlap", overlap, 1, size - 1)
 
 
 def windows(tokens: int, size: int, overlap: int) -> Iterator[tuple[int, int, int]]:

@@ -224,7 +224,7 @@ class Session:
         if sampling is not None:
             self.sampling = sampling
         ids = self.prompt_ids(prompt, special)
-        self._turn_to(ids)
+        self.turn_to(ids)
         writer = Writer(self.model, self.tokenizer, stop, processors)
         self._generation = generation = Generation(
             self.decoder, self.lookup, self.drafting, writer, self._sampling, ids, max_tokens, progress, cancelled
@@ -255,7 +255,7 @@ class Session:
         if sampling is not None:
             self.sampling = sampling
         ids = self.prompt_ids(prompt, special)
-        self._turn_to(ids)
+        self.turn_to(ids)
         replace(self._sampling, seed=self._sampling.seed + n - 1)  # raises SettingError where there is no such seed
         writers = [Writer(self.model, self.tokenizer, stop) for _ in range(n)]
         several = Continuations(
@@ -264,7 +264,8 @@ class Session:
         self._generation = several
         return several
 
-    def _turn_to(self, ids: Sequence[int]) -> None:
+    def turn_to(self, ids: Sequence[int]) -> None:
+        """Hold what was computed of any text that has most in common with `ids`; what is left for it waits."""
         same = common(self.ids, ids)
         self.branches.turn_to(ids)
         self.lookup.forget(same)

@@ -96,6 +96,21 @@ def warm_up_losses(progress: Progress | None = None, precision: str = PRECISIONS
     _compile([*steps, ("loss", lambda: _warm_losses(kernels))], progress)
 
 
+def warm_up_inside(
+    progress: Progress | None = None, precision: str = PRECISIONS[0], *, adapters: bool = False
+) -> None:  # fmt: skip
+    """As `warm_up`, the kernels that probes, interventions and the logit lens need beside those of generation.
+
+    adapters: with adapters too.
+    """
+    kernels = Precision.named(precision).kernels
+    name, _ = _forward_step(precision)
+    steps = [(f"{name} with a window", lambda: _warm_window(kernels))]
+    if adapters:
+        steps += [(f"{name} with adapters and a window", lambda: _warm_window(kernels, adapters=True))]
+    _compile([*steps, ("scores", lambda: _warm_scores(kernels, adapters=False))], progress)
+
+
 def _forward_step(precision: str) -> _Step:
     storage = Precision.named(precision)
     name = "forward pass for stored weights" if storage.reduced else "forward pass"
@@ -159,10 +174,10 @@ def _warm_losses(precision: str) -> None:
     _tiny().losses([0, 1], [0, 1], precision=precision)
 
 
-def _warm_window(precision: str) -> None:
+def _warm_window(precision: str, *, adapters: bool = False) -> None:
     from sg_core.network.probes import Probes
 
-    session = _tiny().session(precision=precision, threads=1)
+    session = (_adapted() if adapters else _tiny()).session(precision=precision, threads=1)
     session.probes = Probes("hook_embed")
     for _ in session.generate([0, 1], max_tokens=1):
         pass

@@ -22,7 +22,8 @@ from sg_core.network.backward import backward, loss_forward
 from sg_core.network.forward import Pass, attention_scales
 from sg_core.network.optimizations import STAGES
 from sg_core.network.parameters import Parameters
-from sg_core.network.scoring import RowScores, scores_forward
+from sg_core.network.scoring import RowScores
+from sg_core.network.unembedding import row_scores
 from sg_core.network.weights import Weights, quantized
 from sg_core.types import FloatArray
 
@@ -130,14 +131,8 @@ class BatchPass:
         top: likeliest tokens told of each row; marks (V,) float32, or (0,): see `RowScores`. As many rows as `piece`
         has leave their logits there.
         """
-        logits, weights, threads = self._piece(), self._weights, self._team.threads
-        found = RowScores.empty(stop - first, top)
-        self._team.run(
-            scores_forward, *found, self._activations.final()[first:stop], weights.words,
-            weights.head, weights.stored, weights.scales, weights.share,
-            aligned(threads, PANEL_SIZE), targets, marks, logits, aligned(threads, logits.shape[1]),
-        )  # fmt: skip
-        return found
+        final = self._activations.final()[first:stop]
+        return row_scores(final, targets, self._weights, self._piece(), self._team, top, marks)
 
     @property
     def piece(self) -> FloatArray:

@@ -61,6 +61,11 @@ class Precision:
         """Convert flat float32 numbers to those from `start` on. scales: one for each group of them."""
         words[start : start + len(numbers)] = numbers
 
+    def expand(self, words: FloatArray | Bytes, scales: FloatArray, start: int, count: int) -> FloatArray:
+        """What `store` made of the numbers from `start` on is worth, flat. scales: one for each group of them."""
+        numbers: FloatArray = words[start : start + count]  # type: ignore[assignment]  # of this format's kind
+        return numbers
+
 
 class _BFloat16(Precision):
     __slots__ = ()
@@ -69,6 +74,10 @@ class _BFloat16(Precision):
         from sg_core.bfloat16 import to_bfloat16
 
         words.view("u2")[start : start + len(numbers)] = to_bfloat16(numbers)
+
+    def expand(self, words: FloatArray | Bytes, scales: FloatArray, start: int, count: int) -> FloatArray:
+        wide = words.view("u2")[start : start + count].astype("u4") << 16
+        return wide.view("f4")
 
 
 class _Int8(Precision):
@@ -86,6 +95,10 @@ class _Int8(Precision):
 
         stored, scales[:] = to_int8(numbers.reshape(len(scales), -1))
         words.view("i1")[start : start + len(numbers)] = stored.reshape(-1)
+
+    def expand(self, words: FloatArray | Bytes, scales: FloatArray, start: int, count: int) -> FloatArray:
+        stored = words.view("i1")[start : start + count].reshape(len(scales), -1)
+        return (stored.astype("f4") * scales[:, None]).reshape(-1)
 
 
 class _Int4(Precision):
@@ -106,6 +119,12 @@ class _Int4(Precision):
         from sg_core.network.quantization import to_int4
 
         words[start // 2 : (start + len(numbers)) // 2], scales[:] = to_int4(numbers.reshape(len(scales), -1))
+
+    def expand(self, words: FloatArray | Bytes, scales: FloatArray, start: int, count: int) -> FloatArray:
+        from sg_core.network.quantization import from_int4
+
+        stored: Bytes = words[start // 2 : (start + count) // 2]  # type: ignore[assignment]  # bytes, not float32
+        return from_int4(stored, scales).reshape(-1)
 
 
 _ALL = (

@@ -40,3 +40,10 @@ def to_int4(groups: FloatArray) -> tuple[Bytes, FloatArray]:
     pairs = best.reshape(-1, 2, LANES)  # what one step of a dot reads: the low halves first
     packed: Bytes = (pairs[:, 0] | (pairs[:, 1] << 4)).astype(np.uint8).reshape(-1)
     return packed, best_scales
+
+
+def from_int4(packed: Bytes, scales: FloatArray) -> FloatArray:
+    """The numbers (n, 32) that packed bytes (16 n,) and scales (n,) are worth."""
+    pairs = packed.reshape(-1, LANES)
+    levels = np.stack([pairs & 15, pairs >> 4], axis=1).reshape(len(scales), -1)
+    return (levels.astype(np.float32) - 8) * scales[:, None]

@@ -74,6 +74,14 @@ class Weights:
             scales = self.scales[first // share : (first + piece.size) // share]
             self.storage.store(self.words, scales, first, piece.reshape(-1))
 
+    def rows(self, name: str, first: int = 0, count: int | None = None) -> FloatArray:
+        """Rows of a matrix (out, in) as float32, what the stored numbers are worth; all from `first` on by default."""
+        out, width = next(tensor.shape for tensor in self.layout.tensors if tensor.name == name)
+        count, stride = out - first if count is None else count, whole_groups(width, self.storage.row_group)
+        start, share = self.layout.places[name] + first * stride, self.share
+        scales = self.scales[start // share : (start + count * stride) // share]
+        return self.storage.expand(self.words, scales, start, count * stride).reshape(count, stride)[:, :width]
+
 
 def bytes_read(config: GPT2Config, precision: str) -> int:
     """Bytes of weights that a token reads: matrices, scales and vectors; of the embeddings' rows only the token's."""

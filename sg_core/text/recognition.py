@@ -38,6 +38,14 @@ def templates_for(tokenizer: Tokenizer | None, own: Iterable[Template] = ()) -> 
     return [template for template in filled if template.name != TURNS.name or end]
 
 
+def misread(tokenizer: Tokenizer | None) -> str:
+    """One line for the person where a model's chat_template is not understood, "" where it is or where it has none."""
+    if tokenizer is None or not tokenizer.chat_template or _of_chat_template(tokenizer) is not None:
+        return ""
+    used = templates_for(tokenizer)[0].name
+    return f"the model's chat_template is of no form that is understood here; a chat uses the template {used!r} instead"
+
+
 def _end(tokenizer: Tokenizer) -> str:
     ends = {id: token for token, id in tokenizer.vocabulary.items() if id in tokenizer.special_ids}
     return "" if tokenizer.end_of_text is None else ends.get(tokenizer.end_of_text, "")

@@ -65,7 +65,7 @@ class Template:
         return begin + self.person[0], self.person[1] + self.model[0]
 
 
-PLAY = Template("play", ("{person}:\n", "\n\n"), ("{model}:\n", "\n\n"), stop=("\n\n",))
+PLAY = Template("play", ("{person}:\n", "\n\n"), ("{model}:\n", "\n\n"), stop=("\n\n", "\n{person}:"))
 QUESTION = Template("question", ("Question: ", "\n"), ("Answer:", "\n\n"), stop=("\n\n", "\nQuestion:"))
 TURNS = Template("turns", ("", "{end}"), ("", "{end}"), stop=("{end}",))  # DialoGPT
 CHATML = Template(

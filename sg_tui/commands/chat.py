@@ -73,7 +73,7 @@ def _start(args: argparse.Namespace, own: list[Template], output: Output) -> tup
     output.progress("starting the engine")
     from sg_core.gpt2 import GPT2
     from sg_core.measure.compilation import warm_up
-    from sg_core.text.recognition import templates_for
+    from sg_core.text.recognition import misread, templates_for
 
     output.progress(f"loading {args.model}")
     model = GPT2.from_pretrained(args.model, args.precision)
@@ -84,6 +84,8 @@ def _start(args: argparse.Namespace, own: list[Template], output: Output) -> tup
         output.note(f"{args.model}: {note}")
     session = model.session(precision=args.precision, threads=args.threads)
     warm_up(progress=output.compiling, precision=session.precision, adapters=bool(model.adapters))
+    if complaint := misread(model.tokenizer):
+        output.note(complaint)
     return session, templates_for(model.tokenizer, own)
 
 

@@ -61,8 +61,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--overlap", type=whole(1), metavar="N",
-        help="tokens that windows of a long text share (default: half a window); fewer are faster, and some tokens are "
-        "then seen with less before them",
+        help="tokens that windows of a long text share (default: 64, or half a window where that is less); with "
+        "more, each is seen with more before it, and it takes longer",
     )  # fmt: skip
     parser.add_argument("--special", action="store_true", help="<|endoftext|> in the text is the token of that name")
     form = parser.add_mutually_exclusive_group()

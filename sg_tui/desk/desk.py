@@ -39,7 +39,10 @@ from sg_core.network.optimizations import Optimizations
 from sg_core.processors import allowed_threads
 from sg_tui.desk.engine_link import EngineLike, Severity
 from sg_tui.desk.glass import Glass
-from sg_tui.library import preferences
+from sg_tui.desk.inspector import Inspector
+from sg_tui.desk.library_desk import LibraryDesk
+from sg_tui.library import marks, preferences
+from sg_tui.library.habits import Habits
 from sg_tui.library.librarian import Librarian
 from sg_tui.library.preferences import Preferences
 from sg_tui.library.store import Store
@@ -50,6 +53,7 @@ from sg_tui.state.first_minute import FirstMinute
 from sg_tui.state.generation_state import GenerationState
 from sg_tui.state.manuscript import Manuscript, Piece
 from sg_tui.state.race_state import RaceState
+from sg_tui.state.shelf import Section
 from sg_tui.state.tint import Tint
 from sg_tui.state.training_plan import PlanState
 from sg_tui.state.training_state import TrainingState
@@ -66,14 +70,14 @@ KEPT_SECONDS = 0.3  # between two looks at what there is to keep
 
 
 class Returned(NamedTuple):
-    """A text that was on the screen when a session ended, if there was one, and the words in its prompt."""
+    """The text that was on the screen when a session ended, if there was one, and the words in its prompt."""
 
     id: str
     manuscript: Manuscript | None
     prompt: str
 
 
-class Desk(Glass):
+class Desk(Glass, LibraryDesk):
     """`submit` reaches the engine; what it tells is taken into the states by `drain`, and the screens show them.
 
     tell: shows one line to the person, any text, with its severity.
@@ -86,17 +90,23 @@ class Desk(Glass):
         precision: str | None = None,
         threads: int | None = None,
         adapters: tuple[str, ...] = (),
+        plain: bool = False,
     ) -> None:
         super().__init__(tell)
+        self.plain = plain  # special tokens in what is typed are plain text
         self.preferences, self._trouble = preferences.read(paths.config_dir())
         self.librarian = Librarian(paths.data_dir)
+        self.habits = Habits(paths.data_dir())
+        self.keys = self.preferences.keys  # that the person chose, by the names of their actions
         self.prompt = ""  # what stands in the prompt, not sent yet
         self.came_back: Returned | None = None  # what an earlier session left behind, until the screen has it
+        self.wanted: Writing | None = None  # a text to go on with, until the screen has it
+        self.library_section: Section = "all"  # of the library, that is seen
         self.may_go = False  # the person wanted to leave, and what that waited for is done
         self._keeper = TextKeeper(self.librarian)
         self._kept_at = 0.0
         self._kept_preferences = self.preferences
-        self._wished = self._leaving = False  # to leave: said, and waiting for something
+        self._leaving = False  # the person wanted to leave, and that waits for something
         self._adapters = adapters  # of the model that is asked for first
         self.model = model  # the loaded one, or the one asked for first
         self.precision = precision or self.preferences.precision  # wanted, also where a model can't have it
@@ -111,7 +121,8 @@ class Desk(Glass):
         self.bench = BenchState()
         self.race = RaceState()
         self.minute = FirstMinute()
-        self.writing = Writing(chat=self.preferences.mode == "chat", cast=self.preferences.cast)
+        self.inspector = Inspector(self.submit, self.next_request)
+        self.writing = Writing(chat=self.preferences.mode == "chat", cast=self.preferences.cast, plain=plain)
         self.load_trouble = ""  # why the model that was asked for is not there, until someone has told it
         self._loading = False
         self._told_of_move = False
@@ -185,7 +196,7 @@ class Desk(Glass):
 
         `may_go` becomes True when it is done; a second wish gives it up.
         """
-        training, self._wished = self.training, True
+        training = self.training
         if self._leaving:
             return True
         if self.librarian.unsafe:
@@ -203,8 +214,6 @@ class Desk(Glass):
     def close(self, theme: str) -> None:
         """Keep the text and the settings, let the engine go; all within a second. theme: "dark" or "light"."""
         self.keep(theme)
-        if self._wished:  # after a signal or a fault what was on the screen is brought back
-            self._keeper.leave(self.prompt)
         if self.engine is not None:
             self.engine.close(timeout=HASTY if self.generation.phase.name in UNSTOPPABLE else PATIENT)
         self.librarian.close(timeout=LIBRARY_PATIENCE)
@@ -251,6 +260,7 @@ class Desk(Glass):
                 self.writing.manuscript.complete(done.rest if done else "", cut=bool(done and done.reason == "stop"))
                 self.keep_text()
         self.look_closer(event)
+        self.inspector.take(event, self.writing.manuscript.pieces)
         self._note(event)
 
     def _note(self, event: Event) -> None:
@@ -263,6 +273,8 @@ class Desk(Glass):
                 self.say(f"The context is full: the model now sees the newest {kept:,} tokens, and so on from here.")
             case Exported(folder=folder, adapter=adapter):
                 self.say(f"The trained {'adapter' if adapter else 'model'} is in {folder}; Ctrl+L opens it.")
+            case Failed() if self.inspector.concerns(event):
+                pass
             case Failed(message=message, request=None, command=command) if self._loading and command != "SetPrecision":
                 self._loading, self.load_trouble = False, message
             case Failed(command="MeasureSteps"):
@@ -325,8 +337,15 @@ class Desk(Glass):
     def keep(self, theme: str) -> None:
         """Hand on what is new of the text, the prompt and the settings; costs nothing where nothing is."""
         self.keep_text()
+        kept = self.present(theme)
+        if kept != self._kept_preferences:
+            self._kept_preferences = kept
+            self.librarian.ask(lambda store: preferences.write(paths.config_dir(), kept))
+
+    def present(self, theme: str) -> Preferences:
+        """The settings as they are now."""
         state = self.generation
-        kept = Preferences(
+        return Preferences(
             mode=self.writing.mode,
             theme=theme,
             model=state.loaded.model if state.loaded else self.preferences.model,
@@ -334,12 +353,10 @@ class Desk(Glass):
             cast=self.writing.cast,
             sampling=state.sampling,
             precision=self.precision,
+            keys=self.keys,
             pace=state.pace,
             toured=self.toured,
         )
-        if kept != self._kept_preferences:
-            self._kept_preferences = kept
-            self.librarian.ask(lambda store: preferences.write(paths.config_dir(), kept))
 
     def keep_now_and_then(self, theme: str) -> None:
         """`keep`, unless that was done just before."""
@@ -355,11 +372,13 @@ class Desk(Glass):
         """On the librarian's thread: what a session that did not end well had on its screen."""
         place = store.take_place()
         if place is not None:
-            self.came_back = Returned(place.text, store.load_text(place.text), place.prompt)
+            text = None if marks.is_deleted(store, place.text) else store.load_text(place.text)
+            self.came_back = Returned(place.text, text, place.prompt)
             self.wake()
 
     def take_up(self, writing: Writing) -> None:
         """Keep the present text and go on with another one."""
         self.keep_text()
+        writing.plain = self.plain
         self.writing = writing
         self.generation.reason = ""

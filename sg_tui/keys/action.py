@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 Scope = Literal[
-    "app", "write", "small", "prompt", "editor", "document", "several", "tree", "branches", "switches", "sampling",
-    "form", "choice", "train", "chart", "samples", "bench", "dialog", "help", "texts",
+    "app", "write", "small", "prompt", "editor", "document", "inside", "several", "tree", "branches", "switches",
+    "sampling", "form", "choice", "train", "chart", "samples", "bench", "dialog", "help", "library", "search",
+    "settings",
 ]  # fmt: skip
 
 SCOPES: dict[Scope, str] = {
@@ -20,6 +21,7 @@ SCOPES: dict[Scope, str] = {
     "several": "Where four continuations are shown",
     "tree": "In the tree of a text",
     "branches": "Beside the tree",
+    "inside": "Inside: in the map of heads (i on a token, or Alt+I)",
     "switches": "In the optimizations (Tab goes there)",
     "sampling": "In the sampling settings",
     "form": "Before a training",
@@ -30,7 +32,9 @@ SCOPES: dict[Scope, str] = {
     "bench": "Bench",
     "dialog": "In a dialog",
     "help": "In the help",
-    "texts": "In the list of texts",
+    "library": "In the library",
+    "search": "In the line to search with",
+    "settings": "In the settings",
 }
 # Where the widget takes keys in `on_key`: characters that are typed, or keys that must keep their place among them.
 TYPED: tuple[Scope, ...] = ("prompt", "document", "several", "sampling")
@@ -81,3 +85,16 @@ def key_text(key: str) -> str:
     *modifiers, last = key.split("+")
     named = _NAMES.get(last, last.upper() if modifiers or len(last) > 1 else last)
     return "+".join([*(_NAMES[modifier] for modifier in modifiers), named])
+
+
+def named_key(word: str) -> str:
+    """Textual's name of one key without modifiers, written as people read it or as Textual does; "" for none."""
+    spelled = {shown.lower(): name for name, shown in _NAMES.items()}
+    lower = word.lower()
+    if lower in _NAMES:
+        return lower
+    if lower in spelled:
+        return spelled[lower]
+    if len(word) == 1 and word.isprintable():
+        return lower
+    return lower if lower[:1] == "f" and lower[1:] in {str(number) for number in range(1, 25)} else ""

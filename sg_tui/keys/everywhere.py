@@ -24,6 +24,13 @@ MODES = (
     Mode("write", "f2", "Write", "Complete text and chat", "sg_tui.screens.write:WriteScreen"),
     Mode("train", "f3", "Train", "Train a model and watch it learn", "sg_tui.screens.train:TrainScreen"),
     Mode("bench", "f4", "Bench", "Measure every optimization", "sg_tui.screens.bench:BenchScreen"),
+    Mode(
+        "library",
+        "f5",
+        "Library",
+        "Texts, runs and models: search, open, export",
+        "sg_tui.screens.library:LibraryScreen",
+    ),
 )
 
 EVERYWHERE = (
@@ -54,6 +61,7 @@ EVERYWHERE = (
     Action(
         "copy_or_stop", ("ctrl+c",), "copy", "Copy the selection, or else stop", "app", priority=True, palette=False
     ),
+    Action("settings", ("f10", "alt+s"), "settings", "All settings, and the keys of every action", "app"),
     Action("export", ("f12",), "export", "The screen as SVG, its numbers as JSON and CSV, into files", "app"),
     Action("toggle_theme", ("f9",), "theme", "Dark or light colours", "app"),
     Action("quit", ("ctrl+q",), "quit", "Leave; the text is kept", "app", footer=2, priority=True),

@@ -20,7 +20,7 @@ WRITING = (
     Action("retry", ("ctrl+r",), "retry", "Write the last part again with another seed", "write", footer=4),
     Action("undo", ("ctrl+z",), "undo", "Take back the last part", "write", footer=5),
     Action("redo", ("ctrl+y",), "redo", "Put the part taken back in place again", "write"),
-    Action("several", ("ctrl+g",), "four ways", "Four continuations of the text at once", "write", footer=6),
+    Action("several", ("ctrl+g",), "4 ways", "Four continuations of the text at once", "write", footer=6),
     Action(
         "edit_text", ("alt+e",), "change", "Change the text anywhere; the old one stays a branch", "write", footer=6
     ),
@@ -32,7 +32,7 @@ WRITING = (
         "write",
         footer=6,
     ),
-    Action("chat_or_complete", ("f5",), "chat", "Chat as in a play, or complete one text", "write", footer=3),
+    Action("chat_or_complete", ("alt+c",), "chat", "Chat as in a play, or complete one text", "write", footer=3),
     Action(
         "panel",
         ("ctrl+t", "f6"),

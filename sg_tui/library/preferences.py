@@ -6,15 +6,16 @@ import contextlib
 import os
 import tempfile
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from sg_core.checks import number, whole
 from sg_core.errors import SettingError
 from sg_core.files import read_bytes
 from sg_core.inference.sampling import Sampling
 from sg_core.network.precisions import PRECISIONS
+from sg_core.setting import check_settings, choice, setting, settings_of, words
 from sg_tui.state.play import Cast, name
 from sg_tui.terminal.textsafe import safe_line
 
@@ -24,21 +25,26 @@ LONGEST = 1 << 20  # bytes of a settings file that are read
 
 @dataclass(frozen=True, slots=True)
 class Preferences:
-    """mode: "complete" or "chat"; theme: "dark" or "light"; model: the one used last, offered first.
+    """What is remembered. model: the one used last, offered first; keys: by the names of actions, as people write them.
 
-    precision: how weights are stored. pace: tokens a second that are shown, 0 for as fast as they come. toured: the
-    first minute is over.
+    toured: the first minute is over.
+
+    Raises SettingError.
     """
 
-    mode: str = "complete"
-    theme: str = "dark"
-    model: str = ""
-    max_tokens: int = 400
+    mode: str = choice("complete", ("complete", "chat"), "what a text is: completed, or a chat")
+    theme: str = choice("dark", ("dark", "light"), "the colours")
+    model: str = words("the model used last")
+    max_tokens: int = setting(400, 1, 1_000_000, "tokens that are written at a go")
     cast: Cast = field(default_factory=Cast)
     sampling: Sampling = field(default_factory=Sampling)
-    precision: str = PRECISIONS[0]
-    pace: float = 0.0
+    precision: str = choice(PRECISIONS[0], PRECISIONS, "how weights are stored")
+    pace: float = setting(0.0, 0.0, 1000.0, "tokens a second that are shown; 0: as fast as they come")
     toured: bool = True
+    keys: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        check_settings(self)
 
 
 READING_PACE = 12.0  # tokens a second
@@ -92,21 +98,17 @@ def _keep_aside(path: Path, problem: Exception) -> str:
 def _parse(data: dict[str, Any]) -> Preferences:
     """Raises ValueError, SettingError."""
     usual = Preferences()
-    chat, sampling = _table(data, "chat"), _table(data, "sampling")
-    known = {one.name for one in fields(Sampling)}
+    chat, sampling, keys = _table(data, "chat"), _table(data, "sampling"), _table(data, "keys")
+    known = {one.name for one in settings_of(Sampling)}
     return Preferences(
-        mode=_choice(data, "mode", ("complete", "chat"), usual.mode),
-        theme=_choice(data, "theme", ("dark", "light"), usual.theme),
-        model=_text(data, "model", ""),
-        max_tokens=_whole(data, "max_tokens", usual.max_tokens),
+        **{one.name: data[one.name] for one in settings_of(Preferences) if one.name in data},
         cast=Cast(
             name(_text(chat, "person", ""), usual.cast.person),
             name(_text(chat, "model", ""), usual.cast.model),
         ),
-        precision=_choice(data, "precision", PRECISIONS, usual.precision),
-        pace=_pace(data, usual.pace),
         toured=_flag(data, "toured", usual.toured),
         sampling=replace(Sampling(), **{key: value for key, value in sampling.items() if key in known}),
+        keys={key: _text(keys, key, "") for key in keys},
     )
 
 
@@ -124,21 +126,6 @@ def _text(data: dict[str, Any], key: str, usual: str) -> str:
     return value
 
 
-def _choice(data: dict[str, Any], key: str, allowed: tuple[str, ...], usual: str) -> str:
-    value = _text(data, key, usual)
-    if value not in allowed:
-        raise ValueError(f"{key} is {value!r}; it must be one of {', '.join(allowed)}")
-    return value
-
-
-def _whole(data: dict[str, Any], key: str, usual: int) -> int:
-    return whole(key, data.get(key, usual), 1, 1_000_000)
-
-
-def _pace(data: dict[str, Any], usual: float) -> float:
-    return number("pace", data.get("pace", usual), 0.0, 1000.0)
-
-
 def _flag(data: dict[str, Any], key: str, usual: bool) -> bool:
     value = data.get(key, usual)
     if not isinstance(value, bool):
@@ -147,24 +134,26 @@ def _flag(data: dict[str, Any], key: str, usual: bool) -> bool:
 
 
 def _toml(preferences: Preferences) -> str:
+    cast, sampling = preferences.cast, preferences.sampling
     lines = [
-        "# Settings of sg-tui, written when it ends.",
-        f"mode = {_quoted(preferences.mode)}",
-        f"theme = {_quoted(preferences.theme)}",
-        f"model = {_quoted(preferences.model)}",
-        f"max_tokens = {preferences.max_tokens}",
-        f"precision = {_quoted(preferences.precision)}",
-        f"pace = {preferences.pace!r}",
+        "# Settings of sg-tui, written by it.",
+        *(f"{one.name} = {_value(getattr(preferences, one.name))}" for one in settings_of(Preferences)),
         f"toured = {str(preferences.toured).lower()}",
         "",
         "[chat]",
-        f"person = {_quoted(preferences.cast.person)}",
-        f"model = {_quoted(preferences.cast.model)}",
+        f"person = {_quoted(cast.person)}",
+        f"model = {_quoted(cast.model)}",
         "",
         "[sampling]",
-        *(f"{one.name} = {getattr(preferences.sampling, one.name)!r}" for one in fields(Sampling)),
+        *(f"{one.name} = {_value(getattr(sampling, one.name))}" for one in fields(Sampling)),
     ]
+    if preferences.keys:
+        lines += ["", "[keys]", *(f"{_quoted(one)} = {_quoted(keys)}" for one, keys in preferences.keys.items())]
     return "\n".join(lines) + "\n"
+
+
+def _value(value: object) -> str:
+    return _quoted(value) if isinstance(value, str) else repr(value)
 
 
 def _quoted(text: str) -> str:

@@ -6,11 +6,8 @@ A `Store` belongs to one thread; `librarian.Librarian` gives the app one off the
 from __future__ import annotations
 
 import json
-import os
 import sqlite3
-import tempfile
 import time
-import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -18,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from sg_core.storage.lock import FileLock, HeldError
-from sg_tui.library import tree_table
+from sg_tui.library import marks, tree_table
+from sg_tui.library.elsewhere import is_private, last_folder, remove, stamp
 from sg_tui.library.migration import keep_copy
 from sg_tui.library.tree_table import Growth, dumped, read_author
 from sg_tui.state.manuscript import Manuscript, Piece, Turn
@@ -57,13 +55,15 @@ _ADOPT = (
     f"INSERT OR REPLACE INTO texts SELECT * FROM aside.texts WHERE id IN ({_NEWER_TEXTS})",
     "INSERT OR REPLACE INTO places SELECT * FROM aside.places WHERE session IN "
     f"({_NEWER.format(table='places', key='session')})",
+    f"INSERT OR REPLACE INTO marks SELECT * FROM aside.marks WHERE id IN ({_NEWER.format(table='marks', key='id')})",
 )
+KEPT_IN = (("texts", "id"), ("marks", "id"), *((table, "text") for table in ("tails", "trees", "nodes", "chunks")))
 _PLACE = "INSERT OR REPLACE INTO places VALUES (?, ?, ?, ?)"
 
 
 @dataclass(frozen=True, slots=True)
 class SavedText:
-    """A text in the library, as it is listed. updated: seconds since 1970."""
+    """A text in the library, as it is listed. updated: seconds since 1970; deleted: by a person, and can come back."""
 
     id: str
     title: str
@@ -71,6 +71,7 @@ class SavedText:
     mode: str
     updated: float
     characters: int
+    deleted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,12 +120,18 @@ class Store:
             tree_table.save(self, id, news, manuscript.head)
 
     def texts(self, limit: int = 500) -> list[SavedText]:
-        """The texts, newest first. Raises sqlite3.Error."""
-        rows = self._run(
-            "SELECT id, title, model, mode, updated, characters FROM texts ORDER BY updated DESC LIMIT ?",
-            (limit,),
-        )
-        return [_listed(*row) for row in rows]
+        """The texts, newest first, the deleted ones too. Raises sqlite3.Error."""
+        return [_listed(*row) for row in self._run(marks.LISTED, (limit,))]
+
+    def forget_text(self, id: str) -> None:
+        """Remove a text for good. Raises sqlite3.Error."""
+        with self._together():
+            for table, key in KEPT_IN:
+                self._run(f"DELETE FROM {table} WHERE {key} = ?", (id,))
+
+    def query(self, command: str, values: tuple[object, ...] = ()) -> list[tuple[Any, ...]]:
+        """The rows of an SQL command. Raises sqlite3.Error."""
+        return self._run(command, values)
 
     def load_text(self, id: str) -> Manuscript | None:
         """The text kept under this id; None if there is none, or if it can't be read. Raises sqlite3.Error."""
@@ -143,10 +150,6 @@ class Store:
         except (ValueError, TypeError, KeyError, IndexError, RecursionError) as problem:
             self.notices.append(f"a kept text can't be read, it stays in the library: {safe_line(str(problem), 200)}")
             return None
-
-    def query(self, command: str, values: tuple[object, ...] = ()) -> list[tuple[Any, ...]]:
-        """The rows of an SQL command. Raises sqlite3.Error."""
-        return self._run(command, values)
 
     # ------------------------------------------------------------ where a person is
 
@@ -198,14 +201,14 @@ class Store:
 
     @property
     def _places(self) -> tuple[Path, Path]:
-        return self._folder, _last_folder(self._folder)
+        return self._folder, last_folder(self._folder)
 
     def _open_elsewhere(self, problem: object, first: int = 0) -> sqlite3.Connection:
         """A library of this session's own, which joins the first one when that can be opened again."""
         self.moves += 1
         trouble: object = problem
         for folder in self._places[first:]:
-            path = folder / f"{ASIDE}{_stamp()}.sqlite3"
+            path = folder / f"{ASIDE}{stamp()}.sqlite3"
             try:
                 if folder != self._folder:
                     folder.mkdir(mode=0o700, exist_ok=True)
@@ -213,7 +216,7 @@ class Store:
                 database = _connect(path, alone=True)
             except (OSError, sqlite3.Error) as second:
                 trouble = second
-                _remove(path)
+                remove(path)
                 continue
             self.path = path
             where = path.name if folder == self._folder else path
@@ -225,7 +228,7 @@ class Store:
 
     def _open_fresh(self, path: Path, problem: object) -> sqlite3.Connection:
         """The damaged library stays beside a new one."""
-        kept = path.with_name(f"library-damaged-{_stamp()}.sqlite3")
+        kept = path.with_name(f"library-damaged-{stamp()}.sqlite3")
         try:
             for ending in ("", "-wal", "-shm"):
                 if (source := path.with_name(path.name + ending)).exists():
@@ -239,7 +242,7 @@ class Store:
 
     def _adopt(self, database: sqlite3.Connection) -> None:
         """Take in what earlier sessions had to keep aside."""
-        places = [place for place in self._places if place == self._folder or _is_private(place)]
+        places = [place for place in self._places if place == self._folder or is_private(place)]
         for path in (path for place in places for path in sorted(place.glob(f"{ASIDE}*.sqlite3"))):
             try:
                 _connect(path).close()
@@ -303,6 +306,7 @@ def _connect(path: Path | None, alone: bool = False) -> sqlite3.Connection:
             if version and path is not None and path.name == NAME:
                 keep_copy(database, path, version)
             database.executescript(f"{_TABLES} {tree_table.TABLES} PRAGMA user_version = {FORMAT};")
+        database.executescript(marks.TABLE)
     except BaseException:
         database.close()
         raise
@@ -333,35 +337,8 @@ def _turn(data: dict[str, Any]) -> Turn:
     return Turn(given, [tree_table.read(*one) for one in data["written"]], str(data["typed"]), int(data["seed"]))
 
 
-def _listed(id: Any, title: Any, model: Any, mode: Any, updated: Any, characters: Any) -> SavedText:
+def _listed(id: Any, title: Any, model: Any, mode: Any, updated: Any, characters: Any, deleted: Any) -> SavedText:
     """A row of the list, whatever stands in the file."""
     when = updated if isinstance(updated, int | float) and 0 <= updated < 1 << 34 else 0.0
-    return SavedText(str(id), str(title), str(model), str(mode), when, characters if isinstance(characters, int) else 0)
-
-
-def _stamp() -> str:
-    return time.strftime("%Y%m%d-%H%M%S") + f"-{time.monotonic_ns() % 1_000_000:06}"
-
-
-def _last_folder(folder: Path) -> Path:
-    """Where texts go when `folder` takes nothing: a folder of its own among the temporary ones."""
-    return Path(tempfile.gettempdir()) / f"sg-tui-{_user()}-{zlib.crc32(os.fsencode(folder.absolute())):08x}"
-
-
-def _user() -> int:
-    return os.getuid() if hasattr(os, "getuid") else 0
-
-
-def _is_private(folder: Path) -> bool:
-    """Whether a temporary folder is this person's, and nobody else's."""
-    try:
-        status = folder.lstat()
-    except OSError:
-        return False
-    return folder.is_dir() and not folder.is_symlink() and status.st_uid == _user() and not status.st_mode & 0o077
-
-
-def _remove(path: Path) -> None:
-    for ending in ("", "-wal", "-shm", "-journal"):
-        with suppress(OSError):
-            path.with_name(path.name + ending).unlink()
+    count = characters if isinstance(characters, int) else 0
+    return SavedText(str(id), str(title), str(model), str(mode), when, count, deleted is not None)

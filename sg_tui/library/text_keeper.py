@@ -30,10 +30,6 @@ class TextKeeper:
                 self._before, self._known = before, writing.id
         self._keep_place(Place("" if manuscript.blank else writing.id, prompt))
 
-    def leave(self, prompt: str) -> None:
-        """The person leaves: only words that were not sent are to be brought back."""
-        self._keep_place(Place(self._place.text, prompt) if prompt.strip() else Place())
-
     def _keep_place(self, place: Place) -> None:
         if place != self._place:
             self._place = place

@@ -21,6 +21,7 @@ class Dialog(ModalScreen[Answer]):
     """Subclasses give `body`; `problem` shows a line in the box."""
 
     BINDINGS = bindings("dialog")  # type: ignore[assignment]  # a list of Binding is what Textual wants
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide")]  # noqa: RUF012 (declared so by Textual)
     TITLE_TEXT = ""
     HINT = "Esc close"
 

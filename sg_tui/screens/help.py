@@ -9,7 +9,7 @@ from textual.content import Content
 from textual.widget import Widget
 from textual.widgets import Static
 
-from sg_tui.keys import bindings, help_sections
+from sg_tui.keys import Scope, bindings, help_sections
 from sg_tui.screens.dialog import Dialog
 
 ABOUT = (
@@ -20,30 +20,35 @@ ABOUT = (
 
 
 class HelpScreen(Dialog[None]):
-    """Keys by place."""
+    """Keys by place, the place one is in first."""
 
     BINDINGS = bindings("help")
     TITLE_TEXT = "help"
     HINT = "↑ ↓ scroll   Esc close"
 
+    def __init__(self, nearest: tuple[Scope, ...] = ()) -> None:
+        super().__init__()
+        self._nearest = nearest
+
     def body(self) -> Iterable[Widget]:
-        yield VerticalScroll(Static(help_content(), markup=False), id="help")
+        yield VerticalScroll(Static(help_content(self._nearest), markup=False), id="help")
 
     def on_mount(self) -> None:
         self.query_one("#help").focus()
 
 
-def help_content() -> Content:
-    """Every section: its title, then keys and what they do, aligned."""
-    sections = help_sections()
+def help_content(nearest: tuple[Scope, ...] = ()) -> Content:
+    """Every section, those of the nearest places first: its title, then keys and what they do, aligned."""
+    sections = help_sections(nearest)
     width = max(len(keys) for _, rows in sections for keys, _ in rows) + 3
-    parts: list[Content] = [Content.styled(ABOUT, "$faint"), Content("")]
+    parts: list[Content] = []
     for title, rows in sections:
         parts.append(Content.styled(title, "bold $primary"))
         parts += [
             Content.assemble((f"  {keys:<{width}}", "bold $foreground"), (text, "$foreground")) for keys, text in rows
         ]
         parts.append(Content(""))
+    parts += [Content.styled(ABOUT, "$faint"), Content("")]
     parts.append(
         Content.styled("The mouse works everywhere: switches, settings, views, keys in the last line.", "$faint")
     )

@@ -3,30 +3,37 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from textual import on
 from textual.widget import Widget
+from textual.widgets import Static
 
 from sg_tui.screens.dialog import Dialog
 from sg_tui.terminal.textsafe import safe_line
 from sg_tui.widgets.line_input import LineInput
 
+FORMS = "The ending says how: .txt the text as it is, .md, .json to take in again, .html with its tints."
+
 
 class SaveDialog(Dialog[Path]):
-    """Writes the text, exactly as it is, and answers with the path; an existing file is asked about first."""
+    """Writes what `text` makes for the file's ending, and answers with the path; an existing file is asked about first.
+
+    forms: what the endings mean, told below.
+    """
 
     TITLE_TEXT = "save the text"
     HINT = "Enter save   Esc close"
 
-    def __init__(self, text: str, title: str, suffix: str = ".txt") -> None:
+    def __init__(self, text: Callable[[str], str], title: str, suffix: str = ".txt", forms: str = "") -> None:
         super().__init__()
-        self._text, self._file = text, file_name(title, suffix)
+        self._text, self._file, self._forms = text, file_name(title, suffix), forms
         self._warned: Path | None = None
 
     def body(self) -> Iterable[Widget]:
         yield LineInput(self._file, placeholder="path of a file", id="path")
+        yield Static(self._forms, id="forms", markup=False)
 
     @on(LineInput.Submitted)
     def _save(self, event: LineInput.Submitted) -> None:
@@ -41,7 +48,7 @@ class SaveDialog(Dialog[Path]):
                 self._warned = path
                 self.problem(f"{safe_line(path.name, 60)} exists: Enter again replaces it")
                 return
-            path.write_text(self._text, encoding="utf-8", errors="replace", newline="")
+            path.write_text(self._text(path.suffix), encoding="utf-8", errors="replace", newline="")
         except (OSError, ValueError, RuntimeError) as trouble:
             reason = trouble.strerror if isinstance(trouble, OSError) and trouble.strerror else str(trouble)
             self.problem(safe_line(f"can't be saved there: {reason}", 200))

@@ -17,6 +17,7 @@ from sg_tui.keys import Scope, actions, bindings
 from sg_tui.library.run_records import RunKeeper
 from sg_tui.screens.train_form import FormActions
 from sg_tui.screens.train_runs import RunsActions
+from sg_tui.widgets.choice import Choice
 from sg_tui.widgets.comparison_view import ComparisonView
 from sg_tui.widgets.line_input import LineInput
 from sg_tui.widgets.loss_chart import LossChart, Plot
@@ -66,7 +67,7 @@ class TrainScreen(FormActions, RunsActions):
 
     def scopes(self) -> tuple[Scope, ...]:
         if self.forming:
-            return ("form", "app")
+            return ("choice", "form", "app") if isinstance(self.focused, Choice) else ("form", "app")
         part: tuple[Scope, ...] = ("chart",) if isinstance(self.focused, Plot) else ()
         if isinstance(self.focused, SampleView | ComparisonView):
             part = ("samples",)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
+from typing import ClassVar
 
 from textual import events, on
 from textual.containers import Horizontal, Vertical
@@ -14,6 +15,7 @@ from sg_core.engine.events import Event, Loaded
 from sg_tui.desk import Desk, Returned
 from sg_tui.keys import Scope, bindings
 from sg_tui.screens.write_edit import EditActions
+from sg_tui.screens.write_inside import InsideActions
 from sg_tui.screens.write_settings import SettingsActions
 from sg_tui.screens.write_tint import TintActions
 from sg_tui.screens.write_tour import TourActions
@@ -23,9 +25,12 @@ from sg_tui.widgets.alternatives_box import AlternativesBox
 from sg_tui.widgets.cast_bar import CastBar
 from sg_tui.widgets.compact_panel import CompactPanel
 from sg_tui.widgets.continuations_view import ContinuationsView
+from sg_tui.widgets.head_map import HeadMap
+from sg_tui.widgets.inside_panel import InsidePanel
 from sg_tui.widgets.optimizations_panel import OptimizationsPanel
 from sg_tui.widgets.panel import Panel
 from sg_tui.widgets.prompt import LONGEST_PASTE, Prompt
+from sg_tui.widgets.sampling_panel import SamplingPanel
 from sg_tui.widgets.side_panel import SidePanel
 from sg_tui.widgets.template_choice import TemplateChoice
 from sg_tui.widgets.text_editor import TextEditor
@@ -39,20 +44,20 @@ ENDS = {
     "stopped": "stopped · Enter goes on",
     "end of text": "the model ended the text",
     "failed": "failed",
+    "came back": "your last text · Ctrl+N begins a new one",
 }
 
 
-class WriteScreen(EditActions, TourActions, TintActions, SettingsActions):
+class WriteScreen(EditActions, InsideActions, TourActions, TintActions, SettingsActions):
     """Shows `desk.writing`, and lets the person steer it."""
 
     MODE = "write"
     AUTO_FOCUS = "#prompt"
-    CSS_PATH = ["../styles/write.tcss", "../styles/branches.tcss"]  # noqa: RUF012 (declared so by Textual)
+    CSS_PATH: ClassVar = ["../styles/write.tcss", "../styles/branches.tcss", "../styles/inside.tcss"]
     BINDINGS = bindings("write", "small")  # type: ignore[assignment]  # a list of Binding is what Textual wants
 
     def __init__(self, desk: Desk) -> None:
         super().__init__(desk)
-        self._drawn: tuple[object, ...] = ()
         self._figures_next = 0.0
 
     def body(self) -> Iterable[Widget]:
@@ -65,6 +70,7 @@ class WriteScreen(EditActions, TourActions, TintActions, SettingsActions):
                 yield Prompt(id="prompt")
                 yield TextEditor(id="editor")
             yield SidePanel(id="side")
+            yield InsidePanel(id="inside")
         yield ContinuationsView(id="several")
         yield AlternativesBox(id="alternatives")
 
@@ -92,8 +98,14 @@ class WriteScreen(EditActions, TourActions, TintActions, SettingsActions):
             return ("document", *everywhere)
         if isinstance(self.focused, ContinuationsView):
             return ("several", *everywhere)
+        if isinstance(self.focused, HeadMap):
+            return ("inside", *everywhere)
         if isinstance(self.focused, TemplateChoice):
             return ("choice", *everywhere)
+        if isinstance(self.focused, OptimizationsPanel):
+            return ("switches", *everywhere)
+        if isinstance(self.focused, SamplingPanel):
+            return ("sampling", *everywhere)
         return everywhere
 
     # ------------------------------------------------------------ events
@@ -116,6 +128,7 @@ class WriteScreen(EditActions, TourActions, TintActions, SettingsActions):
             return
         if self.desk.came_back is not None:
             self._take_back(self.desk.came_back)
+        self.take_wanted()
         state, manuscript = self.desk.generation, self.desk.writing.manuscript
         view.show(manuscript, state.running and self.desk.several is None)
         self.show_tint()
@@ -123,8 +136,10 @@ class WriteScreen(EditActions, TourActions, TintActions, SettingsActions):
         self.show_alternatives()
         self.show_several()
         self.set_class(self.walking, "-walking")
+        self.show_inside(view)
         drawn = (
             state.version,
+            self.desk.inspector.state.version,
             manuscript.version,
             len(manuscript.pieces),
             view.cursor,
@@ -151,8 +166,9 @@ class WriteScreen(EditActions, TourActions, TintActions, SettingsActions):
         """What stands in the frames of the text and of the prompt."""
         state, writing = self.desk.generation, self.desk.writing
         title = safe_line(writing.manuscript.title, 40) or "a new text"
-        view.border_title = Content(f"{'walk' if self.walking or self.choosing else 'edit'} · {title}")
-        view.border_subtitle = f"↓ {view.unseen} more · End" if view.unseen else self.tint_legend(view)
+        state_word = "walk" if self.walking or self.choosing else "inside" if self.inspecting else "edit"
+        view.border_title, looks = self.frame_words(f"{state_word} · {title}")
+        view.border_subtitle = f"↓ {view.unseen} more · End" if view.unseen else looks or self.tint_legend(view)
         prompt = self.query_one(Prompt)
         prompt.border_subtitle = "Esc stops" if state.running else ENDS.get(state.reason, "")
 
@@ -160,6 +176,9 @@ class WriteScreen(EditActions, TourActions, TintActions, SettingsActions):
         """The frame of the prompt says what typing means."""
         writing, prompt = self.desk.writing, self.query_one(Prompt)
         self.set_class(writing.chat, "-chat")
+        view = self.query_one(TextView)
+        view.chat = writing.chat
+        view.refresh()
         if writing.chat:
             person, other = safe_line(writing.cast.person, 20), safe_line(writing.cast.model, 20)
             named = writing.cast.template.has_names
@@ -199,7 +218,7 @@ class WriteScreen(EditActions, TourActions, TintActions, SettingsActions):
         elif self.has_class("-panel-open"):
             self.remove_class("-panel-open")
             self.query_one(Prompt).focus()
-        elif isinstance(self.focused, Prompt):
+        elif isinstance(self.focused, Prompt | HeadMap):
             self.walk()
         else:
             self.edit()
@@ -264,7 +283,12 @@ class WriteScreen(EditActions, TourActions, TintActions, SettingsActions):
     def action_chat_or_complete(self) -> None:
         self.leave_editor()
         self.close_several()
-        self.desk.writing.chat = not self.desk.writing.chat
+        writing = self.desk.writing
+        if not writing.chat and not writing.manuscript.empty and not writing.spoken:
+            self.when_stopped(lambda: self.take_up(Writing(True, writing.cast)))
+            self.desk.say("A chat is a text of its own: the one before is in the library, F5 shows it.")
+            return
+        writing.chat = not writing.chat
         self._show_mode()
         self.query_one(Prompt).focus()
         self.draw_all()
@@ -288,18 +312,18 @@ class WriteScreen(EditActions, TourActions, TintActions, SettingsActions):
         self.desk.prompt = event.text_area.text
 
     def _take_back(self, returned: Returned) -> None:
-        """Show what a session that ended otherwise than by leaving had on its screen, unless something stands here."""
+        """Show what the last session had on its screen, unless something stands here."""
         self.desk.came_back = None
         prompt = self.query_one(Prompt)
         if not self.desk.writing.manuscript.empty or prompt.text:
             prompt.remember(returned.prompt)
-            self.desk.say("What was on the screen last time is in the library: Ctrl+O opens it.")
+            self.desk.say("Your last text is in the library: F5 shows it.")
             return
         if returned.manuscript is not None:
             chat, cast = self.desk.writing.chat, self.desk.writing.cast
             self.take_up(Writing(chat, cast, returned.manuscript, returned.id))
+            self.desk.generation.reason, self._drawn = "came back", ()
         prompt.put(returned.prompt)
-        self.desk.say("This was on the screen when the program ended. Ctrl+N begins a new text.")
 
     @on(Prompt.Passed)
     def _passed(self, event: Prompt.Passed) -> None:

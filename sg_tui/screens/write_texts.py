@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from sg_core.engine.events import Done, Event, Failed
 from sg_tui.desk import Desk
+from sg_tui.library.export import Document, export
 from sg_tui.screens.mode import ModeScreen
-from sg_tui.screens.save_dialog import SaveDialog
-from sg_tui.screens.text_picker import open_text
-from sg_tui.state.manuscript import Manuscript
+from sg_tui.screens.save_dialog import FORMS, SaveDialog
 from sg_tui.state.writing import Writing
 
 
@@ -48,16 +48,18 @@ class TextActions(ModeScreen):
     def action_new_text(self) -> None:
         self.when_stopped(lambda: self.take_up(Writing(self.desk.writing.chat, self.desk.writing.cast)))
 
-    def action_open_text(self) -> None:
-        self.desk.keep_text()
-        open_text(self.app, self.desk.librarian, self._opened)
+    async def action_open_text(self) -> None:
+        self.desk.library_section = "texts"
+        await self.run_action("app.mode('library')")
 
-    def _opened(self, id: str, manuscript: Manuscript) -> None:
-        writing = Writing(self.desk.writing.chat, self.desk.writing.cast, manuscript, id)
-        self.when_stopped(lambda: self.take_up(writing))
+    def take_wanted(self) -> None:
+        """Go on with the text that was chosen elsewhere, as soon as the present one rests."""
+        writing, self.desk.wanted = self.desk.wanted, None
+        if writing is not None:
+            self.when_stopped(lambda: self.take_up(writing))
 
     def action_save_text(self) -> None:
-        manuscript = self.desk.writing.manuscript
+        manuscript, mode = self.desk.writing.manuscript, self.desk.writing.mode
         if manuscript.empty:
             self.desk.say("There is nothing to save yet.")
             return
@@ -66,4 +68,5 @@ class TextActions(ModeScreen):
             if path is not None:
                 self.desk.say(f"Saved to {path}")
 
-        self.app.push_screen(SaveDialog(manuscript.text, manuscript.title), saved)
+        document = Document(manuscript.title, self.desk.model, mode, manuscript)
+        self.app.push_screen(SaveDialog(partial(export, document), document.title, forms=FORMS), saved)

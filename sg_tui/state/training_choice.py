@@ -15,6 +15,7 @@ from sg_core.network.lora_settings import LoraSettings
 from sg_core.network.precisions import PRECISIONS
 from sg_core.setting import Setting, settings_of
 from sg_core.training.settings import PRESETS, TrainingConfig, fine_tuning
+from sg_tui.figures import count
 
 SOURCES = {
     "tinyshakespeare": "tinyshakespeare  1.1 MB of plays, fetched once",
@@ -36,7 +37,8 @@ class Box(NamedTuple):
 
 
 def _box(field: Setting) -> Box:
-    return Box(field.name, field.label, f"{field.help}; from {field.low:,g} to {field.high:,g}")
+    low, high = (f"{int(end):,}" if field.whole else f"{end:g}" for end in (field.low, field.high))
+    return Box(field.name, field.label, f"{field.help}; from {low} to {high}")
 
 
 _ASKED = {"steps", "batch_size", "accumulation", "context", "learning_rate", "dropout", "seed"}
@@ -159,7 +161,7 @@ def summary(training: TrainingConfig, config: GPT2Config | None) -> str:
     size = f"{config.parameter_count / 1e6:.1f} M parameters, " if config else ""
     if training.lora:
         size += f"an adapter learns ({training.lora}), "
-    return f"{size}{tokens:,} tokens a step, {total / 1e6:.1f} M tokens in all"
+    return f"{size}{tokens:,} tokens a step, {count(total)} tokens in all"
 
 
 def _value(field: Setting, text: str) -> int | float:

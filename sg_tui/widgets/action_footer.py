@@ -18,18 +18,19 @@ class ActionFooter(Widget):
 
     def __init__(self) -> None:
         super().__init__()
-        self._scopes: tuple[Scope, ...] = ()
+        self._shown: list[Action] = []
         self._targets: list[tuple[int, int, Action]] = []
 
     def show(self, scopes: tuple[Scope, ...]) -> None:
-        if scopes != self._scopes:
-            self._scopes = scopes
+        shown = footer(scopes)
+        if shown != self._shown:
+            self._shown = shown
             self.refresh()
 
     def render(self) -> Content:
         chosen: list[Action] = []
         room = self.size.width - 1
-        for action in footer(self._scopes):
+        for action in self._shown:
             width = len(_label(action)) + 2
             if width <= room and _first_key(action) not in {_first_key(other) for other in chosen}:
                 chosen.append(action)

@@ -9,10 +9,12 @@ from textual.widget import Widget
 from sg_core.engine.events import Phase
 from sg_tui.desk import Desk
 from sg_tui.figures import duration
-from sg_tui.keys import MODES, Mode, key_text
+from sg_tui.keys import MODES, Mode, first_key, key_text
 from sg_tui.terminal.textsafe import safe_line
 
-ROOMY = 100  # columns from which the keys of the views are shown
+KEYED = 72  # columns from which the keys of the views are shown
+ROOMY = 100  # and the name of the program
+SHORTEST = 8  # characters of a model's name that tell something
 QUIET = ("idle", "paused")
 
 
@@ -25,7 +27,7 @@ class Header(Widget):
 
     def __init__(self) -> None:
         super().__init__()
-        self._facts: tuple[str, str, str, str] = ("", "", "", "")
+        self._facts: tuple[str, str, str, str, str] = ("", "", "", "", "")
         self._targets: list[tuple[int, int, str]] = []  # first cell, past the last, action
 
     def show(self, desk: Desk, mode: str) -> None:
@@ -43,7 +45,8 @@ class Header(Widget):
             how = f"{loaded.precision} · {threads} thread{'s' if threads != 1 else ''}"
         facts = (
             mode,
-            f"{model} {size}".rstrip(),
+            model,
+            size,
             how,
             phase_text(state.phase, state.phase_seconds),
         )
@@ -52,22 +55,32 @@ class Header(Widget):
             self.refresh()
 
     def render(self) -> Content:
-        mode, model, how, phase = self._facts
+        mode, model, model_size, how, phase = self._facts
         width = self.size.width
         phase_style = "$accent" if phase else ""
         tabs = [part for tab in MODES for part in _tab(tab, tab.name == mode, width)]
-        right = Content.assemble(*tabs, (f"{phase:>{min(22, max(0, width - 62))}}  ", phase_style))
-        left = Content.assemble((" sg-tui ", "bold $primary"), "  ", (model, "$foreground"))
+        roomy = width >= ROOMY
+        right = Content.assemble(
+            *tabs, (f"{phase:>{22 if roomy else 12 if width >= KEYED else 0}}  "[: width // 2], phase_style)
+        )
         space = width - right.cell_length
+        size = f" {model_size}" if model_size else ""
+        name = Content.assemble((" sg-tui   " if roomy else " ", "bold $primary"), (model, "$foreground"))
+        if name.cell_length + len(size) >= space > len(size) + SHORTEST:  # the name gives way, not what it is
+            name = name.truncate(space - 1 - len(size), ellipsis=True)
+        left = Content.assemble(name, (size, "$foreground"))
         named = left.cell_length
         if how and named + len(how) + 5 < space:
             left = Content.assemble(left, ("  ·  ", "$faint"), (how, "$faint"))
-        left = left.truncate(max(0, space - 2), ellipsis=True)
-        self._targets = [(9, min(named, left.cell_length), "choose_model"), (named, left.cell_length, "next_precision")]
+        left = left.truncate(max(0, space - 1), ellipsis=True)
+        self._targets = [
+            (9 if roomy else 0, min(named, left.cell_length), "choose_model"),
+            (named, left.cell_length, "next_precision"),
+        ]
         at = space
         for tab in MODES:
             cells = sum(len(text) for text, _ in _tab(tab, tab.name == mode, width))
-            self._targets.append((at, at + cells, f"mode('{tab.name}')"))
+            self._targets.append((at, at + cells, _action(tab)))
             at += cells
         return Content.assemble(left, " " * (space - left.cell_length), right)
 
@@ -80,7 +93,12 @@ class Header(Widget):
 def _tab(tab: Mode, seen: bool, width: int) -> list[tuple[str, str]]:
     """A view's name, with its key where there is room."""
     style = "bold underline $primary" if seen else "$foreground"
-    return [(f" {key_text(tab.key)} " if width >= ROOMY else " ", "$faint"), (tab.label, style), (" ", "")]
+    key = f" {key_text(first_key(_action(tab)))} " if width >= KEYED else " "
+    return [(key, "$faint"), (tab.label, style), (" " if width >= ROOMY else "", "")]
+
+
+def _action(tab: Mode) -> str:
+    return f"mode('{tab.name}')"
 
 
 def phase_text(phase: Phase, seconds: float) -> str:

@@ -10,7 +10,7 @@ from sg_tui.keys import actions, bindings
 from sg_tui.terminal.textsafe import safe
 
 LONGEST_PASTE = 20_000  # characters: wrapping more on every key would be felt
-IN_ORDER = {key: action.id for action in actions("prompt") for key in action.keys if key not in ("up", "down")}
+ARROWS = ("up", "down")  # move within the text first
 KEPT = 200  # prompts in the history
 
 
@@ -80,7 +80,8 @@ class Prompt(TextArea):
 
         As bindings they would overtake characters that still wait to be inserted.
         """
-        action = IN_ORDER.get(event.key)
+        here = {key: action.id for action in actions("prompt") for key in action.keys if key not in ARROWS}
+        action = here.get(event.key)
         if action is not None:
             event.prevent_default()
             event.stop()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Iterable
 from textwrap import wrap
 from typing import ClassVar
 
@@ -20,19 +21,22 @@ from sg_tui.keys import bindings
 from sg_tui.state.manuscript import Manuscript, Piece
 from sg_tui.state.tint import Runs
 from sg_tui.terminal.textsafe import raw_index, safe
+from sg_tui.widgets.shading import LEVELS, Shade, Shading, cut_at
 from sg_tui.widgets.walk_keys import WalkKeys
-from sg_tui.widgets.wrapping import WrappedText, width_of
+from sg_tui.widgets.wrapping import WrappedText, expanded
 
-HINT = (
-    "Type the beginning of a text below and press Enter: the model goes on with it.",
+HINT = ("Type the beginning of a text below and press Enter: the model goes on with it.",)
+CHAT_HINT = ("Type below what you say and press Enter: the model answers.",)
+MORE_HINTS = (
     "",
     "While it writes, press Alt+1 … Alt+9 to switch its optimizations off and on, and see what each of them is "
     "worth. The text stays the same. Alt+P stores the weights in fewer bits; F8: a reading pace, or full speed.",
     "",
     "When it rests, Esc walks through the text: ↑ ↓ choose another token, Enter takes it, Space writes four ways on.",
     "",
-    "F5 makes it a play: you speak, the model answers.",
 )
+CHANGE_HINT = "Alt+C makes it a chat: you speak, the model answers."
+CHAT_CHANGE_HINT = "Alt+C goes back to completing one text."
 
 
 class TextView(WalkKeys, ScrollView, can_focus=True):
@@ -48,6 +52,7 @@ class TextView(WalkKeys, ScrollView, can_focus=True):
         "text--caret",
         "text--hint",
         *(f"text--tint-{level}" for level in ("plain", "0", "1", "2", "3", "person", "model", "cue", "taken", "edit")),
+        *(f"text--shade-{level}" for level in range(1, LEVELS + 1)),
     }
 
     BINDINGS = bindings("document")  # type: ignore[assignment]  # a list of Binding is what Textual wants
@@ -59,6 +64,7 @@ class TextView(WalkKeys, ScrollView, can_focus=True):
         super().__init__(id=id)
         self.tint: Runs | None = None  # of the text as it is shown, instead of the colours of the authors
         self.running = False
+        self.chat = False  # what is typed is spoken, and answered
         self.cursor: int | None = None  # index of a piece
         self.unseen = 0  # rows below the last visible one that came since the person scrolled away
         self._follow = True
@@ -68,6 +74,8 @@ class TextView(WalkKeys, ScrollView, can_focus=True):
         self._source: tuple[int, int] | None = None
         self._styles: dict[str, Style] = {}
         self._rows: dict[int, Strip] = {}  # drawn before, and still right
+        self._shading = Shading()
+        self.looked_into = False  # the chosen token is seen, also while keys act elsewhere
 
     # ------------------------------------------------------------ what is shown
 
@@ -145,6 +153,11 @@ class TextView(WalkKeys, ScrollView, can_focus=True):
     def set_tint(self, tint: Runs | None) -> None:
         """Tint runs of the shown text, or no longer; levels name styles."""
         self.tint = tint
+        self._redraw()
+
+    def set_shade(self, shades: Iterable[Shade]) -> None:
+        """Shade these parts of the text, and no others."""
+        self._shading = Shading(shades, self._pieces)
         self._redraw()
 
     def notify_style_update(self) -> None:
@@ -298,11 +311,17 @@ class TextView(WalkKeys, ScrollView, can_focus=True):
 
     # ------------------------------------------------------------ drawing
 
+    def _hints(self) -> tuple[str, ...]:
+        """What an empty text says: how one begins, as the mode has it."""
+        if self.chat:
+            return *CHAT_HINT, *MORE_HINTS, CHAT_CHANGE_HINT
+        return *HINT, *MORE_HINTS, CHANGE_HINT
+
     def render_line(self, y: int) -> Strip:
         width, row = self.scrollable_content_region.width, y + self.scroll_offset.y
         base = self._style("base")
         if not self._pieces:
-            lines = [line for part in HINT for line in wrap(part, max(20, width)) or [""]]
+            lines = [line for part in self._hints() for line in wrap(part, max(20, width)) or [""]]
             hint = lines[row] if row < len(lines) else ""
             return Strip([Segment(hint[:width], self._style("hint"))]).extend_cell_length(width, base)
         if row >= len(self._wrapped):
@@ -328,12 +347,15 @@ class TextView(WalkKeys, ScrollView, can_focus=True):
                 number += 1
             stop = min(end, self._starts[number + 1] if number + 1 < len(self._starts) else end)
             name, stop = self._named_style(number, index, stop)
-            for low, high, selected in _cuts(index, stop, chosen):
-                style = self._piece_style(number, name)
-                if selected:
-                    style += self.screen.get_component_rich_style("screen--selection")
-                shown, column = _expand(self._wrapped.text[low:high], column)
-                segments.append(Segment(shown, style + Style.from_meta({"offset": (low - start, row)})))
+            for first, last, selected in cut_at(index, stop, chosen):
+                for low, high, level in self._shading.cuts(number, self._starts[number], first, last):
+                    style = self._piece_style(number, name)
+                    if level:
+                        style += self._style(f"shade-{level}")
+                    if selected:
+                        style += self.screen.get_component_rich_style("screen--selection")
+                    shown, column = expanded(self._wrapped.text[low:high], column)
+                    segments.append(Segment(shown, style + Style.from_meta({"offset": (low - start, row)})))
             index = stop
         if not segments:
             segments.append(Segment(" ", self._style("base") + Style.from_meta({"offset": (0, row)})))
@@ -357,7 +379,7 @@ class TextView(WalkKeys, ScrollView, can_focus=True):
 
     def _piece_style(self, number: int, name: str) -> Style:
         style = self._style(name)
-        if number == self.cursor and self.has_focus:
+        if number == self.cursor and (self.has_focus or self.looked_into):
             style += self._style("cursor")
         return style
 
@@ -367,22 +389,3 @@ class TextView(WalkKeys, ScrollView, can_focus=True):
             style = self.rich_style if name == "base" else self.get_component_rich_style(f"text--{name}")
             self._styles[name] = style
         return style
-
-
-def _cuts(low: int, high: int, chosen: tuple[int, int] | None) -> list[tuple[int, int, bool]]:
-    """[low, high) cut where the selection begins and ends: (low, high, selected)."""
-    if chosen is None or chosen[1] <= low or chosen[0] >= high:
-        return [(low, high, False)]
-    first, last = max(low, chosen[0]), min(high, chosen[1])
-    cuts = [(low, first, False), (first, last, True), (last, high, False)]
-    return [cut for cut in cuts if cut[0] < cut[1]]
-
-
-def _expand(text: str, column: int) -> tuple[str, int]:
-    """The text with its tabs as blanks, and the column after it."""
-    parts = []
-    for character in text:
-        width = width_of(character, column)
-        parts.append(" " * width if character == "\t" else character)
-        column += width
-    return "".join(parts), column

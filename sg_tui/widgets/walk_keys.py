@@ -101,5 +101,8 @@ class WalkKeys(_Widget):
     async def action_mark(self) -> None:
         await self.screen.run_action("mark")
 
+    async def action_inside(self) -> None:
+        await self.screen.run_action("inside")
+
     async def action_to_prompt(self) -> None:
         await self.screen.run_action("stop")

@@ -14,6 +14,16 @@ def width_of(character: str, column: int) -> int:
     return TAB - column % TAB if character == "\t" else get_character_cell_size(character)
 
 
+def expanded(text: str, column: int) -> tuple[str, int]:
+    """The text with its tabs as blanks, and the column after it."""
+    parts = []
+    for character in text:
+        width = width_of(character, column)
+        parts.append(" " * width if character == "\t" else character)
+        column += width
+    return "".join(parts), column
+
+
 class WrappedText:
     """A text, harmless already (textsafe.safe), as rows. Every character belongs to exactly one row.
 

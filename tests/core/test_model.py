@@ -74,7 +74,7 @@ def test_sizes_out_of_range_are_refused_by_name(sizes: dict[str, Any]) -> None:
 
 def test_optimizations_are_switched_by_name() -> None:
     assert Optimizations.names()[0] == "kv_cache"
-    assert len(Optimizations.names()) == 8
+    assert len(Optimizations.names()) == 9
     assert not any(getattr(Optimizations.none(), name) for name in Optimizations.names())
     assert Optimizations().without("gelu").toggled("gelu") == Optimizations()
     with pytest.raises(SettingError, match="turbo"):

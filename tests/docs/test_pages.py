@@ -32,7 +32,7 @@ def test_files_that_pages_name_are_there() -> None:
 
 def test_the_readme_begins_with_picture_commands_numbers_and_links() -> None:
     top = "\n".join(read("README.md").splitlines()[:FIRST_SCREEN])
-    assert top.index("assets/screenshot.svg") < top.index("python3 -m venv") < top.index("ms/token |")
+    assert top.index("assets/pictures/switch.svg") < top.index("python3 -m venv") < top.index("ms/token |")
     pages = {f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")}
     assert {link for link in pages | {"docs/gpt2_twin.py", "CONTRIBUTING.md"} if f"]({link})" not in top} == set()
 

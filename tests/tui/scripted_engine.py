@@ -20,6 +20,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Literal
 
+from scripted_inside import looked, measured, texts_of
 from scripted_measurements import ScriptedMeasurements
 
 from sg_core.config import GPT2Config
@@ -28,17 +29,22 @@ from sg_core.engine.commands import (
     Command,
     Generate,
     Load,
+    Look,
+    MeasureHeads,
     MeasureReads,
     MeasureSteps,
     PauseTraining,
     Race,
     ResumeTraining,
     SaveTraining,
+    Scale,
     Score,
     SetAdapterScale,
+    SetInterventions,
     SetOptimizations,
     SetPace,
     SetPrecision,
+    SetProbes,
     SetSampling,
     SetThreads,
     StopTraining,
@@ -50,6 +56,7 @@ from sg_core.engine.events import (
     Done,
     Event,
     Failed,
+    InterventionsSet,
     Loaded,
     Metrics,
     Phase,
@@ -93,6 +100,9 @@ class ScriptedEngine(ScriptedMeasurements):
         self.optimizations = Optimizations()
         self.threads: int | None = None
         self.precision = "f32"
+        self.scales: tuple[Scale, ...] = ()
+        self.probing = False
+        self.written: dict[int, Token] = {}
         self.paused = False
         self._canned: dict[type, deque[list[Event]]] = {}
         self._jobs: dict[Job, Iterator[None]] = {}
@@ -178,6 +188,13 @@ class ScriptedEngine(ScriptedMeasurements):
                 self.emit(AdapterScaleSet(command.amount))
             case SetThreads():
                 self.threads = command.threads
+            case SetInterventions():
+                self.scales = command.scales
+                self.emit(InterventionsSet(command.scales))
+            case SetProbes():
+                self.probing = command.newest
+            case Look() | MeasureHeads():
+                self._look(command)
             case SetSampling() | SetPace():
                 pass
             case MeasureReads():
@@ -191,6 +208,16 @@ class ScriptedEngine(ScriptedMeasurements):
                 self._jobs["writing"] = self.race(command)
             case PauseTraining() | ResumeTraining() | StopTraining() | SaveTraining():
                 self._steer_training(command)
+
+    def _look(self, command: Look | MeasureHeads) -> None:
+        texts = texts_of(command, {id: token.text for id, token in self.written.items()})
+        if isinstance(command, MeasureHeads):
+            self.emit(measured(self.config, command.request, len(texts) - 1))
+        elif command.ids:
+            token = self.written[command.ids[-1]]
+            self.emit(looked(self.config, command.request, texts[:-1], token, command.rival, self.scales))
+        else:
+            self.emit(Failed("nothing lies before the first token", command.request, "Look"))
 
     def _steer_training(self, command: PauseTraining | ResumeTraining | StopTraining | SaveTraining) -> None:
         if self._training is None:
@@ -259,6 +286,7 @@ class ScriptedEngine(ScriptedMeasurements):
         pieces = re.findall(r" ?\w+|\W", reply[: min(cuts)] if cuts else reply)
         used = min(max(1, len(command.prompt) // 3), CONTEXT // 2)
         times: list[float] = []
+        before = re.findall(r" ?\w+|\W", command.prompt)
         self.writing = (command.request, 0)
         self.emit(Phase("prefill", "", used, used), Phase("decoding"))
         for number, piece in enumerate(pieces[: command.max_tokens], 1):
@@ -270,6 +298,11 @@ class ScriptedEngine(ScriptedMeasurements):
             times.append(told.token.ms)
             self.writing = (command.request, number)
             self.emit(told, metrics(command.request, times, used))
+            self.written[told.token.id] = told.token
+            before.append(piece)
+            if self.probing:
+                args = (self.config, command.request, before[:-1], told.token, None, self.scales)
+                self.emit(looked(*args, live=True))
             yield
         reason = "length" if len(pieces) > command.max_tokens else "stop" if cuts else "end of text"
         self.writing = None

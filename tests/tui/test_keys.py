@@ -22,6 +22,7 @@ OWNERS: dict[Scope, str] = {
     "tree": "sg_tui.widgets.tree_view:TreeView",
     "branches": "sg_tui.screens.tree:TreeScreen",
     "editor": "sg_tui.widgets.text_editor:TextEditor",
+    "inside": "sg_tui.widgets.head_map:HeadMap",
     "switches": "sg_tui.widgets.optimizations_panel:OptimizationsPanel",
     "sampling": "sg_tui.widgets.sampling_panel:SamplingPanel",
     "form": "sg_tui.screens.train:TrainScreen",
@@ -32,7 +33,9 @@ OWNERS: dict[Scope, str] = {
     "bench": "sg_tui.screens.bench:BenchScreen",
     "dialog": "sg_tui.screens.dialog:Dialog",
     "help": "sg_tui.screens.help:HelpScreen",
-    "texts": "sg_tui.screens.text_picker:TextPicker",
+    "library": "sg_tui.screens.library:LibraryScreen",
+    "search": "sg_tui.widgets.search_line:SearchLine",
+    "settings": "sg_tui.screens.settings:SettingsScreen",
 }
 SOURCES = Path(__file__).parents[2] / "sg_tui"
 CLASSES = [

@@ -67,7 +67,7 @@ def driver(model: GPT2) -> Iterator[Driver]:
     def load(name: str) -> GPT2:
         return model if name == "a" else GPT2.from_pretrained(name)
 
-    driver = Driver(parts=lambda: dataclasses.replace(real_parts(), load=load))
+    driver = Driver(parts=lambda: dataclasses.replace(real_parts(), load=load, warm_inside=None))
     yield driver
     driver.engine.close(timeout=20)
     assert not driver.engine._thread.is_alive()

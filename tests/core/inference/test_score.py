@@ -49,8 +49,7 @@ def log_softmax(logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
 @pytest.mark.parametrize("name", list(recipe.SCORE_LENGTHS))
 def test_every_value_is_that_of_transformers_in_texts_of_many_windows(name: str) -> None:
     shape, expected = SHAPES[name], golden("score")
-    scored = reference_model(name).score(recipe.score_ids(shape))
-    assert (scored.window, scored.overlap) == (shape.n_ctx, shape.n_ctx // 2)
+    scored = reference_model(name).score(recipe.score_ids(shape), overlap=shape.n_ctx // 2)
     assert scored.tokens == recipe.SCORE_LENGTHS[name] - 1
     rows = scored.rows
     assert np.abs(rows.logprobs[1:] - expected[f"{name}:logprobs"]).max() < TOLERANCE
@@ -175,6 +174,13 @@ def test_the_smallest_contexts_score_every_token() -> None:
         scored = model.score([3, 0, 5, 2, 1, 1, 0])
         assert np.isfinite(scored.rows.logprobs[1:]).all()
         assert (scored.rows.ranks[1:] > 0).all()
+
+
+@pytest.mark.parametrize(("context", "overlap"), [(1024, 64), (128, 64), (100, 50), (2, 1)])
+def test_windows_share_64_tokens_or_half_a_small_window(context: int, overlap: int) -> None:
+    model = GPT2.random(GPT2Config(vocab_size=6, n_ctx=context, n_layer=1, n_head=1, n_embd=8))
+    scored = model.score([3] * (context + 1))
+    assert (scored.window, scored.overlap) == (context, overlap)
 
 
 @pytest.mark.parametrize("overlap", [1, 5, 11])

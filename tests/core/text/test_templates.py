@@ -15,7 +15,7 @@ from tokenizer_folders import VOCABULARY, decoder_entry, write_files
 from sg_core.errors import SettingError
 from sg_core.text.byte_bpe import SYMBOLS
 from sg_core.text.jinja import LONGEST, UnknownError, render
-from sg_core.text.recognition import templates_for
+from sg_core.text.recognition import misread, templates_for
 from sg_core.text.templates import BUILT_IN, PLAY, Conversation, Template, choose, read_own
 from sg_core.text.tokenizer import Tokenizer
 
@@ -191,7 +191,7 @@ def test_the_play_is_written_as_before() -> None:
     play = PLAY.named("ROMEO", "JULIET")
     assert talk(play, "Hark!") == "ROMEO:\nHark!\n\nJULIET:\n"
     assert talk(play, "Hark!", "Ay me.\n", "") == "ROMEO:\nHark!\n\nJULIET:\nAy me.\n\nJULIET:\n"
-    assert play.stop == ("\n\n",)
+    assert play.stop == ("\n\n", "\nROMEO:")
 
 
 @pytest.mark.parametrize("template", BUILT_IN, ids=lambda template: template.name)
@@ -241,3 +241,20 @@ def test_a_file_of_templates_that_can_not_be_used_is_named(tmp_path: Path, text:
     (tmp_path / "templates.toml").write_bytes(text.encode("latin-1"))
     with pytest.raises(SettingError, match=r"templates\.toml"):
         read_own(tmp_path)
+
+
+# ---------------------------------------------------------------- told
+
+
+def test_a_template_that_is_not_understood_is_told_with_the_one_in_its_place(tmp_path: Path) -> None:
+    strange = tokenizer_of(tmp_path / "a", "<|im_start|>", "<|im_end|>", chat_template="{{ macro(messages) }}")
+    assert misread(strange) == (
+        "the model's chat_template is of no form that is understood here; a chat uses the template 'chatml' instead"
+    )
+    source = "{% for m in messages %}{{ m.content }}{{ eos_token }}{% endfor %}"
+    assert misread(tokenizer_of(tmp_path / "b", chat_template=source, **GOLDEN["tokens"])) == ""
+    assert misread(tokenizer_of(tmp_path / "c")) == misread(None) == ""
+
+
+def test_in_a_play_the_turn_is_over_where_the_person_would_speak() -> None:
+    assert PLAY.named("LADY É", "GHOST").stop == ("\n\n", "\nLADY É:")

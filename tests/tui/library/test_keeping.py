@@ -115,11 +115,11 @@ def test_words_in_the_prompt_come_back_once_and_not_while_their_session_lives(fo
     later.close()
 
 
-def test_who_leaves_with_an_empty_prompt_begins_anew(folder: Path) -> None:
+def test_who_leaves_from_an_empty_page_begins_anew(folder: Path) -> None:
     librarian = Librarian(lambda: folder)
     keeper = TextKeeper(librarian)
     keeper.keep(writing("To be", " or"), "m", "word")
-    keeper.leave("  ")
+    keeper.keep(Writing(), "m", "")
     assert librarian.close(10)
     store = Store(folder)
     assert store.take_place() is None
@@ -284,9 +284,9 @@ def test_texts_among_the_temporary_files_of_someone_else_are_left_alone(folder: 
     store.save_text("a", writing("mine").manuscript, "m", "complete")
     store.close()
     (aside,) = folder.glob("library-aside-*.sqlite3")
-    from sg_tui.library.store import _last_folder
+    from sg_tui.library.elsewhere import last_folder
 
-    other = _last_folder(folder)
+    other = last_folder(folder)
     other.mkdir(mode=0o777)
     other.chmod(0o777)
     aside.rename(other / aside.name)

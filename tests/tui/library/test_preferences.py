@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,7 @@ def test_settings_come_back_as_they_were(tmp_path: Path) -> None:
         "chat", "light", 'C:\\models\\"mine"', 77, Cast("LADY É", "漢"), Sampling(0.0, 40, 0.5, 0.1, 1.2, 3), "int8",
         pace=12.0, toured=False,
     )  # fmt: skip
+    kept = replace(kept, keys={"write.flip('gelu')": 'Ctrl+"', "write.retry": "F11 Alt+Q"})
     preferences.write(tmp_path, kept)
     assert preferences.read(tmp_path) == (kept, "")
     assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["settings.toml"]
@@ -59,6 +61,7 @@ def test_any_model_name_survives(name: str) -> None:
         b"[chat]\nperson = 7",
         b"a = " + b"[" * 100_000,
         b"#" * (preferences.LONGEST + 1),
+        b"[keys]\n'write.retry' = 7",
     ],
 )
 def test_a_broken_file_is_kept_aside_and_that_is_said(tmp_path: Path, content: bytes) -> None:

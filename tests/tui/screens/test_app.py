@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from cli_support import make_model
 from scripted_engine import ScriptedEngine
-from stories import STANDARD, WIDE, screen_text, see, wait_until
+from stories import STANDARD, WIDE, screen_lines, screen_text, see, wait_until
 from textual.widgets import OptionList
 from write_stories import by_hand, opened, send
 
@@ -22,6 +22,7 @@ from sg_core.network.optimizations import Optimizations
 from sg_tui.app import SgApp
 from sg_tui.desk import Desk
 from sg_tui.library.store import Store
+from sg_tui.screens.help import HelpScreen
 from sg_tui.screens.model_picker import ModelPicker
 from sg_tui.screens.write import WriteScreen
 from sg_tui.widgets.prompt import Prompt
@@ -79,7 +80,7 @@ async def test_another_model_is_chosen_by_path() -> None:
     async with opened(engine) as (pilot, app, _):
         await pilot.press("ctrl+l")
         await see(pilot, "a folder, or a Hub id")
-        await pilot.press("shift+tab", *"/my/model", "enter")
+        await pilot.press(*"/my/model", "enter")
         await wait_until(pilot, lambda: app.desk.model == "/my/model")
         assert engine.submitted[-1] == Load("/my/model", "f32", None)
 
@@ -89,9 +90,11 @@ async def test_installed_models_are_listed_and_a_click_chooses(home: Path) -> No
     async with opened(engine) as (pilot, app, _):
         await pilot.press("ctrl+l")
         await wait_until(pilot, lambda: app.screen.query(OptionList), "the list")
+        submitted = len(engine.submitted)
         await pilot.click(OptionList, offset=(3, 0))
         await wait_until(pilot, lambda: isinstance(app.screen, WriteScreen))
-        assert engine.submitted[-1] == Load("tinyshakespeare", "f32", None)
+        await see(pilot, "tinyshakespeare is loaded already.")
+        assert len(engine.submitted) == submitted
 
 
 async def test_a_person_s_runs_are_listed_as_models(home: Path) -> None:
@@ -100,8 +103,8 @@ async def test_a_person_s_runs_are_listed_as_models(home: Path) -> None:
     engine = ScriptedEngine()
     async with opened(engine) as (pilot, app, _):
         await pilot.press("ctrl+l")
-        await see(pilot, "2026-01-02-030405-tiny   run, 0 MB")
-        await pilot.press("end", "enter")
+        await see(pilot, "2026-01-02-030405-tiny   run, ")
+        await pilot.press(*"2026", "enter")
         await wait_until(pilot, lambda: isinstance(app.screen, WriteScreen))
         assert engine.submitted[-1] == Load("2026-01-02-030405-tiny", "f32", None)
 
@@ -185,15 +188,15 @@ async def test_the_footer_tells_the_keys_and_can_be_clicked() -> None:
         footer = screen_text(app).splitlines()[-1]
         assert "Enter go on" in footer
         await pilot.click("ActionFooter", offset=(footer.index("F1") + 1, 0))
-        await see(pilot, "What every key does")
+        await see(pilot, "Send the prompt; empty: go on writing")
         await pilot.press("escape", "escape")
-        await wait_until(pilot, lambda: "1-9 switches" in screen_text(app).splitlines()[-1])
+        await wait_until(pilot, lambda: "1-9 flip" in screen_text(app).splitlines()[-1])
 
 
 async def test_help_opens_and_closes_with_its_key() -> None:
     async with opened(ScriptedEngine()) as (pilot, app, screen):
         await pilot.press("f1")
-        await see(pilot, "Complete text and chat")
+        await see(pilot, "Send the prompt; empty: go on writing")
         await pilot.press("f1")
         await wait_until(pilot, lambda: app.screen is screen)
         for key in ("q", "enter", "escape"):
@@ -214,9 +217,38 @@ async def test_the_palette_finds_an_action_and_does_it() -> None:
         await wait_until(pilot, lambda: app.desk.generation.optimizations == Optimizations().without("gelu_table"))
 
 
+def first_of(app: SgApp, one: str, other: str) -> bool:
+    text = screen_text(app)
+    return text.index(one) < text.index(other)
+
+
+async def test_what_was_used_comes_first_in_the_palette_also_at_the_next_start() -> None:
+    async with opened(ScriptedEngine()) as (pilot, app, screen):
+        assert app.desk.generation.optimizations.lookup is False
+        await pilot.press("ctrl+p")
+        await wait_until(pilot, lambda: app.screen is not screen)
+        await pilot.press(*"switch lookup")
+        await see(pilot, "Switch lookup on or off   Alt+8")
+        await pilot.press("down", "enter")
+        await wait_until(pilot, lambda: app.desk.generation.optimizations.lookup)
+    async with opened(ScriptedEngine()) as (pilot, app, _):
+        await pilot.press("ctrl+p")
+        await see(pilot, "Switch lookup on or off")
+        assert first_of(app, "Switch lookup on or off", "What every key does")
+
+
+async def test_help_begins_with_the_place_one_is_in() -> None:
+    async with opened(ScriptedEngine()) as (pilot, app, _):
+        for key, first in (("f1", "In the prompt"), ("f4", "Bench"), ("f5", "In the line to search with")):
+            await pilot.press(*[key] if key == "f1" else [key, "f1"])
+            await wait_until(pilot, lambda: isinstance(app.screen, HelpScreen))
+            assert first in screen_lines(app)[app.screen.query_one("#help").region.y]
+            await pilot.press("escape")
+
+
 async def test_light_colours_are_remembered_with_the_other_settings() -> None:
     async with opened(ScriptedEngine()) as (pilot, app, screen):
-        await pilot.press("f9", "f5")
+        await pilot.press("f9", "alt+c")
         assert app.theme == "sg-light"
         app.desk.set_sampling("seed", 42)
         app.desk.set_sampling("max_tokens", 9)

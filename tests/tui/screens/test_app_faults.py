@@ -61,10 +61,10 @@ async def test_what_was_on_the_screen_of_a_killed_session_is_there_again(home: P
     async with app.run_test(size=WIDE) as pilot:
         await see(pilot, "Once upon")
         await wait_until(pilot, lambda: app.screen.query_one(Prompt).text == "a ti")
-        await wait_until(pilot, lambda: told(app, "This was on the screen when the program ended"))
+        await see(pilot, "your last text · Ctrl+N begins a new one")
 
 
-async def test_words_alone_come_back_too_and_nothing_does_after_leaving(home: Path) -> None:
+async def test_words_alone_come_back_too_and_the_text_after_leaving(home: Path) -> None:
     lost_session(home, "", "a ti")
     app = SgApp(engine=ScriptedEngine())
     async with app.run_test(size=WIDE) as pilot:
@@ -78,7 +78,7 @@ async def test_words_alone_come_back_too_and_nothing_does_after_leaving(home: Pa
         await see(pilot, "3.5M")
         await wait_until(pilot, lambda: other.desk.librarian._work.empty())
         assert other.screen.query_one(Prompt).text == ""
-        assert other.desk.writing.manuscript.empty
+        assert other.desk.writing.manuscript.text == app.desk.writing.manuscript.text
 
 
 async def test_settings_are_kept_when_they_change(home: Path) -> None:

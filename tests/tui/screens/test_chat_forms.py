@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from scripted_engine import ScriptedEngine
-from stories import see, wait_until
+from stories import WIDE, see, wait_until
 from textual.pilot import Pilot
 from write_stories import generations, opened, send
 
@@ -27,7 +27,7 @@ async def load(engine: ScriptedEngine, screen: WriteScreen, pilot: Pilot[None], 
 async def test_the_models_own_form_is_taken_and_its_marks_alone_are_ids() -> None:
     engine = ScriptedEngine(replies=("Fine.",))
     async with opened(engine) as (pilot, _, screen):
-        await pilot.press("f5")
+        await pilot.press("alt+c")
         await see(pilot, "‹ play ›")
         await load(engine, screen, pilot, TAGS, PLAY)
         await see(pilot, "‹ tags ›")
@@ -47,7 +47,7 @@ async def test_the_models_own_form_is_taken_and_its_marks_alone_are_ids() -> Non
 async def test_another_form_can_be_chosen_and_is_kept_for_the_next_model() -> None:
     engine = ScriptedEngine(replies=("Fine.",))
     async with opened(engine) as (pilot, _, screen):
-        await pilot.press("f5")
+        await pilot.press("alt+c")
         await load(engine, screen, pilot, TAGS, CHATML, PLAY)
         screen.query_one(TemplateChoice).focus()
         await pilot.press("right")
@@ -66,7 +66,7 @@ async def test_another_form_can_be_chosen_and_is_kept_for_the_next_model() -> No
 async def test_a_click_takes_the_next_form() -> None:
     engine = ScriptedEngine()
     async with opened(engine) as (pilot, _, screen):
-        await pilot.press("f5")
+        await pilot.press("alt+c")
         await load(engine, screen, pilot, TAGS, PLAY)
         await pilot.click(TemplateChoice)
         await see(pilot, "‹ play ›")
@@ -83,3 +83,16 @@ async def test_a_completion_reads_special_tokens_in_what_is_typed() -> None:
         assert isinstance(prompt, MarkedText)
         assert prompt.parts == (("Hi<|endoftext|>", True),)
         assert prompt.whole
+
+
+async def test_a_plain_completion_reads_no_special_tokens() -> None:
+    engine = ScriptedEngine(replies=("Fine.",))
+    app = SgApp(engine=engine, plain=True)
+    async with app.run_test(size=WIDE) as pilot:
+        await wait_until(pilot, lambda: app.desk.generation.loaded)
+        await pilot.press("ctrl+n")
+        await send(pilot, "Hi<|endoftext|>")
+        await wait_until(pilot, lambda: generations(engine))
+        prompt = generations(engine)[0].prompt
+        assert isinstance(prompt, MarkedText)
+        assert prompt.parts == (("Hi<|endoftext|>", False),)

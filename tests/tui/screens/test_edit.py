@@ -62,7 +62,7 @@ async def test_another_text_ends_the_change_and_keeps_it() -> None:
         assert "in the text" not in screen_text(app)
 
 
-@pytest.mark.parametrize("key", ["ctrl+r", "ctrl+g", "alt+t", "f5"])
+@pytest.mark.parametrize("key", ["ctrl+r", "ctrl+g", "alt+t", "alt+c"])
 async def test_whatever_else_is_done_with_the_text_ends_the_change_and_keeps_it(key: str) -> None:
     async with opened(ScriptedEngine(replies=("one two", "three"))) as (pilot, app, screen):
         manuscript = screen.desk.writing.manuscript

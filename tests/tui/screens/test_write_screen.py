@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from scripted_engine import REPLY, ScriptedEngine
-from stories import SMALL, STANDARD, WIDE, see, wait_until
+from stories import SMALL, STANDARD, WIDE, screen_text, see, wait_until
 from textual import events
 from write_stories import by_hand, generations, opened, send, write
 
@@ -173,21 +173,39 @@ async def test_retry_writes_the_last_part_again_with_another_seed() -> None:
 async def test_a_chat_is_a_play() -> None:
     engine = ScriptedEngine(replies=("Aye.\n\nROMEO:\nMore.",))
     async with opened(engine) as (pilot, _, screen):
-        await pilot.press("f5")
+        await pilot.press("alt+c")
         await see(pilot, "ROMEO speaks, JULIET answers")
         await send(pilot, "Is it day?")
         await wait_until(pilot, lambda: screen.desk.writing.manuscript.text.endswith("Aye."))
         assert generations(engine)[0].prompt == "ROMEO:\nIs it day?\n\nJULIET:\n"
-        assert generations(engine)[0].stop == ("\n\n",)
+        assert generations(engine)[0].stop == ("\n\n", "\nROMEO:")
         await send(pilot, "Stay.")
         await wait_until(pilot, lambda: len(generations(engine)) == 2)
         assert generations(engine)[1].prompt.endswith("Aye.\n\nROMEO:\nStay.\n\nJULIET:\n")
 
 
+async def test_a_chat_after_a_completion_is_a_text_of_its_own() -> None:
+    async with opened(ScriptedEngine(replies=("Aye.",))) as (pilot, app, screen):
+        await send(pilot, "Once upon")
+        await wait_until(pilot, lambda: screen.desk.writing.manuscript.text.endswith("Aye."))
+        before = screen.desk.writing.id
+        await pilot.press("alt+c")
+        await see(pilot, "the model answers")
+        assert screen.desk.writing.chat
+        assert screen.desk.writing.manuscript.empty
+        assert "goes on with it" not in screen_text(app)
+        await send(pilot, "Is it day?")
+        await wait_until(pilot, lambda: screen.desk.writing.manuscript.text.endswith("Aye."))
+        chat = screen.desk.writing.id
+        await pilot.press("alt+c", "alt+c")  # to and fro stays on the same text
+        assert (screen.desk.writing.id, screen.desk.writing.chat) == (chat, True)
+        assert chat != before
+
+
 async def test_both_names_can_be_changed() -> None:
     engine = ScriptedEngine(replies=("Mark me.",))
     async with opened(engine) as (pilot, _, screen):
-        await pilot.press("f5")
+        await pilot.press("alt+c")
         await pilot.click("#person")
         await pilot.press("ctrl+a", "ctrl+k", *"HAMLET", "tab", "ctrl+a", "ctrl+k", *"GHOST")
         await see(pilot, "HAMLET speaks, GHOST answers")

@@ -202,7 +202,7 @@ async def test_texts_are_kept_by_themselves_and_opened_again() -> None:
     async with opened(engine) as (pilot, app, screen):
         await pilot.press("ctrl+o")
         await see(pilot, "My first text: first answer")
-        await pilot.press(*"first", "down")
+        await pilot.press(*"answer", "tab")
         assert isinstance(app.focused, OptionList)
         await pilot.press("enter")
         await wait_until(pilot, lambda: screen.desk.writing.manuscript.text == "My first text: first answer")

@@ -86,7 +86,7 @@ def test_in_a_chat_the_person_speaks_and_the_other_answers() -> None:
     assert writing.manuscript.text == expected
     command = writing.command(3, 50, Sampling())
     assert command.prompt == expected
-    assert command.stop == ("\n\n",)
+    assert command.stop == ("\n\n", "\nHAMLET:")
 
 
 def test_an_empty_speech_lets_the_other_one_go_on() -> None:

@@ -1,0 +1,100 @@
+"""Asks the engine what goes on inside the token that is chosen, or the newest one, and changes what the model does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from sg_core.engine.commands import Command, Look, MeasureHeads, SetInterventions, SetProbes
+from sg_core.engine.events import Event, Failed, Looked
+from sg_core.text.marked_text import MarkedText
+from sg_tui.state.inside_state import LOOK_COMMANDS, InsideState
+from sg_tui.state.manuscript import Piece
+from sg_tui.state.writing import Writing
+
+REMEASURED = 64  # tokens after which heads are measured again while a text is written
+
+
+class Inspector:
+    """`look` may be called as often as something may have changed: the engine is asked only where it has."""
+
+    def __init__(self, submit: Callable[[Command], None], next_request: Callable[[], int]) -> None:
+        self.state = InsideState()
+        self._submit, self._next_request = submit, next_request
+        self._asked: tuple[object, ...] = ()  # what the newest look was asked of
+        self._measured: tuple[object, ...] = ()
+        self._probes = SetProbes(newest=False)  # as the engine was told last
+        self._awaited = (0, 0)  # the newest look: its request, and the piece it is about
+        self._text = ""  # the id of the text that is looked into
+
+    def take(self, event: Event, pieces: Sequence[Piece]) -> bool:
+        """Take what the engine tells; False when nothing changed."""
+        if not isinstance(event, Looked):
+            return self.state.take(event)
+        if event.live and pieces:
+            self.state.show(event, len(pieces) - 1)
+        elif event.request == self._awaited[0]:
+            self.state.show(event, self._awaited[1])
+        return True
+
+    def show(self, shown: bool) -> None:
+        """Someone begins to look, or ends."""
+        self.state.shown = shown
+        self.state.version += 1
+        self._asked = ()
+        self._follow(False)
+
+    def look(self, writing: Writing, index: int | None, running: bool, precision: str) -> None:
+        """Ask for the inside of the token that piece `index` is, None for the newest one."""
+        state, pieces = self.state, writing.manuscript.pieces
+        if not state.shown:
+            return
+        if writing.id != self._text:
+            self._text = writing.id
+            state.leave()
+        newest = index is None
+        self._follow(newest and running)
+        place = _token_before(pieces, len(pieces) - 1 if index is None else index)
+        if place is None:
+            return
+        setting = (writing.id, precision, state.scales)
+        asked = (pieces[place], place, state.rival, *setting)
+        if not self.state.following and asked != self._asked:
+            self._asked = asked
+            self._awaited = (self._next_request(), place)
+            self._submit(Look(self._awaited[0], *_asked_text(writing, place), state.rival))
+        measured = (len(pieces) // REMEASURED if running else (len(pieces), running), *setting)
+        if measured != self._measured:
+            self._measured = measured
+            self._submit(MeasureHeads(self._next_request(), *_asked_text(writing, place)))
+
+    def _follow(self, newest: bool) -> None:
+        wanted = SetProbes(newest, newest and self.state.why)
+        if wanted != self._probes:
+            self._probes, self.state.following = wanted, newest
+            self._submit(wanted)
+
+    def scale(self, factor: float) -> None:
+        """The chosen part times `factor`, from the next token on."""
+        if self.state.shape[0]:
+            self._submit(SetInterventions(self.state.scaled(factor)))
+
+    def restore(self) -> None:
+        """Nothing is changed any more."""
+        self.state.wished = ()
+        self.state.version += 1
+        self._submit(SetInterventions(()))
+
+    def concerns(self, failure: Failed) -> bool:
+        """Whether a failure is told beside the text, not in a message over it."""
+        return failure.command in LOOK_COMMANDS
+
+
+def _token_before(pieces: Sequence[Piece], index: int) -> int | None:
+    """The piece itself, or, where it is no token, the nearest one before it that is; None without one."""
+    return next((place for place in range(min(index, len(pieces) - 1), -1, -1) if pieces[place].token), None)
+
+
+def _asked_text(writing: Writing, index: int) -> tuple[MarkedText, tuple[int, ...]]:
+    """The text before a token, as the engine takes it, and the token's id."""
+    token = writing.manuscript.pieces[index].token
+    return writing.prompt(index), () if token is None else (token.id,)
