@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from sg_core.config import GPT2Config
@@ -220,6 +221,54 @@ class SaveTraining:
 
 
 @dataclass(frozen=True, slots=True)
+class ChangeTraining:
+    """Train on with other settings, those of steering.LIVE: rate, schedule, dropout. Answered by a RunEvent, or Failed.
+
+    It acts once the step that runs, and what is due after it, is done; a resume of the run does it again there. So do
+    the commands that follow.
+    """
+
+    settings: Mapping[str, float | str]
+
+
+@dataclass(frozen=True, slots=True)
+class BackToBest:
+    """Go back to the checkpoint with the lowest validation loss and train on from there, with the settings of now."""
+
+
+@dataclass(frozen=True, slots=True)
+class ForkTraining:
+    """Write the run as it is now into another folder, from which it can go on like this one, which goes on as well.
+
+    folder: None for a new one among the runs.
+    """
+
+    folder: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FindLearningRate:
+    """Try all learning rates on a copy of the run, which waits meanwhile; each is a Trial, the end a RateFound.
+
+    A stop ends it early.
+    """
+
+    steps: int = 100
+
+
+TrainingCommand = (
+    PauseTraining
+    | ResumeTraining
+    | StopTraining
+    | SaveTraining
+    | ChangeTraining
+    | BackToBest
+    | ForkTraining
+    | FindLearningRate
+)
+
+
+@dataclass(frozen=True, slots=True)
 class Bench:
     """Measure the ladder (or all 128 combinations) on the loaded model; each row comes as a Measured.
 
@@ -274,10 +323,7 @@ Command = (
     | Look
     | MeasureHeads
     | Train
-    | PauseTraining
-    | ResumeTraining
-    | StopTraining
-    | SaveTraining
+    | TrainingCommand
     | Bench
     | Race
     | Score

@@ -42,6 +42,7 @@ from sg_core.engine.commands import (
     SetThreads,
     StopTraining,
     Train,
+    TrainingCommand,
 )
 from sg_core.engine.events import Done, Event, InterventionsSet, Notice, TrainingEnded
 from sg_core.engine.generation import Generation
@@ -239,8 +240,8 @@ class Engine:
                 self._spare.add(order.command)
             case Train():
                 self._start_training(order, order.command)
-            case PauseTraining() | ResumeTraining() | StopTraining() | SaveTraining():
-                self._steer_training(order.command)
+            case command if isinstance(command, TrainingCommand):
+                self._steer_training(command)
             case SetOptimizations(optimizations=optimizations):
                 self._models.set_optimizations(optimizations)
             case SetThreads(threads=threads):
@@ -359,7 +360,7 @@ class Engine:
             self._outbox.emit(Notice(f"{error}; the run is kept in memory only"))
             return None
 
-    def _steer_training(self, command: PauseTraining | ResumeTraining | StopTraining | SaveTraining) -> None:
+    def _steer_training(self, command: TrainingCommand) -> None:
         run = self._training
         if run is None and self._preparing:
             self._preparation_stopped = True
@@ -375,13 +376,15 @@ class Engine:
                 run.stopping = True
             case SaveTraining(folder=folder):
                 run.save_to(Path(folder).expanduser())
+            case _:
+                run.control.waiting.append(command)
 
 
 def _needs_training(command: Command) -> bool:
     """Whether a command makes no sense before the training has begun; its stop does."""
     if isinstance(command, Generate):
         return command.from_training
-    return isinstance(command, PauseTraining | ResumeTraining | SaveTraining)
+    return isinstance(command, TrainingCommand) and not isinstance(command, StopTraining)
 
 
 def _given_folder(command: Train) -> Path | None:

@@ -1,7 +1,7 @@
 """What comes out of the engine thread: frozen, plain data.
 
 Events are appended to `engine.Engine.events`, a deque that the reader drains with `popleft`. The results of a training,
-`StepResult` and `Evaluation`, are events as they are.
+`StepResult`, `Evaluation` and `Trial`, and what is done to its run, a `RunEvent`, are events as they are.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ from sg_core.inference.token import Token
 from sg_core.measure.benchmark import Timing
 from sg_core.measure.race import Lap
 from sg_core.network.optimizations import Optimizations
+from sg_core.storage.run_log import RunEvent
 from sg_core.text.templates import PLAY, Template
-from sg_core.training.results import Evaluation, StepResult
+from sg_core.training.results import Evaluation, StepResult, Trial
 from sg_core.training.settings import TrainingConfig
 
 if TYPE_CHECKING:
@@ -227,6 +228,7 @@ class TrainingStarted:
     validation_tokens: int
     first_step: int
     out: str | None
+    events: tuple[RunEvent, ...] = ()  # what was done to the run before
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,6 +267,15 @@ class Exported:
     step: int
     folder: str
     adapter: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RateFound:
+    """The end of a search for a learning rate at a step of the run, which is as it was. suggested: by find_lr.RULE."""
+
+    step: int
+    suggested: float
+    trials: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -349,6 +360,9 @@ Event = (
     | Saved
     | Calibrated
     | Exported
+    | RunEvent
+    | Trial
+    | RateFound
     | TrainingEnded
     | Measured
     | Raced

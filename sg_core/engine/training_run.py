@@ -19,10 +19,12 @@ from sg_core.engine.events import (
     TrainingStarted,
 )
 from sg_core.engine.outbox import Outbox, readable
+from sg_core.engine.run_control import RunControl
 from sg_core.errors import CheckpointError, SgError, TrainingError
 from sg_core.files import shown
 from sg_core.inference.sampling import Sampling
 from sg_core.storage.lock import FileLock, lock_run
+from sg_core.storage.run_log import BACK, FORKED
 from sg_core.storage.runs import other_folders
 
 if TYPE_CHECKING:
@@ -79,13 +81,17 @@ class TrainingRun:
         self._interlude = interlude
         self._export_dtype = export_dtype
         self._wants_calibration = calibrate
+        own = folder if command.resume and not command.out else None
+        self.control = RunControl(trainer, outbox, interlude, own)
+        if command.resume and own is None and not trainer.steering.coming:
+            trainer.steering.add(trainer.steering.next(trainer.step_count, FORKED, {"folder": command.resume}))
         # what is due after a step is done again after a resume: a kill may have come in between
         self._follow_up = bool(command.resume) and trainer.step_count > 0 and self._something_due
 
     @property
     def active(self) -> bool:
         """Whether `advance` has something to do."""
-        return not self.paused or self._follow_up or self.stopping or self._save_to is not None
+        return not self.paused or self._follow_up or self.stopping or self._save_to is not None or bool(self.control)
 
     def tell_start(self) -> None:
         """The run's facts."""
@@ -100,6 +106,7 @@ class TrainingRun:
                 validation_tokens=len(trainer.dataset.validation_ids),
                 first_step=trainer.step_count,
                 out=None if self.folder is None else str(self.folder),
+                events=tuple(trainer.steering.done),
             )
         )
         for problem in trainer.passed_over:
@@ -156,6 +163,8 @@ class TrainingRun:
                     self._after_step()
                 finally:
                     self._follow_up = False  # last, so that a run whose save failed is busy while it evaluates
+            elif self.control:
+                self._steer()
             elif self._reason or self.trainer.finished:
                 self._end(self._reason or "finished")
             else:
@@ -170,7 +179,17 @@ class TrainingRun:
         self._release()
         self._outbox.emit(TrainingEnded(self.trainer.step_count, "failed"))
 
+    def _steer(self) -> None:
+        event = self.control.do_next(self.folder)
+        if event is not None and event.kind == BACK:
+            self._saved_step = -1  # saved anew, as the newest checkpoint, so that a resume need not go there again
+            self._save()
+        self.tell_state()
+
     def _step(self) -> None:
+        for event in self.trainer.replay():
+            self._outbox.emit(event)
+            self._saved_step = -1 if event.kind == BACK else self._saved_step
         began = time.perf_counter()
         result = self.trainer.step()
         self.step_seconds = time.perf_counter() - began
@@ -265,6 +284,7 @@ class TrainingRun:
         """Save into a folder and tell it; what went wrong, if anything did."""
         self._outbox.phase("saving")
         try:
+            self.control.move_log(folder)
             checkpoint = self.trainer.save(folder)
         except Exception as problem:  # whatever it is, the state in memory outlives it
             return problem

@@ -49,11 +49,12 @@ def warm_up(
     adapters: bool = False,
     optimizer: str = "adamw",
     teachers: bool = False,
+    recompute: bool = False,
 ) -> None:
     """Compile, or load from the cache, the kernels of generation in a precision and, if asked, of training.
 
     window: also those that probes and interventions need, so that the first of them does not wait. adapters: those
-    that adapters need. optimizer, teachers: those of a training.
+    that adapters need. optimizer, teachers, recompute: those of a training.
 
     progress is called with (what, done, total), also once at the end.
     """
@@ -66,6 +67,8 @@ def warm_up(
     if training:
         steps += [("loss", _warm_loss), ("backward pass", _warm_backward)]
         steps += [("optimizer", lambda: _warm_optimizer(optimizer))]
+    if recompute:
+        steps += [("blocks once more", _warm_recompute)]
     if teachers:
         steps += [("teachers", _warm_teachers)]
     _compile(steps, progress)
@@ -216,6 +219,21 @@ def _warm_backward() -> None:
     from sg_core.network.parameters import Parameters
 
     model, batch, ids = _batch()
+    batch.loss_and_gradients(ids, ids, Parameters(model.config))
+
+
+def _warm_recompute() -> None:
+    import numpy as np
+
+    from sg_core.config import GPT2Config
+    from sg_core.gpt2 import GPT2
+    from sg_core.kernels.team import Team
+    from sg_core.network.batch_pass import BatchPass
+    from sg_core.network.parameters import Parameters
+
+    model = GPT2.random(GPT2Config(vocab_size=8, n_ctx=8, n_layer=2, n_head=1, n_embd=8))
+    ids = np.zeros((1, 2), np.int32)
+    batch = BatchPass(model.parameters, 1, 2, Team(1), recompute=True)
     batch.loss_and_gradients(ids, ids, Parameters(model.config))
 
 

@@ -145,9 +145,11 @@ def backward(
     activations: Any, places: Any, embedding_place: int, final_place: int,
     dx: Any, dbranch: Any, dnorm: Any, dwide: Any, dqkv: Any, statistics: Any,
     scratch: Any, rooms: Any, rate: Any, key: Any, logits: Any, losses: Any, scale: Any,
-    soft: Any, mix: Any, temperature: Any,
+    soft: Any, mix: Any, temperature: Any, bottom: int, top: int,
 ) -> None:  # fmt: skip
     """dparameters += gradients of scale * sum(losses); losses (M,) = nats of each of the M = B*T targets.
+
+    Of blocks bottom:top alone, from the last ones on: with what lies behind the last block, and before the first one.
 
     ids (B, T), targets (M,) int32; `activations` are the kept ones of `forward` on the same ids, rate and key.
     Room: dx, dbranch, dnorm (M, C), dwide (M, H), dqkv (M, 3C), statistics (M, 2), and scratch as
@@ -158,19 +160,21 @@ def backward(
     M = B * T
     V = logits.shape[1]
     L = places.shape[0]
-    loss_backward(
-        thread, threads, cells, losses, dnorm, matrix(dparameters, ends[HEAD], V, C),
-        matrix(activations, final_place, M, C), matrix(parameters, ends[HEAD], V, C), targets, logits, scale, room,
-        soft, mix, temperature,
-    )  # fmt: skip
-    for m in range(share_start(M, thread, threads), share_start(M, thread + 1, threads)):
-        dx[m, :] = np.float32(0.0)
-    barrier(cells, threads)
-    last = matrix(activations, places[L - 1, RES2], M, C)
-    _layernorm(
-        thread, threads, cells, dx, dparameters, dnorm, last, parameters, ends[LNF_W], ends[LNF_B], statistics, epsilon
-    )
-    for layer in range(L - 1, -1, -1):
+    if top == L:
+        loss_backward(
+            thread, threads, cells, losses, dnorm, matrix(dparameters, ends[HEAD], V, C),
+            matrix(activations, final_place, M, C), matrix(parameters, ends[HEAD], V, C), targets, logits, scale, room,
+            soft, mix, temperature,
+        )  # fmt: skip
+        for m in range(share_start(M, thread, threads), share_start(M, thread + 1, threads)):
+            dx[m, :] = np.float32(0.0)
+        barrier(cells, threads)
+        last = matrix(activations, places[L - 1, RES2], M, C)
+        _layernorm(
+            thread, threads, cells, dx, dparameters, dnorm, last, parameters, ends[LNF_W], ends[LNF_B], statistics,
+            epsilon,
+        )  # fmt: skip
+    for layer in range(top - 1, bottom - 1, -1):
         p = blocks[layer]
         a = places[layer]
         x_place = embedding_place if layer == 0 else places[layer - 1, RES2]
@@ -211,6 +215,8 @@ def backward(
         _layernorm(
             thread, threads, cells, dx, dparameters, dnorm, x, parameters, p[LN1_W], p[LN1_B], statistics, epsilon
         )
+    if bottom > 0:
+        return
     if rate > 0:
         dropout(dx, rate, dropout_key(key, ZERO, ZERO), M, thread, threads)
         barrier(cells, threads)

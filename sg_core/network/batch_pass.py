@@ -49,7 +49,8 @@ class BatchPass:
 
     weights: the matrices in some precision, by default the float32 parameters themselves, which gradients need.
     adapters: what is added to them.
-    gradients: whether they will be asked for; every activation is kept then.
+    gradients: whether they will be asked for; every activation is kept then. recompute: only what each block gives, and
+    its other activations are computed once more for its gradients, which have the same bits.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class BatchPass:
         *,
         adapters: Adapters | None = None,
         gradients: bool = True,
+        recompute: bool = False,
     ) -> None:
         if weights is None:
             parameters.require_all()
@@ -69,7 +71,7 @@ class BatchPass:
         config = parameters.config
         self.shape = (B, T)
         self._parameters, self._weights, self._adapters = parameters, weights, adapters
-        self._activations = Activations(config, B * T, kept=gradients)
+        self._activations = Activations(config, B * T, kept=gradients, recomputed=recompute)
         self._starts = np.zeros(len(STAGES), np.int64)
         self._logits: FloatArray | None = None
         self._losses = np.empty(B * T, np.float64)
@@ -160,8 +162,9 @@ class BatchPass:
         if lesson is None:
             lesson = Lesson(np.empty((0, logits.shape[1]), np.float32))
         self._forward(ids, logits, 0, rate, key)
-        self._team.run(
-            backward, config.n_embd, config.n_head, config.hidden_size, np.float32(config.layer_norm_epsilon),
+        L = config.n_layer
+        whole = (
+            config.n_embd, config.n_head, config.hidden_size, np.float32(config.layer_norm_epsilon),
             attention_scales(config), ACTIVATIONS.index(config.activation_function),
             parameters.arena, layout.blocks, layout.ends, ids, targets.reshape(-1), gradients.arena,
             activations.arena, activations.places, activations.embedding, activations.final_norm,
@@ -169,6 +172,13 @@ class BatchPass:
             logits, self._losses, np.float32(share / rows),
             lesson.soft, np.float32(lesson.mix), np.float32(lesson.temperature),
         )  # fmt: skip
+        if not activations.recomputed:
+            self._team.run(backward, *whole, 0, L)
+        else:
+            for layer in range(L - 1, -1, -1):
+                if layer < L - 1:  # the last one's still lie there
+                    self._pass.again(layer, self.shape, activations, rate, key)
+                self._team.run(backward, *whole, layer, layer + 1)
         return float(self._losses.sum() / rows)
 
     def loss_and_adapter_gradients(

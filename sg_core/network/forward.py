@@ -34,6 +34,7 @@ from sg_core.network.block import (
 )
 from sg_core.network.kv_cache import KVCache
 from sg_core.network.parameters import HEAD, LNF_B, LNF_W, WPE, WTE, Parameters
+from sg_core.network.recompute import block_again
 from sg_core.network.weights import Weights
 from sg_core.types import FloatArray
 
@@ -148,6 +149,14 @@ class Pass:
             activations.arena, activations.places, activations.embedding, activations.final_norm, activations.rows,
             *kept, self._scratch, np.float32(rate), np.uint32(key), logits, *wanted, self._times,
             self.adapters(activations.rows, adapter_rate), window,
+        )  # fmt: skip
+
+    def again(self, layer: int, shape: tuple[int, int], activations: Activations, rate: float, key: int) -> None:
+        """Compute one block of the last pass over whole sequences of this shape once more, from its input."""
+        self.team.run(
+            block_again, *self._model, layer, *shape, activations.arena, activations.places, activations.embedding,
+            activations.rows, _NO_CACHE, _NO_CACHE, _NO_SPANS, self._scratch, np.float32(rate), np.uint32(key),
+            self._times,
         )  # fmt: skip
 
     def adapters(self, rows: int, rate: float) -> Any:

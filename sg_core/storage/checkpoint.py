@@ -94,7 +94,7 @@ def save_checkpoint(
         sweep(run)
         earlier, _ = read_manifests(checkpoint_folders(run))
         serial = 1 + max((manifest.serial for manifest in earlier), default=0)
-        with _hidden_folder(run) as unfinished:
+        with hidden_folder(run) as unfinished:
             same = next((one for one in earlier if one.folder == source and sizes_fit(one)), None)
             files = _write_extra(unfinished, extra)
             (unfinished / "arrays").mkdir()
@@ -102,12 +102,12 @@ def save_checkpoint(
                 files |= _linked(same, unfinished, {name: arrays[name] for name in constant})
             files |= _write_files(unfinished, {name: arrays[name] for name in arrays if _file(name) not in files}, info)
             _write(unfinished / MANIFEST, [manifest_bytes(step, serial, best, files)])
-            _sync_folder(unfinished)
+            sync_folder(unfinished)
             _put_in_place(unfinished, folder)
-        with _hidden_folder(run) as unfinished:
+        with hidden_folder(run) as unfinished:
             _write(unfinished / LATEST, [f"{folder.name}\n".encode()])
             os.replace(unfinished / LATEST, run / LATEST)
-        _sync_folder(run)
+        sync_folder(run)
     except OSError as problem:
         raise CheckpointError(
             f"the checkpoint of step {step} can't be written in {shown(run)}: {reason(problem)}; the training is still "
@@ -118,7 +118,7 @@ def save_checkpoint(
 
 
 @contextlib.contextmanager
-def _hidden_folder(run: Path) -> Iterator[Path]:
+def hidden_folder(run: Path) -> Iterator[Path]:
     """A new folder that no loader looks into; gone afterwards unless it was renamed."""
     folder = Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=run))
     try:
@@ -141,9 +141,9 @@ def _write_extra(folder: Path, extra: Callable[[Path], None] | None) -> dict[str
             raise CheckpointError(f"the checkpoint can't be written: {problem}") from problem
         for path in sorted(folder.rglob("*")):
             if path.is_dir():
-                _sync_folder(path)
+                sync_folder(path)
             else:
-                files[path.relative_to(folder).as_posix()] = _sync(path)
+                files[path.relative_to(folder).as_posix()] = sync(path)
     return files
 
 
@@ -155,7 +155,7 @@ def _write_files(folder: Path, arrays: Mapping[str, AnyArray], info: Mapping[str
             raise CheckpointError(f"array {name!r} of {array.dtype} can't be saved; name it plainly, give it numbers")
         written = _write(folder / _file(name), _npy_pieces(array))
         files[_file(name)] = {**written, "dtype": array.dtype.str, "shape": list(array.shape)}
-    _sync_folder(folder / "arrays")
+    sync_folder(folder / "arrays")
     try:
         text = json.dumps(dict(info), indent=1, allow_nan=False)
     except (TypeError, ValueError) as problem:
@@ -210,7 +210,7 @@ def _write(path: Path, pieces: Iterable[bytes | memoryview]) -> dict[str, Any]:
     return {"size": size, "sha256": digest.hexdigest()}
 
 
-def _sync(path: Path) -> dict[str, Any]:
+def sync(path: Path) -> dict[str, Any]:
     """Syncs a file that somebody else wrote; returns its entry for the manifest."""
     digest, size = hashlib.sha256(), 0
     with open(path, "r+b") as file:
@@ -221,7 +221,7 @@ def _sync(path: Path) -> dict[str, Any]:
     return {"size": size, "sha256": digest.hexdigest()}
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     """Makes new and renamed entries of a folder last through a power cut."""
     if os.name == "nt":  # folders can't be opened there
         return
@@ -244,7 +244,7 @@ def _put_in_place(unfinished: Path, folder: Path) -> None:
         if there:
             os.rename(replaced, folder)
         raise
-    _sync_folder(folder.parent)
+    sync_folder(folder.parent)
     if there:
         shutil.rmtree(replaced, ignore_errors=True)
 

@@ -15,6 +15,7 @@ from sg_core import paths
 from sg_core.errors import CheckpointError
 from sg_core.files import make_folder, read_json_object, reason, replacing, shown
 from sg_core.storage.manifest import checkpoint_folders
+from sg_core.storage.run_log import write_events
 
 REQUEST = "run.json"
 _FORMATS = (1, 2)  # 1: of one text, by its name or path; 2: of a list of them
@@ -64,6 +65,7 @@ def write_request(folder: Path, request: Mapping[str, Any]) -> None:
     """
     require_new(folder)
     make_folder(folder, CheckpointError)
+    write_events(folder, [])  # of a run that was killed there before its first checkpoint
     text = json.dumps({"format": _FORMATS[0], **request}, indent=1)
     try:
         with replacing(folder / REQUEST, CheckpointError) as file:

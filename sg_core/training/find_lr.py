@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from sg_core.errors import SettingError, TrainingError
+from sg_core.training.results import Trial
 from sg_core.training.trainer import Trainer
 from sg_core.types import Cancelled
 
@@ -22,22 +22,13 @@ _DIVERGED = 2.0  # times the lowest smoothed loss, where the test ends
 _LEAST = 10  # steps without which nothing can be said
 
 
-@dataclass(frozen=True, slots=True)
-class Trial:
-    """One step of the test. smoothed: an average of the losses so far, which forgets."""
-
-    rate: float
-    loss: float
-    smoothed: float
-
-
 def find_learning_rate(
     trainer: Trainer,
     steps: int = STEPS,
     progress: Callable[[Trial], None] | None = None,
     cancelled: Cancelled | None = None,
 ) -> tuple[list[Trial], float]:
-    """The trials, and the rate that RULE suggests. For a trainer that is thrown away: no run of it is touched.
+    """The trials, and the rate that RULE suggests. For a trainer that is thrown away, or while it is `unchanged`.
 
     Raises TrainingError when the test was too short to tell, SettingError for too few steps.
     """

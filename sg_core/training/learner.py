@@ -29,12 +29,15 @@ class WholeModel:
 
     def batch_pass(self, team: Team) -> BatchPass:
         """Room for a batch and its gradients."""
-        return BatchPass(self._model.parameters, self._config.batch_size, self._config.context, team)
+        config = self._config
+        return BatchPass(
+            self._model.parameters, config.batch_size, config.context, team, recompute=config.recompute == "on"
+        )
 
     def validation_pass(self, trained: Trainable, B: int, T: int, team: Team) -> BatchPass:
         """Room for validation windows, with these numbers in place of those that learn."""
         assert isinstance(trained, Parameters)
-        return BatchPass(trained, B, T, team)
+        return BatchPass(trained, B, T, team, gradients=self._config.recompute == "off")
 
     def gradients(
         self, batch_pass: BatchPass, inputs: Ids, targets: Ids, gradients: Trainable, key: int, share: float,
@@ -43,6 +46,10 @@ class WholeModel:
         """As `BatchPass.loss_and_gradients`."""
         assert isinstance(gradients, Parameters)
         return batch_pass.loss_and_gradients(inputs, targets, gradients, self._config.dropout, key, share, lesson)
+
+    def use(self, config: TrainingConfig) -> None:
+        """Learn with these settings from the next batch on; its shape stays."""
+        self._config = config
 
     def changed(self) -> None:
         """The numbers have just been updated."""

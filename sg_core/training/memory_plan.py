@@ -71,6 +71,8 @@ def plan_memory(config: GPT2Config, training: TrainingConfig, teachers: Sequence
     C, H, V, context = config.n_embd, config.hidden_size, config.vocab_size, training.context
     rows = training.batch_size * context
     forward_width = config.n_layer * (10 * C + 2 * H) + 2 * C  # numbers a row: of each block, and of the two ends
+    if training.recompute == "on":
+        forward_width = config.n_layer * C + 9 * C + 2 * H + 2 * C
     backward_width = 6 * C + H  # of a backward pass, which serves one block after another
 
     def logits(rows: int) -> int:
@@ -81,7 +83,9 @@ def plan_memory(config: GPT2Config, training: TrainingConfig, teachers: Sequence
         batch += rows * _FLOAT * H
     # a full pass and a smaller last one
     validated = 2 * training.validation_batch * context if training.evaluate_every else 0
-    if training.adapter is not None:  # whose validation keeps no activations for a way back
+    if (
+        training.adapter is not None or training.recompute == "on"
+    ):  # whose validation keeps no activations for a way back
         forward_width = _one_way(config) - V
     validation = validated * _FLOAT * forward_width + (2 * logits(validated) if validated else 0)
     taught = sum(_FLOAT * (one.parameter_count + rows * _one_way(one)) for one in teachers)
@@ -139,15 +143,25 @@ def advice(config: GPT2Config, training: TrainingConfig, free: int) -> str:
 
 
 def _what_fits(training: TrainingConfig, fits: Callable[[TrainingConfig], bool]) -> str:
-    batch = _largest(training.batch_size, lambda size: fits(replace(training, batch_size=size)))
+    again = training if training.lora else replace(training, recompute="on")
+    found = ["--recompute would make it fit, in about a third more time"] if fits(again) else []
+    if words := _batch_that_fits(training, fits):
+        found.append(words)
+    elif not found and (words := _batch_that_fits(again, fits)):
+        found.append(f"with --recompute {words}")
     context = _largest(training.context, lambda size: fits(replace(training, context=size)))
-    found = [f"a batch of {batch:,} would fit"] if batch else []
-    divisor = next((size for size in range(batch, 0, -1) if training.batch_size % size == 0), 0)
-    if divisor:
-        parts = training.accumulation * training.batch_size // divisor
-        found[0] += f" (--batch-size {divisor} --accumulation {parts} makes the same step of it)"
     found += [f"a context of {context:,} would fit"] if context else []
     return ", ".join(found) or "no batch or context is small enough; choose a smaller model"
+
+
+def _batch_that_fits(training: TrainingConfig, fits: Callable[[TrainingConfig], bool]) -> str:
+    """The largest batch, and in how many parts the same step is made of ones that fit; empty for none."""
+    batch = _largest(training.batch_size, lambda size: fits(replace(training, batch_size=size)))
+    if not batch:
+        return ""
+    part = next(size for size in range(batch, 0, -1) if training.batch_size % size == 0)
+    parts = training.accumulation * training.batch_size // part
+    return f"a batch of {batch:,} would fit (--batch-size {part} --accumulation {parts} makes the same step of it)"
 
 
 def _largest(most: int, fits: Callable[[int], bool]) -> int:

@@ -46,3 +46,8 @@ def _epoch(tokens: int, context: int, seed: int, epoch: int) -> npt.NDArray[np.i
     draw = np.random.Generator(np.random.Philox(key=seed, counter=[0, 0, _EPOCHS, epoch]))
     offset = int(draw.integers(0, tokens - windows * context))  # the last window's last target is a token too
     return draw.permutation(offset + context * np.arange(windows, dtype=np.int64))
+
+
+def dropout_key(seed: int, index: int) -> int:
+    """A 32-bit key for the masks of one batch."""
+    return int(np.random.SeedSequence([seed, index]).generate_state(1)[0])

@@ -11,6 +11,7 @@ from sg_core.config import GPT2Config
 from sg_core.errors import CheckpointError, DataError, SettingError, TrainingError
 from sg_core.files import absolute, shown
 from sg_core.storage import runs
+from sg_core.storage.run_log import read_events
 from sg_core.training.settings import FIELD, PARTS, TrainingConfig
 from sg_core.types import Cancelled, Progress
 
@@ -70,6 +71,7 @@ def prepare_training(
     from sg_core.training.dataset import TextDataset
     from sg_core.training.hold_out import held_out
     from sg_core.training.memory_plan import loaded_bytes, require_training_memory
+    from sg_core.training.steering import Steering
     from sg_core.training.texts import read_texts
 
     sources = [data] if isinstance(data, str) else data
@@ -92,7 +94,10 @@ def prepare_training(
     dataset = TextDataset.from_texts(texts, start.tokenizer, progress, cancelled, plain=plain)
     dataset = held_out(dataset, training.hold_out, start.tokenizer, plain=plain)
     dataset.require(training.context)
-    return Trainer(start, dataset, training, threads=threads)
+    trainer = Trainer(start, dataset, training, threads=threads)
+    if resume is not None:
+        trainer.steering = Steering(log=read_events(Path(resume).expanduser()))
+    return trainer
 
 
 def _require_context(context: int, config: GPT2Config) -> None:

@@ -24,6 +24,15 @@ class StepResult:
 
 
 @dataclass(frozen=True, slots=True)
+class Trial:
+    """One step of a search for a learning rate. smoothed: an average of the losses so far, which forgets."""
+
+    rate: float
+    loss: float
+    smoothed: float
+
+
+@dataclass(frozen=True, slots=True)
 class Evaluation:
     """Loss on the validation text: nats per token, and per character (comparable between vocabularies)."""
 

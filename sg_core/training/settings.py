@@ -63,6 +63,9 @@ class TrainingConfig:
     distill_mix: float = setting(0.5, 0.0, 1.0, "share of the teachers in the loss; the text has the rest")
     distill_temperature: float = setting(1.0, 0.1, 100.0, "of the teachers' and the student's probabilities")
 
+    recompute: str = choice(
+        "off", ("off", "on"), "activations of each block in the backward pass: less memory, about a third more time"
+    )
     lora: str = words("train an adapter, PEFT's files: r=8,alpha=16,dropout=0.05,targets=c_attn,c_proj")
     precision: str = choice("f32", ("f32", "bf16", "int8"), "of the model that an adapter is trained on")
 
@@ -70,6 +73,8 @@ class TrainingConfig:
         check_settings(self)
         if self.lora:
             LoraSettings.parse(self.lora)
+            if self.recompute != "off":
+                raise SettingError("recompute is on; the activations of an adapter's training are always kept")
             if self.optimizer != "adamw":
                 raise SettingError(f"optimizer is {self.optimizer}; an adapter is trained with adamw")
         elif self.precision != "f32":

@@ -6,6 +6,9 @@ import dataclasses
 import itertools
 import math
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +19,13 @@ from sg_core.errors import CheckpointError, DataError, SettingError, TrainingErr
 from sg_core.files import shown
 from sg_core.gpt2 import GPT2
 from sg_core.kernels.team import Team, physical_cores
+from sg_core.memory import require_memory
 from sg_core.network.adapters import Trainable
 from sg_core.network.batch_pass import BatchPass
-from sg_core.storage.checkpoint import load_checkpoint, save_checkpoint, sweep
+from sg_core.storage.checkpoint import Checkpoint, load_checkpoint, save_checkpoint, sweep
+from sg_core.storage.copies import copy_best
 from sg_core.storage.lock import run_is_free
+from sg_core.storage.run_log import BACK, CHANGE, FORKED, RunEvent, event_from, read_events, write_events
 from sg_core.text.tokenizer import Tokenizer
 from sg_core.text.tokenizer_files import has_tokenizer
 from sg_core.training.averaging import WeightAverage
@@ -28,10 +34,11 @@ from sg_core.training.learner import make_learner, require_same_base, saved_mode
 from sg_core.training.memory_plan import loaded_bytes, require_training_memory
 from sg_core.training.muon import make_optimizer
 from sg_core.training.optimizer import learning_rate
-from sg_core.training.order import batch
+from sg_core.training.order import batch, dropout_key
 from sg_core.training.results import Evaluation, StepResult
-from sg_core.training.saved_state import require_training
+from sg_core.training.saved_state import checkpoint_of, require_training, saved_dataset
 from sg_core.training.settings import TrainingConfig
+from sg_core.training.steering import Steering, changed
 from sg_core.training.teachers import load_teachers, teacher_sizes
 from sg_core.types import Cancelled
 
@@ -67,6 +74,7 @@ class Trainer:
         self._saved: Path | None = None  # the newest checkpoint of this run
         self._evaluations_in_vain = 0  # since the best one
         self._skipped_in_a_row = 0
+        self.steering = Steering()
         self._team = Team(threads or physical_cores())
         self._learner = make_learner(model, config)
         trained = self._learner.trained
@@ -116,17 +124,19 @@ class Trainer:
         self.config = dataclasses.replace(self.config, steps=steps, schedule_steps=planned)
 
     def step(self, rate: float | None = None) -> StepResult:
-        """One optimizer step. rate: of learning, None for what the schedule says.
+        """One optimizer step. rate: of learning, for a trial; None for what the schedule says, as it is done in a run.
 
         Raises TrainingError after several steps in a row without a finite gradient.
         """
+        if rate is None:
+            self.replay()
         began = time.perf_counter()
         config = self.config
         loss = 0.0
         for part in range(config.accumulation):
             index = self.step_count * config.accumulation + part
             inputs, targets = batch(self.dataset, index, config)
-            key = _dropout_key(config.seed, index)
+            key = dropout_key(config.seed, index)
             share = 1.0 / config.accumulation
             lesson = None if self._teachers is None else self._teachers.lesson(inputs)
             loss += share * self._learner.gradients(
@@ -153,6 +163,67 @@ class Trainer:
             )
         tokens = config.accumulation * config.batch_size * config.context
         return StepResult(self.step_count, loss, rate, norm, tokens / (time.perf_counter() - began), not usable)
+
+    # ------------------------------------------------------------ what is done to the run while it trains
+
+    def prepared(self, event: RunEvent) -> Callable[[], None]:
+        """What does as an event says, once called; all that could fail has been done before.
+
+        Raises SettingError for settings that can't be, CheckpointError where the step to go back to can't be had.
+        """
+        if event.kind == CHANGE:
+            take = partial(self._use, changed(self.config, event.values))
+        elif event.kind == BACK:
+            take = partial(self._take_state, checkpoint_of(self._saved, event.values["to"], _DATA))
+        else:
+            take = partial(self._use, self.config)
+
+        def act() -> None:
+            take()
+            self.steering.add(event)
+
+        return act
+
+    def replay(self) -> list[RunEvent]:
+        """Do again what was done to the run at this step, when it is a resumed one; returns what was.
+
+        Raises CheckpointError where that can't be done.
+        """
+        again = []
+        while (event := self.steering.due(self.step_count)) is not None:
+            self.prepared(event)()
+            again.append(event)
+        return again
+
+    def _use(self, config: TrainingConfig) -> None:
+        self.config = config
+        self._learner.use(config)
+
+    def _take_state(self, checkpoint: Checkpoint) -> None:
+        """All of it but the settings, which stay."""
+        self._restore(checkpoint.step, checkpoint.info, checkpoint.arrays)
+        self._learner.changed()
+        self._saved = checkpoint.folder
+
+    @contextmanager
+    def unchanged(self) -> Iterator[None]:
+        """Within, steps change nothing for good: afterwards every number has the bits that it had before.
+
+        Raises TrainingError where there is no memory for a copy of weights and moments.
+        """
+        arrays, info = self._state()
+        kept = {name: array for name, array in arrays.items() if name not in _DATA}
+        size = sum(array.nbytes for array in kept.values())
+        require_memory(size, "a copy of weights and moments", TrainingError, "try rates before the run: --find-lr")
+        kept, step = {name: array.copy() for name, array in kept.items()}, self.step_count
+        try:
+            yield
+        finally:
+            self._gradients.arena.fill(0.0)
+            self._restore(step, info, kept)
+            self._learner.changed()
+
+    # ------------------------------------------------------------ validation
 
     def evaluate(self, cancelled: Cancelled | None = None) -> Evaluation:
         """Loss on the validation tokens, in windows of the context without overlap. nan when cancelled.
@@ -201,11 +272,32 @@ class Trainer:
             self._validation_passes[key] = self._learner.validation_pass(parameters, B, T, self._team)
         return self._validation_passes[key]
 
+    # ------------------------------------------------------------ checkpoints
+
     def save(self, folder: Path | str) -> Path:
         """Write a checkpoint of everything into the run `folder`; returns the checkpoint's own folder.
 
         Raises CheckpointError when it can't be written; what was there stays.
         """
+        arrays, info = self._state()
+        self._saved = self._write(Path(folder), arrays, info)
+        return self._saved
+
+    def fork(self, folder: Path, origin: str) -> None:
+        """Write this run as it is now into another, new folder, where it can go on as this one would.
+
+        origin: what its log calls the folder of this run. Raises CheckpointError when it can't be written.
+        """
+        forked = self.steering.next(self.step_count, FORKED, {"folder": origin})
+        events = [*self.steering.done, forked]
+        arrays, info = self._state()
+        if self._saved is not None and self.best_step != self.step_count:
+            copy_best(self._saved.parent, folder)
+        self._write(folder, arrays, info | {"events": [dataclasses.asdict(event) for event in events]})
+        write_events(folder, events)
+
+    def _state(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The arrays and the info of a checkpoint, as of now: the arrays themselves, no copies."""
         arrays = {
             self._learner.array: self._learner.trained.arena,
             "first_moment": self._optimizer.first.arena,
@@ -235,14 +327,17 @@ class Trainer:
             "averaged": self._average.count if self._average is not None else 0,
             "teachers": self._teachers.fingerprint if self._teachers is not None else None,
             "base": self._learner.base(),
+            "events": [dataclasses.asdict(event) for event in self.steering.done],
         }
+        return arrays, info
+
+    def _write(self, run: Path, arrays: dict[str, Any], info: dict[str, Any]) -> Path:
         tokenizer = self.model.tokenizer
         extra = tokenizer.save if tokenizer is not None else None
         best = self.best_step == self.step_count
-        self._saved = save_checkpoint(
-            Path(folder), self.step_count, arrays, info, extra=extra, best=best, constant=_DATA, source=self._saved
+        return save_checkpoint(
+            run, self.step_count, arrays, info, extra=extra, best=best, constant=_DATA, source=self._saved
         )
-        return self._saved
 
     @classmethod
     def resume(cls, folder: Path | str, dataset: TextDataset | None = None, threads: int | None = None) -> Trainer:
@@ -260,13 +355,7 @@ class Trainer:
             config = GPT2Config.from_saved(info["model"])
             training = TrainingConfig.from_saved(info["training"])
             data = info["data"]
-            saved = TextDataset(
-                data["name"],
-                arrays["train_ids"],
-                arrays["validation_ids"],
-                data["train_chars"],
-                data["validation_chars"],
-            )
+            saved = saved_dataset(data, arrays)
             if dataset is not None and dataset.fingerprint != data["fingerprint"]:
                 raise CheckpointError(
                     f"the run in {shown(folder)} was trained on {shown(data['name'])} ({len(saved.train_ids):,} "
@@ -277,6 +366,10 @@ class Trainer:
             trainer = cls(model, dataset or saved, training, threads)
             trainer._restore(checkpoint.step, info, arrays)
             trainer.passed_over = checkpoint.passed_over
+            where = f"the checkpoint {shown(checkpoint.folder)} can't be used: what was done to its run"
+            done = [event_from(event, where) for event in info.get("events", ())]
+            log = read_events(Path(folder)) if checkpoint.folder != Path(folder) else []
+            trainer.steering = Steering(done, log)
             trainer._saved = checkpoint.folder
         except (AttributeError, KeyError, TypeError, ValueError) as problem:
             where = shown(checkpoint.folder)
@@ -304,8 +397,3 @@ class Trainer:
                 f"the teachers {shown(self.config.distill)} have other weights than when the run began; it can only go "
                 "on with the same ones"
             )
-
-
-def _dropout_key(seed: int, index: int) -> int:
-    """A 32-bit key for the masks of one batch."""
-    return int(np.random.SeedSequence([seed, index]).generate_state(1)[0])

@@ -60,6 +60,7 @@ def add_settings(parser: argparse._ActionsContainer, kind: type, *, usual: bool)
     """The options of a dataclass of settings. usual: they have their defaults; else None where not given."""
     for one in settings_of(kind):
         if one.option:
+            switch = one.choices == ("off", "on")  # the option alone switches it on
             parser.add_argument(
                 one.option,
                 dest=one.name,
@@ -67,6 +68,8 @@ def add_settings(parser: argparse._ActionsContainer, kind: type, *, usual: bool)
                 choices=one.choices or None,
                 default=one.default if usual else None,
                 metavar=_metavar(one),
+                nargs="?" if switch else None,
+                const="on" if switch else None,
                 help=f"{one.help} (default: %(default)s)".replace("% ", "%% ")
                 if usual
                 else one.help.replace("% ", "%% "),

@@ -15,6 +15,7 @@ from sg_tui.commands.output import Output
 from sg_tui.commands.training_plan import tell_learning_rate, tell_plan
 
 if TYPE_CHECKING:
+    from sg_core.engine.run_control import ControlCommand
     from sg_core.storage.lock import FileLock
     from sg_core.training.trainer import Trainer
 
@@ -52,7 +53,15 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     start.add_argument("--model", metavar="M", help="fine-tune this model, with its own vocabulary")
     start.add_argument("--config", choices=list(PRESETS), metavar="NAME", help=f"a new model: {_presets()}")
     parser.add_argument("--out", metavar="DIR", help="the run's folder (default: a new one in the data folder)")
-    parser.add_argument("--resume", metavar="DIR", help="go on with the run in this folder")
+    parser.add_argument(
+        "--resume",
+        metavar="DIR",
+        help="go on with the run in this folder; --lr, --final-lr-fraction, --schedule, --decay-fraction and --dropout "
+        "then change it from here on, into another --out it is a fork",
+    )
+    parser.add_argument(
+        "--back-to-best", action="store_true", help="with --resume: go on from the step with the lowest validation loss"
+    )
     settings = parser.add_argument_group("training", f"what differs from the preset, or with --model from {FINE_TUNE}")
     add_settings(settings, TrainingConfig, usual=False)
     sizes = parser.add_argument_group("sizes of a new model", "what differs from the preset")
@@ -92,6 +101,8 @@ def run(args: argparse.Namespace, output: Output) -> int:
     """Train."""
     from sg_core.storage.lock import lock_run
 
+    if args.back_to_best and args.resume is None:
+        raise SettingError("--back-to-best goes back within a run that is there: name it, --resume DIR")
     folder = _folder_to_go_on_in(args) if args.resume is not None else _out(args)
     if args.plan or args.find_lr:
         return _train(args, output, folder, None)
@@ -138,9 +149,11 @@ def _train(args: argparse.Namespace, output: Output, folder: Path | None, lock: 
     if trainer.config.lora:
         learning = trainer.validated_parameters.arena.size
         output.note(f"an adapter of {learning:,} numbers learns; the model's own, in {trainer.config.precision}, stay")
+    asked: list[ControlCommand] = []
     if args.resume is not None:
         _require_same(trainer, args, sizes, training)
         _go_on(trainer, args.steps, output)
+        asked = _asked(trainer, args, training)
 
     from sg_core.measure.compilation import warm_up, warm_up_adapters
     from sg_tui.commands.training_loop import train
@@ -148,8 +161,9 @@ def _train(args: argparse.Namespace, output: Output, folder: Path | None, lock: 
     if trainer.config.lora:
         warm_up_adapters(True, output.compiling, trainer.config.precision)
     else:
-        optimizer, teachers = trainer.config.optimizer, bool(trainer.config.teachers)
-        warm_up(training=True, progress=output.compiling, optimizer=optimizer, teachers=teachers)
+        own = trainer.config
+        recompute, teachers = own.recompute == "on", bool(own.teachers)
+        warm_up(True, output.compiling, optimizer=own.optimizer, teachers=teachers, recompute=recompute)
     if only_told:
         return (tell_plan if args.plan else tell_learning_rate)(trainer, args, output)
     if args.resume is None:  # only now: a training that is refused leaves no folder and no promise
@@ -159,10 +173,21 @@ def _train(args: argparse.Namespace, output: Output, folder: Path | None, lock: 
     assert folder is not None
     lock = lock or lock_run(folder)
     try:
-        return train(trainer, folder, args, output, lock)
+        return train(trainer, folder, args, output, lock, asked)
     finally:
         if lock is not None:
             lock.release()
+
+
+def _asked(trainer: Trainer, args: argparse.Namespace, training: dict[str, Any]) -> list[ControlCommand]:
+    """What is done to a resumed run before it goes on."""
+    from sg_core.engine.commands import BackToBest, ChangeTraining
+    from sg_core.training.steering import LIVE
+
+    asked: list[ControlCommand] = [BackToBest()] if args.back_to_best else []
+    have = _fields(trainer.config)
+    values = {name: training[name] for name in LIVE if training.get(name, have[name]) != have[name]}
+    return [*asked, ChangeTraining(values)] if values else asked
 
 
 def _go_on(trainer: Trainer, steps: int | None, output: Output) -> None:
@@ -219,10 +244,16 @@ def _training(args: argparse.Namespace, given: dict[str, Any]) -> TrainingConfig
 
 
 def _require_same(trainer: Trainer, args: argparse.Namespace, sizes: dict[str, Any], training: dict[str, Any]) -> None:
-    """A resumed run keeps its data and settings. Raises SettingError, listing what was asked to be different."""
+    """A resumed run keeps its data and settings, but for those that can change while it trains.
+
+    Raises SettingError, listing what was asked to be different.
+    """
+    from sg_core.training.steering import LIVE
+
     asked = {name: value for name, value in training.items() if name != "steps"}
     if args.config is not None:
         asked = {**_fields(PRESETS[args.config].training), **asked}
+    asked = {name: value for name, value in asked.items() if name not in LIVE}
     have = {**_fields(trainer.config), "steps": trainer.config.schedule_steps or trainer.config.steps}
     differing = [f"{name} {have[name]}, not {value}" for name, value in asked.items() if have[name] != value]
     for name, value in sizes.items():

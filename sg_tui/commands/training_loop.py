@@ -6,6 +6,7 @@ import argparse
 import math
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,12 +26,14 @@ from sg_core.engine.events import (
 from sg_core.engine.outbox import Outbox
 from sg_core.engine.training_run import SAVE_ADVICE, TrainingRun
 from sg_core.errors import SgError
+from sg_core.storage.run_log import RunEvent
 from sg_core.training.results import Evaluation, StepResult
 from sg_tui.commands.interrupt import Interrupt
 from sg_tui.commands.output import DONE, FAILED, INTERRUPTED, Output
 from sg_tui.figures import duration
 
 if TYPE_CHECKING:
+    from sg_core.engine.run_control import ControlCommand
     from sg_core.storage.lock import FileLock
     from sg_core.training.trainer import Trainer
 
@@ -38,11 +41,17 @@ _LINE_SECONDS = 1.0  # between two lines for people
 
 
 def train(
-    trainer: Trainer, folder: Path, args: argparse.Namespace, output: Output, lock: FileLock | None = None
+    trainer: Trainer,
+    folder: Path,
+    args: argparse.Namespace,
+    output: Output,
+    lock: FileLock | None = None,
+    asked: Sequence[ControlCommand] = (),
 ) -> int:
     """Run the trainer to its end, or until a signal or the loss of its reader; returns the exit code.
 
-    lock: of `folder`; released at the end. Raises what an output raised that takes nothing, once all is saved.
+    lock: of `folder`; released at the end. asked: what is done to the run first; one that can't be done ends it before
+    its first step. Raises what an output raised that takes nothing, once all is saved.
     """
     outbox = Outbox()
     command = Train(
@@ -60,12 +69,17 @@ def train(
         training = TrainingRun(command, trainer, folder, outbox, interlude, args.export_dtype, args.calibrate, lock)
         report = _Report(trainer, output, args.json)
         training.attended = sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty()
+        training.control.waiting.extend(asked)
         training.tell_start()
         while not training.ended:
             if interlude() and interrupt.code != INTERRUPTED:
                 training.attended = False  # a terminal that is gone names no folder
             training.advance()
             report.take_all(outbox)
+            if report.refused:
+                training.abandon()
+                output.error("sg-tui train", report.refused)
+                return FAILED
             if report.broken is not None and not training.ended:
                 training.stopping, training.attended = True, False
             if training.paused and not _move(training, report.failure, output):
@@ -103,6 +117,7 @@ class _Report:
     def __init__(self, trainer: Trainer, output: Output, as_json: bool) -> None:
         self.reason = ""  # why the training ended
         self.failure = ""
+        self.refused = ""  # why something that was asked for can't be done to the run
         self.last_saved = "the last checkpoint"
         self.broken: OSError | SgError | None = None  # the output takes nothing any more
         self._trainer = trainer
@@ -128,6 +143,8 @@ class _Report:
         match event:
             case Saved(folder=folder):
                 self.last_saved = str(Path(folder).parent)
+            case Failed(message=message, command="ChangeTraining" | "BackToBest"):
+                self.refused = message
             case Failed(message=message):
                 self.failure = message.removesuffix(f"; {SAVE_ADVICE}")
             case TrainingEnded(reason=reason):
@@ -148,6 +165,9 @@ class _Report:
                     {"step": step, "calibrated": scale, "before": before, "val_loss_per_char": after},
                     f"calibrated: final norm x {scale:.3f}, validation {before:.4f} -> {after:.4f} a character",
                 )
+            case RunEvent(step=step, number=number):
+                record = {"step": step, "event": event.kind, "number": number, **event.values}
+                self._tell(record, f"step {step}: {event.words} (line {number} of the run's log)")
             case TrainingStarted():
                 self._started(event)
             case Phase(name=name) if name in ("evaluating", "saving", "calibrating"):

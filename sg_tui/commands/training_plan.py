@@ -59,7 +59,8 @@ def tell_plan(trainer: Trainer, args: argparse.Namespace, output: Output) -> int
 
 def tell_learning_rate(trainer: Trainer, args: argparse.Namespace, output: Output) -> int:
     """The curve of losses, and one number."""
-    from sg_core.training.find_lr import RULE, STEPS, Trial, find_learning_rate
+    from sg_core.training.find_lr import RULE, STEPS, find_learning_rate
+    from sg_core.training.results import Trial
 
     def told(trial: Trial) -> None:
         output.progress(f"learning rate {trial.rate:.1e}, loss {trial.loss:.3f}")

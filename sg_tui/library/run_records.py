@@ -16,6 +16,8 @@ from typing import Any
 
 from sg_core.config import GPT2Config
 from sg_core.engine.events import Sample, Saved, TrainingStarted
+from sg_core.errors import CheckpointError
+from sg_core.storage.run_log import read_events, still_to_come
 from sg_core.training.results import Evaluation
 from sg_core.training.settings import TrainingConfig
 from sg_tui.state.training_run import Run
@@ -96,7 +98,7 @@ def _to_json(run: Run) -> dict[str, Any]:
     return {
         "format": FORMAT,
         "model": run.model,
-        "facts": {**asdict(facts), "out": None},
+        "facts": {**asdict(facts), "out": None, "events": []},
         "steps": [int(curve.steps[i]) for i in kept],
         "losses": [_number(curve.losses[i]) for i in kept],
         "seconds": [round(curve.seconds[i], 2) for i in kept],
@@ -139,6 +141,8 @@ def _from_json(data: dict[str, Any], folder: Path) -> Run:
     if data["saved"] is not None:
         run.saved = Saved(int(data["saved"]), str(folder))
     run.seconds = float(data["seconds"][-1])
+    with suppress(CheckpointError):  # a log that can't be read costs the marks alone
+        run.events = still_to_come(read_events(folder), 0)
     return run
 
 

@@ -15,12 +15,14 @@ from sg_core.engine.events import Event, Saved, TrainingEnded
 from sg_tui.desk import Desk
 from sg_tui.keys import Scope, actions, bindings
 from sg_tui.library.run_records import RunKeeper
+from sg_tui.screens.train_control import ControlActions
 from sg_tui.screens.train_form import FormActions
 from sg_tui.screens.train_runs import RunsActions
 from sg_tui.widgets.choice import Choice
 from sg_tui.widgets.comparison_view import ComparisonView
 from sg_tui.widgets.line_input import LineInput
 from sg_tui.widgets.loss_chart import LossChart, Plot
+from sg_tui.widgets.rate_view import RateView
 from sg_tui.widgets.run_form import RunForm
 from sg_tui.widgets.run_panel import RunPanel
 from sg_tui.widgets.sample_view import SampleView
@@ -30,7 +32,7 @@ FORM_ACTIONS = {action.id for action in actions("form")}
 LIVE_ACTIONS = {action.id for action in actions("train")}
 
 
-class TrainScreen(FormActions, RunsActions):
+class TrainScreen(FormActions, RunsActions, ControlActions):
     """`desk.training` knows the run; here is what the person looks at and asks for."""
 
     MODE = "train"
@@ -53,6 +55,7 @@ class TrainScreen(FormActions, RunsActions):
             with Vertical(id="main"):
                 yield LossChart(id="chart")
                 yield SampleView(id="samples")
+                yield RateView(id="rates")
                 yield ComparisonView(id="comparison")
                 yield LineInput(id="line", compact=True)
 
@@ -104,6 +107,7 @@ class TrainScreen(FormActions, RunsActions):
         figures.show(state)
         self.query_one(SampleView).show(state, self.talk)
         self.show_comparison()
+        self.show_below()
         chart = self.query_one(LossChart)
         now = time.monotonic()
         if (state.version, chart.size) != self._drawn and now - self._drawn_at >= REDRAW_SECONDS:

@@ -17,7 +17,11 @@ from sg_tui.widgets.loss_chart import Plot
 from sg_tui.widgets.sample_view import SampleView
 
 ANSWER_TOKENS = 200
-LINES = {"talk": "write to the model as it is now; Enter alone lets it go on", "folder": "a folder to save this run in"}
+LINES = {
+    "talk": "write to the model as it is now; Enter alone lets it go on",
+    "folder": "a folder to save this run in",
+    "change": "what to change: learning rate 0.001, schedule wsd, dropout 0.1",
+}
 
 
 class TalkActions(ModeScreen):
@@ -32,26 +36,30 @@ class TalkActions(ModeScreen):
         self.talk.take(event)
 
     def action_talk(self) -> None:
-        self._ask("talk")
+        self.ask("talk")
 
     def action_save_elsewhere(self) -> None:
         if self.desk.training.live:
-            self._ask("folder")
+            self.ask("folder")
 
-    def _ask(self, what: str) -> None:
+    def ask(self, what: str, value: str = "") -> None:
+        """Open the line for what is asked, a key of LINES, with what may stand there."""
         line = self.query_one("#line", LineInput)
         self._line = what
         line.placeholder = LINES[what]
-        line.value = ""
+        line.value = value
         line.display = True
         line.focus()
 
     @on(Input.Submitted, "#line")
     def _answered(self, event: Input.Submitted) -> None:
-        what, text = self._line, event.value
-        event.input.value = ""
+        text, event.input.value = event.value, ""
+        self.take_line(self._line, text)
+
+    def take_line(self, what: str, text: str) -> None:
+        """Do what was typed on the line."""
         if what == "folder":
-            self._close_line()
+            self.close_line()
             if text.strip():
                 self.desk.submit(SaveTraining(str(Path(text.strip()).expanduser())))
         elif text:
@@ -79,8 +87,9 @@ class TalkActions(ModeScreen):
         if self.talk.running:
             self.desk.stop()
         else:
-            self._close_line()
+            self.close_line()
 
-    def _close_line(self) -> None:
+    def close_line(self) -> None:
+        """Put the line away."""
         self.query_one("#line").display = False
         self.query_one(Plot).focus()

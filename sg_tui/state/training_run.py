@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from array import array
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from sg_core.engine.events import Sample, Saved, TrainingStarted
+from sg_core.storage.run_log import BACK, CHANGE, RunEvent
 from sg_core.training.results import Evaluation, StepResult
 
 SMOOTHING = 0.95  # weight of the past in the moving average of the loss: about the last 20 steps
@@ -79,6 +80,7 @@ class Run:
     evaluations: list[Evaluation] = field(default_factory=list)
     evaluation_seconds: list[float] = field(default_factory=list)
     samples: list[Sample] = field(default_factory=list)
+    events: list[RunEvent] = field(default_factory=list)  # what was done to it while it trained
     last: StepResult | None = None
     saved: Saved | None = None
     seconds: float = 0.0  # of training until the last event, pauses left out
@@ -102,7 +104,17 @@ class Run:
         """It runs again from a checkpoint: what came after that is forgotten, what was before stays."""
         if self.step > facts.first_step:
             self._cut(facts.first_step)
-        self.facts, self.last = facts, None
+        self.facts, self.last, self.events = facts, None, list(facts.events)
+
+    def acted(self, event: RunEvent) -> None:
+        """Something was done to it: its settings change, or it is again where it was."""
+        self.events.append(event)
+        if event.kind == CHANGE:
+            training = replace(self.facts.training, **dict(event.values))
+            self.facts = replace(self.facts, training=training)
+        elif event.kind == BACK:
+            self._cut(event.values["to"])
+            self.last = None
 
     def _cut(self, step: int) -> None:
         curve, self.curve = self.curve, Curve()

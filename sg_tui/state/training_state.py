@@ -14,12 +14,15 @@ from sg_core.engine.events import (
     Event,
     Failed,
     Phase,
+    RateFound,
     Sample,
     Saved,
     TrainingEnded,
     TrainingStarted,
 )
-from sg_core.training.results import Evaluation, StepResult
+from sg_core.storage.run_log import RunEvent
+from sg_core.training.results import Evaluation, StepResult, Trial
+from sg_tui.state.rate_search import RateSearch
 from sg_tui.state.training_run import Run
 
 SAMPLES_KEPT = 500
@@ -38,6 +41,7 @@ class TrainingState:
         self.phase = Phase("idle")
         self.failure = ""  # one line, as it came: raw
         self.ended: TrainingEnded | None = None
+        self.search = RateSearch()
         self.version = 0  # grows with every change: what was drawn at the same version is still right
         self._clock = clock
         self._running_since: float | None = None
@@ -115,6 +119,12 @@ class TrainingState:
                 if self.run is None:
                     return False
                 self._record(self.run, event)
+            case RunEvent():
+                if self.run is None:
+                    return False
+                self.run.acted(event)
+            case Trial() | RateFound():
+                self.search.take(event)
             case TrainingEnded():
                 self._end(event)
             case Phase():

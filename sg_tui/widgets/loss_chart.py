@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Literal
 
 import numpy as np
@@ -15,6 +15,7 @@ from textual.widgets import Static
 from textual_plot import HiResMode, PlotWidget
 from textual_plot.axis_formatter import AxisFormatter
 
+from sg_core.storage.run_log import BACK, RunEvent
 from sg_tui.figures import count, duration, number
 from sg_tui.keys import bindings
 from sg_tui.state.training_run import Run
@@ -80,6 +81,7 @@ class LossChart(Vertical):
         "chart--validation",
         "chart--reference",
         "chart--gap",
+        "chart--event",
         *(f"chart--run-{number}" for number in range(RUN_COLOURS)),
     }
 
@@ -193,6 +195,19 @@ class LossChart(Vertical):
         marks = gap_marks(xs, np.array(run.curve.losses), window)
         bottom = self._limits[2] + 0.02 * (self._limits[3] - self._limits[2])
         plot.scatter(marks, np.full_like(marks, bottom), marker="×", marker_style=self._style("chart--gap"))
+        self._draw_events(plot, run)
+
+    def _draw_events(self, plot: Plot, run: Run) -> None:
+        """A line at each event, with its number on top; beneath each other where they share a place."""
+        style, (_, _, low, high) = self._style("chart--event"), self._limits
+        rows = max(2, plot.size.height - 2)
+        seen: dict[float, int] = {}
+        for event, x in event_places(run, self._x(run)):
+            level = seen[x] = seen.get(x, -1) + 1
+            heights = np.linspace(low, high, 2 * rows)
+            plot.scatter(np.full_like(heights, x), heights, marker="┊", marker_style=style)
+            top = high - (0.5 + level) * (high - low) / rows
+            plot.scatter([x], [top], marker=numeral(event.number), marker_style=style)
 
     def _draw_reference(self, plot: Plot, height: float, window: Window) -> None:
         if math.isfinite(height):
@@ -255,6 +270,8 @@ class LossChart(Vertical):
             parts.append((f"┄┄ nanoGPT {NANOGPT}", "chart--reference"))
         if run.curve.skipped:
             parts.append((f"× skipped {run.curve.skipped}", "chart--gap"))
+        for event in run.events[-2:]:
+            parts.append((f"{numeral(event.number)} {safe_line(event.words, 30)}", "chart--event"))
         for one in self._earlier:
             parts.append((f"{letter(one)} {safe_line(one.name, 26)}", f"chart--run-{one.number % RUN_COLOURS}"))
         return Text("  ").join(Text(words, self._style(name)) for words, name in parts)
@@ -263,6 +280,23 @@ class LossChart(Vertical):
 def letter(run: Run) -> str:
     """The letter that marks an earlier run, fixed by its number."""
     return LETTERS[run.number % len(LETTERS)]
+
+
+def numeral(number: int) -> str:
+    """The sign of an event by the number of its line; one for all where there is none of its own."""
+    return chr(ord("①") + number - 1) if 1 <= number <= 20 else "●"
+
+
+def event_places(run: Run, xs: Floats) -> Iterator[tuple[RunEvent, float]]:
+    """Each event with the x of the step that it acted at, or went back to, as far as the curve has that step."""
+    steps = np.array(run.curve.steps)
+    for event in run.events:
+        step = event.values["to"] if event.kind == BACK else event.step
+        place = int(np.searchsorted(steps, step))
+        if place < len(steps):
+            yield event, float(xs[place])
+        elif len(steps):
+            yield event, float(xs[-1])
 
 
 def reference_loss(run: Run) -> float:

@@ -21,8 +21,10 @@ from sg_core.inference.token import Token
 from sg_core.measure.benchmark import Timing
 from sg_core.network.adapters import Adapters
 from sg_core.network.optimizations import Optimizations
+from sg_core.storage.run_log import RunEvent
 from sg_core.training.results import Evaluation, StepResult
 from sg_core.training.settings import TrainingConfig
+from sg_core.training.steering import Steering
 
 E = TypeVar("E")
 PATIENCE = 20.0  # seconds until a test gives up
@@ -253,6 +255,7 @@ class FakeTrainer:
         self.validated_parameters = self.model.parameters
         self.passed_over: tuple[str, ...] = ()
         self.saves: list[Path] = []
+        self.steering = Steering()
         world.trainers.append(self)
 
     @property
@@ -261,6 +264,9 @@ class FakeTrainer:
 
     def use_threads(self, threads: int | None) -> None:
         self.world.log.append(f"train with {threads}")
+
+    def replay(self) -> list[RunEvent]:
+        return []
 
     def step(self) -> StepResult:
         self.world.on_step(self)

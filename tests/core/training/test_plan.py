@@ -12,9 +12,10 @@ import pytest
 
 from sg_core import GPT2, GPT2Config, TextDataset, Trainer, TrainingConfig
 from sg_core.errors import SettingError, TrainingError
-from sg_core.training.find_lr import HIGHEST, LOWEST, Trial, find_learning_rate
+from sg_core.training.find_lr import HIGHEST, LOWEST, find_learning_rate
 from sg_core.training.memory_plan import plan_memory, require_training_memory
 from sg_core.training.plan import checkpoint_bytes, measure_time, result_bytes
+from sg_core.training.results import Trial
 from sg_core.training.settings import PRESETS
 
 CONFIG = GPT2Config(vocab_size=40, n_ctx=16, n_layer=2, n_head=2, n_embd=32)

@@ -223,3 +223,50 @@ def test_fine_tuning_begins_with_the_settings_of_the_app(
     asked = json.loads((tmp_path / "run" / "run.json").read_text("utf-8"))["training"]
     given: dict[str, Any] = {"steps": 6, "warmup_steps": 2, "evaluate_every": 3, "save_every": 3, "seed": 5}
     assert asked == asdict(replace(fine_tuning(GPT2.from_pretrained(model).config.n_ctx), **given))
+
+
+def test_a_resumed_run_is_changed_from_where_it_is_and_its_log_tells_it(
+    train: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    records(capsys, *train, "--out", str(run))
+    rows = records(capsys, "train", "--resume", str(run), "--steps", "8", "--lr", "9", "--sample-every", "0")
+    [event] = [row for row in rows if "event" in row]
+    assert event == {"step": 6, "event": "change", "number": 1, "learning_rate": 9.0}
+    assert [row["lr"] for row in rows if "loss" in row] == pytest.approx([0.9, 0.9])  # a tenth, behind the schedule
+    line = json.loads((run / "events.jsonl").read_text())
+    assert line == {"number": 1, "after": 0, "step": 6, "kind": "change", "values": {"learning_rate": 9.0}}
+
+    best = Trainer.resume(run).best_step
+    assert best < 8  # such a rate ruins it
+    again = ("train", "--resume", str(run), "--steps", "9", "--back-to-best", "--dropout", "0", "--sample-every", "0")
+    assert main(again) == 0
+    out = capsys.readouterr().out
+    assert f"step 8: back to step {best} (line 2 of the run's log)" in out
+    assert f"step {best}: dropout 0 (line 3 of the run's log)" in out
+    assert (Trainer.resume(run).config.dropout, Trainer.resume(run).step_count) == (0.0, 9)
+
+
+def test_a_run_that_goes_on_in_another_folder_is_a_fork(
+    train: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, fork = tmp_path / "run", tmp_path / "fork"
+    records(capsys, *train, "--out", str(run))
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    records(capsys, "train", "--resume", str(run), "--out", str(fork), "--steps", "8", "--dropout", "0.5")
+    log = [json.loads(line) for line in (fork / "events.jsonl").read_text().splitlines()]
+    assert [(line["kind"], line["step"]) for line in log] == [("forked", 6), ("change", 6)]
+    assert log[0]["values"] == {"folder": str(run)}
+    assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
+
+
+def test_what_cant_be_done_to_a_run_ends_the_command_before_a_step(
+    train: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert "name it, --resume DIR" in failure(capsys, 2, *train, "--back-to-best")
+    run = tmp_path / "run"
+    records(capsys, *train, "--eval-every", "0", "--out", str(run))
+    code = exit_code("train", "--resume", str(run), "--steps", "8", "--back-to-best")
+    assert code == 1
+    assert "nothing was validated yet: there is no best step to go back to" in capsys.readouterr().err
+    assert not (run / "events.jsonl").exists()

@@ -62,6 +62,20 @@ def test_a_learning_rate_is_suggested_and_the_run_that_goes_on_is_untouched(
     assert files(run) == before
 
 
+def test_recomputing_takes_less_memory_and_gives_the_same_losses(
+    train: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options: tuple[tuple[str, ...], ...] = ((), ("--recompute",))
+    train = (*train, "--layers", "3")
+    kept, computed = (
+        [row["loss"] for row in records(capsys, *train, *option, "--out", str(tmp_path / str(number))) if "loss" in row]
+        for number, option in enumerate(options)
+    )
+    assert kept == computed
+    sizes = [records(capsys, *train, "--plan", *option)[0]["plan"] for option in options]
+    assert sizes[0]["memory_validation"] > sizes[1]["memory_validation"]
+
+
 def test_one_thing_is_told_at_a_time(train: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
     assert "not allowed with argument" in failure(capsys, 2, *train, "--plan", "--find-lr")
 

@@ -157,7 +157,7 @@ async def test_another_batch_is_planned_as_one_types_and_measured_when_one_stops
 async def test_a_training_that_does_not_fit_says_what_would(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sg_core.memory.available_memory", lambda: 100_000_000)
     async with train_view() as story:
-        await story.see("! too much; a context of")
+        await story.see("! too much; --recompute would make it fit")
         await story.see("known once it fits")
         assert not story.sent(MeasureSteps)
 
