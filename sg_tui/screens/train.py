@@ -78,6 +78,10 @@ class TrainScreen(FormActions, RunsActions, ControlActions):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """The form's keys work in the form, the run's keys beside the run."""
+        if action == "show_run":
+            return self.forming and (self.state.run is not None or bool(self.state.earlier))
+        if action == "stop_training":
+            return not self.forming and self.state.live
         if action in FORM_ACTIONS:
             return self.forming
         if action in LIVE_ACTIONS:

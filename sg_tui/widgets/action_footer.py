@@ -22,7 +22,7 @@ class ActionFooter(Widget):
         self._targets: list[tuple[int, int, Action]] = []
 
     def show(self, scopes: tuple[Scope, ...]) -> None:
-        shown = footer(scopes)
+        shown = [action for action in footer(scopes) if self.screen.check_action(action.id.partition("(")[0], ())]
         if shown != self._shown:
             self._shown = shown
             self.refresh()
