@@ -19,7 +19,17 @@ from sg_core.engine.commands import (
     SetProbes,
     Train,
 )
-from sg_core.engine.events import AdapterScaleSet, Done, Loaded, Notice, PrecisionSet, ReadRate, Scored, StepsMeasured
+from sg_core.engine.compiled import Compiled, StoppedError, go_on
+from sg_core.engine.events import (
+    AdapterScaleSet,
+    Done,
+    Loaded,
+    Notice,
+    PrecisionSet,
+    ReadRate,
+    Scored,
+    StepsMeasured,
+)
 from sg_core.engine.generation import Generation
 from sg_core.engine.inbox import Inbox
 from sg_core.engine.looking import Looking, interventions
@@ -30,7 +40,7 @@ from sg_core.errors import ModelFileError, SettingError, SgError, TrainingError
 from sg_core.files import shown
 from sg_core.network.optimizations import Optimizations
 from sg_core.network.precisions import PRECISIONS, Precision
-from sg_core.types import Cancelled, Progress
+from sg_core.types import Cancelled
 
 if TYPE_CHECKING:
     from sg_core.gpt2 import GPT2
@@ -38,10 +48,6 @@ if TYPE_CHECKING:
     from sg_core.training.trainer import Trainer
 
 _BRANCHES = 16  # of a text, held ready to be gone on with; what they may take of memory is bounded too
-
-
-class _StoppedError(SgError):
-    """Work was given up because someone asked for it."""
 
 
 @dataclass
@@ -63,7 +69,7 @@ class Models:
         self._make_parts = parts
         self._parts: Parts | None = None
         self._outbox = outbox
-        self._compiled: set[str] = set()  # what kernels are compiled for: training, f32, or the other precisions
+        self._compiled = Compiled(lambda: self.parts, outbox)
         self._trainee: _Trainee | None = None
         self._optimizations = Optimizations()
         self._threads: int | None = None
@@ -88,7 +94,7 @@ class Models:
         threads = self._threads if command.threads is None else command.threads
         wanted = self._precision if command.precision is None else Precision.named(command.precision).name
         try:
-            self._compile(Precision.named(wanted).kernels, cancelled)
+            self._compiled.require(Precision.named(wanted).kernels, cancelled)
             self._outbox.phase("loading", command.model)
             base, adapters = self.parts.base_of(command.model) or command.model, command.adapters
             if base != command.model:  # an adapter was named, which brings its model
@@ -96,9 +102,9 @@ class Models:
             model = self.parts.load_one(base, wanted) if command.one_precision else self.parts.load(base)
             if adapters:
                 self.parts.load_adapters(model, adapters)
-                self._compile_adapters(Precision.named(wanted).kernels, cancelled)
-            _go_on(cancelled)
-        except _StoppedError:
+                self._compiled.require_adapters(Precision.named(wanted).kernels, cancelled)
+            go_on(cancelled)
+        except StoppedError:
             raise ModelFileError(f"loading {shown(command.model)} was stopped") from None
         session = self._new_session(model, wanted, threads)
         session.branches.most = _BRANCHES
@@ -146,7 +152,7 @@ class Models:
     def _ready_to_draft(self, session: Session) -> None:
         """Compile what writing ahead needs, and tell what it takes."""
         if drafter := session.drafter:
-            self._compile(Precision.named(drafter).kernels, lambda: False)
+            self._compiled.require(Precision.named(drafter).kernels, lambda: False)
         self._outbox.emit(Notice(session.draft_note))
 
     def set_threads(self, threads: int | None) -> None:
@@ -164,9 +170,9 @@ class Models:
         storage = Precision.named(precision)
         sessions = self._sessions()
         if sessions:
-            self._compile(storage.kernels, lambda: False)
+            self._compiled.require(storage.kernels, lambda: False)
         if self.session is not None and self.session.model.adapters.stack:
-            self._compile_adapters(storage.kernels, lambda: False)
+            self._compiled.require_adapters(storage.kernels, lambda: False)
         if self.looking.scales and self.session is not None:
             self._warming.require(_kernels(self.session, precision))
         for session in reversed(sessions):  # the loaded one last: it is the one that is told
@@ -259,16 +265,15 @@ class Models:
                 self._outbox.phase("downloading" if what == "tinyshakespeare" else "loading", what, done, total)
 
         try:
-            self._compile("training", poll)
-            data = command.data if isinstance(command.data, str) else command.data[0]
-            self._outbox.phase("loading", command.resume or data)
+            self._compiled.require("training", poll)
+            self._outbox.phase("loading", command.resume or _first(command.data))
             threads = self._threads
             trainer = self.parts.prepare(command, tell, poll, threads)
             if trainer.config.lora:
-                self._compile_adapters(Precision.named(trainer.config.precision).kernels, poll, training=True)
+                self._compiled.require_adapters(Precision.named(trainer.config.precision).kernels, poll, training=True)
             if self._threads != threads:  # set while it was prepared
                 trainer.use_threads(self._threads)
-            _go_on(poll)
+            go_on(poll)
         except SgError:
             if asked:
                 return None
@@ -284,7 +289,7 @@ class Models:
         if trainee.session is None:
             own = trainee.model.precision
             precision = self._precision if own == PRECISIONS[0] else own  # a frozen base is held in one alone
-            self._compile(Precision.named(precision).kernels, lambda: False)
+            self._compiled.require(Precision.named(precision).kernels, lambda: False)
             trainee.session = self._new_session(trainee.model, precision, self._threads)
         trainee.session.rewind(0)
         trainee.session.precision = trainee.session.precision  # stored anew where the weights have changed
@@ -315,7 +320,7 @@ class Models:
         """Let two settings race on the loaded model, and tell the end. Raises SgError."""
         session, count = self.ready_session(), 0
         for side in (command.left, command.right):
-            self._compile(Precision.named(side.precision).kernels, cancelled)
+            self._compiled.require(Precision.named(side.precision).kernels, cancelled)
             self._tell_conversion(side.precision)
         for lap in self.parts.race(command, session, cancelled):
             count += 1
@@ -341,10 +346,11 @@ class Models:
     def _measured(self, command: MeasureSteps, cancelled: Cancelled) -> StepsMeasured | None:
         """Compiles first what the training will need."""
         try:
-            self._compile("training", cancelled)
+            self._compiled.require("training", cancelled)
             if command.training.lora:
-                self._compile_adapters(Precision.named(command.training.precision).kernels, cancelled, training=True)
-        except _StoppedError:
+                kernels = Precision.named(command.training.precision).kernels
+                self._compiled.require_adapters(kernels, cancelled, training=True)
+        except StoppedError:
             return None
         self._outbox.phase("measuring", "steps")
         return self.parts.measure_steps(command, self._threads, cancelled)
@@ -352,51 +358,17 @@ class Models:
     def _scored(self, command: Score, cancelled: Cancelled) -> Scored | None:
         session = self.ready_session()
         kernels = f"scores {Precision.named(session.precision).kernels}"
-        told = kernels not in self._compiled  # no progress of what is there already
-        progress = self._compiling(cancelled) if told else lambda what, done, total: None
+        progress = self._compiled.progress(kernels, cancelled)
         try:
             scored = self.parts.score(command, session, progress, cancelled)
-        except _StoppedError:
+        except StoppedError:
             return None
-        self._compiled.add(kernels)
+        self._compiled.done(kernels)
         return scored
 
-    # ------------------------------------------------------------ kernels
 
-    def _compile(self, kernels: str, cancelled: Cancelled) -> None:
-        """Compile what is not compiled yet; a stop is seen between two kernels.
-
-        kernels: "training" (with those of f32, which it samples with), or what `Precision.kernels` tells.
-        """
-        warm_up = self.parts.warm_up
-        _go_on(cancelled)
-        if kernels in self._compiled:
-            return
-
-        training = kernels == "training"
-        warm_up(training, self._compiling(cancelled), PRECISIONS[0] if training else kernels)
-        self._compiled |= {kernels, PRECISIONS[0]} if training else {kernels}
-
-    def _compile_adapters(self, kernels: str, cancelled: Cancelled, *, training: bool = False) -> None:
-        """As `_compile`, what adapters on weights of this kind need."""
-        wanted = f"adapters {kernels}" + (" training" if training else "")
-        if wanted not in self._compiled:
-            self.parts.warm_up_adapters(training, self._compiling(cancelled), kernels)
-            self._compiled.add(wanted)
-
-    def _compiling(self, cancelled: Cancelled) -> Progress:
-        """Tells what is compiled, and ends that when cancelled."""
-
-        def progress(what: str, done: int, total: int) -> None:
-            self._outbox.phase("compiling", what, done, total)
-            _go_on(cancelled)
-
-        return progress
-
-
-def _go_on(cancelled: Cancelled) -> None:
-    if cancelled():
-        raise _StoppedError("stopped")
+def _first(data: str | tuple[str, ...]) -> str:
+    return data if isinstance(data, str) else data[0]
 
 
 def _kernels(session: Session, precision: str) -> Kernels:

@@ -9,14 +9,15 @@ from sg_core.types import Cancelled
 
 
 class SpareWork:
-    """True while something waits."""
+    """True while something waits or is done."""
 
     def __init__(self, models: Models, outbox: Outbox) -> None:
         self._models, self._outbox = models, outbox
+        self._working = False
         self._waiting: dict[type, Score | MeasureReads | MeasureSteps] = {}
 
     def __bool__(self) -> bool:
-        return bool(self._waiting)
+        return bool(self._waiting) or self._working
 
     @property
     def ready(self) -> bool:
@@ -29,11 +30,11 @@ class SpareWork:
 
     def do_one(self, cancelled: Cancelled) -> None:
         """Do the oldest one; a failure of any kind is told in a line. What is cancelled on the way waits again."""
+        self._working = True
         command = self._waiting.pop(next(iter(self._waiting)))
-        if cancelled():
-            return
         try:
-            if not self._models.spare(command, cancelled):
+            if not (cancelled() or self._models.spare(command, cancelled)):
                 self._waiting.setdefault(type(command), command)
         except Exception as error:  # of any kind: the thread goes on
             self._outbox.fail(error, type(command).__name__, getattr(command, "request", None))
+        self._working = False

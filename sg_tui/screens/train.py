@@ -18,6 +18,7 @@ from sg_tui.library.run_records import RunKeeper
 from sg_tui.screens.train_control import ControlActions
 from sg_tui.screens.train_form import FormActions
 from sg_tui.screens.train_runs import RunsActions
+from sg_tui.widgets.choice import Choice
 from sg_tui.widgets.comparison_view import ComparisonView
 from sg_tui.widgets.line_input import LineInput
 from sg_tui.widgets.loss_chart import LossChart, Plot
@@ -69,7 +70,7 @@ class TrainScreen(FormActions, RunsActions, ControlActions):
 
     def scopes(self) -> tuple[Scope, ...]:
         if self.forming:
-            return ("form", "app")
+            return ("choice", "form", "app") if isinstance(self.focused, Choice) else ("form", "app")
         part: tuple[Scope, ...] = ("chart",) if isinstance(self.focused, Plot) else ()
         if isinstance(self.focused, SampleView | ComparisonView):
             part = ("samples",)
@@ -77,6 +78,10 @@ class TrainScreen(FormActions, RunsActions, ControlActions):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """The form's keys work in the form, the run's keys beside the run."""
+        if action == "show_run":
+            return self.forming and (self.state.run is not None or bool(self.state.earlier))
+        if action == "stop_training":
+            return not self.forming and self.state.live
         if action in FORM_ACTIONS:
             return self.forming
         if action in LIVE_ACTIONS:

@@ -37,7 +37,8 @@ class Box(NamedTuple):
 
 
 def _box(field: Setting) -> Box:
-    return Box(field.name, field.label, f"{field.help}; from {field.low:,g} to {field.high:,g}")
+    low, high = (f"{int(end):,}" if field.whole else f"{end:g}" for end in (field.low, field.high))
+    return Box(field.name, field.label, f"{field.help}; from {low} to {high}")
 
 
 _ASKED = {"steps", "batch_size", "accumulation", "context", "learning_rate", "dropout", "seed"}
@@ -48,13 +49,17 @@ _LORA = {
     "dropout": Box("lora_dropout", "its dropout", "share of what enters the adapter that is dropped; from 0 to 0.9"),
     "targets": Box("lora_targets", "targets", "projections it changes: c_attn, c_proj, c_fc, separated by commas"),
 }
+_RECOMPUTE = Box(
+    "recompute", "recompute", "on: activations are computed once more on the way back: less memory; or off"
+)
 _PRECISION = Box("precision", "model in", f"how the frozen model is stored: {', '.join(PRECISIONS[:3])}")
-BOXES = (*map(_box, FIELDS), *_LORA.values(), _PRECISION)
+_COMMON = tuple(map(_box, FIELDS))
+BOXES = (*_COMMON, _RECOMPUTE, *_LORA.values(), _PRECISION)
 
 
 def boxes(model: str) -> tuple[Box, ...]:
     """Those that are asked for a preset, or for FINE_TUNE or ADAPTER."""
-    return BOXES if model == ADAPTER else BOXES[: len(FIELDS)]
+    return (*_COMMON, *_LORA.values(), _PRECISION) if model == ADAPTER else (*_COMMON, _RECOMPUTE)
 
 
 def defaults(model: str, n_ctx: int = GPT2Config().n_ctx) -> TrainingConfig:
@@ -71,7 +76,8 @@ def texts(training: TrainingConfig) -> dict[str, str]:
         field.name: f"{getattr(training, field.name):.6g}" if not field.whole else str(getattr(training, field.name))
         for field in FIELDS
     }
-    return fields | _lora_texts() | {_PRECISION.name: training.precision}
+    words = {box.name: getattr(training, box.name) for box in (_RECOMPUTE, _PRECISION)}
+    return fields | words | _lora_texts()
 
 
 def _lora_texts() -> dict[str, str]:
@@ -97,6 +103,8 @@ def settings(model: str, entered: Mapping[str, str]) -> TrainingConfig:
     base = defaults(model)
     if model == ADAPTER:
         values |= {"lora": _lora(entered), "precision": entered[_PRECISION.name].strip()}
+    else:
+        values["recompute"] = entered[_RECOMPUTE.name].strip()
     return replace(
         base,
         **values,
@@ -165,7 +173,8 @@ def summary(training: TrainingConfig, config: GPT2Config | None) -> str:
     size = f"{config.parameter_count / 1e6:.1f} M parameters, " if config else ""
     if training.lora:
         size += f"an adapter learns ({training.lora}), "
-    return f"{size}{tokens:,} tokens a step, {total / 1e6:.1f} M tokens in all"
+    in_all = f"{total / 1e6:,.1f} M" if total >= 1e6 else f"{total:,}"
+    return f"{size}{tokens:,} tokens a step, {in_all} tokens in all"
 
 
 def _value(field: Setting, text: str) -> int | float:

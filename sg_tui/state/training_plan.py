@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from sg_core.config import GPT2Config
 from sg_core.engine.commands import MeasureSteps
-from sg_core.engine.events import Event, Failed, StepsMeasured
+from sg_core.engine.events import Event, Failed, Phase, StepsMeasured
 from sg_core.training.settings import TrainingConfig
 
 
@@ -66,6 +66,7 @@ class PlanState:
         self.version = 0
         self._measured: dict[MeasureSteps, StepsMeasured] = {}  # by what decides the time, with no request's number
         self._asked: MeasureSteps | None = None
+        self._phase = Phase("idle")
 
     def ask(self, question: Question | None) -> bool:
         """Another training stands in the form, None for one that is not whole; False if it is the same."""
@@ -82,9 +83,9 @@ class PlanState:
             self.version += 1
 
     @property
-    def measuring(self) -> bool:
-        """Whether the steps of this training are being measured."""
-        return self._asked is not None and self._asked == self._wanted
+    def waits_for(self) -> str:
+        """What the engine does before it can measure, "" while it measures."""
+        return "" if self._phase.name == "measuring" else self._phase.name
 
     def to_measure(self, request: int) -> MeasureSteps | None:
         """The command that measures the steps of this training, if they are not known and it would fit."""
@@ -117,6 +118,10 @@ class PlanState:
                 self._measured[self._asked] = event
             case Failed(command="MeasureSteps", message=message):
                 self.trouble = message
+            case Phase():
+                self._phase = event
+                self.version += 1
+                return True
             case _:
                 return False
         self._asked = None

@@ -26,7 +26,8 @@ class ActionFooter(Widget):
 
     def show(self, scopes: tuple[Scope, ...], labels: Mapping[str, str]) -> None:
         """labels: words for what an action does now, by its id, instead of those of the table; "": nothing."""
-        shown = [replace(one, label=labels.get(one.id, one.label)) for one in footer(scopes)]
+        can = [one for one in footer(scopes) if self.screen.check_action(one.id.partition("(")[0], ())]
+        shown = [replace(one, label=labels.get(one.id, one.label)) for one in can]
         shown = [one for one in shown if one.label]
         if shown != self._shown:
             self._shown = shown

@@ -84,7 +84,7 @@ class Choice(Widget):
     def _line(self, key: str, words: str, more: str) -> Content:
         taken = key == self.value
         name, _, rest = safe_line(words).partition("  ")
-        style = "bold $primary" if taken and self.has_focus else "$foreground" if taken else "$foreground 70%"
+        style = "bold reverse $primary" if taken and self.has_focus else "$foreground" if taken else "$foreground 70%"
         return Content.assemble(
             ("◉ " if taken else "○ ", "$primary" if taken else "$faint"),
             (name, style),

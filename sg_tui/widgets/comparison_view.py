@@ -34,7 +34,8 @@ class ComparisonView(SampleWalk):
     def __init__(self, id: str | None = None) -> None:
         super().__init__(id=id)
         self.border_title = "runs compared"
-        self._runs: Sequence[Run] = ()
+        self._all: Sequence[Run] = ()
+        self._runs: Sequence[Run] = ()  # that have room
         self._at: int | None = None  # the step whose samples are seen, None: the newest ones
         self._shown: object = None
 
@@ -47,12 +48,15 @@ class ComparisonView(SampleWalk):
 
     @property
     def _width(self) -> int:
-        """Without the scrollbar."""
-        return self.scrollable_content_region.width
+        """Without the scrollbar; 0 before it is laid out."""
+        return self.query_one(Static).size.width
+
+    def on_resize(self) -> None:
+        self.call_after_refresh(lambda: self.show(self._all))
 
     def show(self, runs: Sequence[Run]) -> None:
         """Draw these, if anything has changed."""
-        self._runs = runs[: self.most()]
+        self._all, self._runs = runs, runs[: self.most()]
         key = (
             self.content_size,
             self._at,
@@ -69,7 +73,7 @@ class ComparisonView(SampleWalk):
             place = max(0, min(len(steps) - 1, place + by))
             self._at = None if place == len(steps) - 1 else steps[place]
             self._shown = None
-            self.show(self._runs)
+            self.show(self._all)
 
     def _draw(self) -> None:
         runs, width = self._runs, self._width

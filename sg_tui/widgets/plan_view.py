@@ -69,7 +69,10 @@ def _time(plan: PlanState) -> str:
         return safe_line(plan.trouble)
     if plan.answer is not None and plan.answer.advice:
         return "known once it fits"
-    return "measuring three steps …" if plan.measuring else "measured when the engine rests"
+    waits = plan.waits_for
+    if waits in ("", "idle"):
+        return "measuring three steps …"
+    return f"three steps are measured when the engine is through with {safe_line(waits)}"
 
 
 def _result(plan: PlanState, answer: Answer) -> str:

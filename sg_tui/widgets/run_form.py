@@ -67,6 +67,7 @@ class RunForm(VerticalScroll):
     def __init__(self, id: str | None = None) -> None:
         super().__init__(id=id)
         self._loaded: Loaded | None = None
+        self._found_out: Mapping[str, str] = {}  # mistakes that only a look at the disk shows
 
     def compose(self) -> ComposeResult:
         with Horizontal(classes="form-row"):
@@ -107,7 +108,9 @@ class RunForm(VerticalScroll):
         button.display = bool(go_on)
         if go_on:
             button.label = safe_line(go_on, 60)
-        self._check(plan.answer.trouble if plan.answer else {})
+        if plan.answer is not None:  # what was found out before stands until there is a new answer
+            self._found_out = plan.answer.trouble
+        self._check()
         self.query_one(PlanView).show(plan, self._summary())
 
     def tell(self, wrong: str, offer_python_docs: bool = False) -> None:
@@ -157,7 +160,7 @@ class RunForm(VerticalScroll):
 
     @on(Input.Changed)
     def _altered(self) -> None:
-        self._check({})
+        self._check()
         self._tell_wrong("")
         self.post_message(self.Altered())
 
@@ -168,7 +171,7 @@ class RunForm(VerticalScroll):
         loaded = self._loaded.model if self._loaded else None
         wrong = self._mistakes()
         if wrong:
-            self._check({})
+            self._check()
             self._field(next(iter(wrong))).line.focus()
             return
         try:
@@ -196,9 +199,9 @@ class RunForm(VerticalScroll):
 
     # ------------------------------------------------------------ what stands in the form
 
-    def _check(self, found_out: Mapping[str, str]) -> None:
-        """Tell each mistake at its box. found_out: those that only a look at the disk shows."""
-        wrong = {**found_out, **self._mistakes()}
+    def _check(self) -> None:
+        """Tell each mistake at its box."""
+        wrong = {**self._found_out, **self._mistakes()}
         for field in self.query(FormField):
             field.tell(wrong.get(field.box.name, ""))
 

@@ -120,6 +120,20 @@ async def test_a_run_that_is_saved_opens_at_once() -> None:
         assert not story.sent(SaveTraining)
 
 
+async def test_the_footer_names_no_run_that_is_not_there_and_no_stop_of_what_has_stopped() -> None:
+    async with train_view() as story:
+        await story.see("Enter start")
+        assert "Esc the run" not in story.text
+        await story.press("enter")
+        await story.until(lambda: story.sent(Train))
+        await story.advance(5)
+        await story.see("s stop")
+        await story.press("s")
+        await story.until(lambda: "s stop" not in story.text)
+        await story.press("n")
+        await story.see("Esc the run")
+
+
 # ------------------------------------------------------------------ talking
 
 

@@ -97,6 +97,12 @@ def test_an_adapter_is_trained_on_the_loaded_model() -> None:
         command("python-docs", "", ADAPTER, entered(ADAPTER), None)
 
 
+def test_activations_are_computed_again_where_it_is_asked_for() -> None:
+    assert settings("tiny", entered(recompute=" on ")).recompute == "on"
+    assert mistakes("tiny", entered(recompute="maybe")) == {"recompute": "it must be one of: off, on"}
+    assert settings(ADAPTER, entered(ADAPTER, recompute="on")).recompute == "off"  # whose form has no such box
+
+
 def test_the_context_of_fine_tuning_fits_the_model() -> None:
     assert defaults(FINE_TUNE, 64).context == 64
     assert defaults(FINE_TUNE, 1024).context == 256
