@@ -1,7 +1,7 @@
 """What comes out of the engine thread: frozen, plain data.
 
 Events are appended to `engine.Engine.events`, a deque that the reader drains with `popleft`. The results of a training,
-`StepResult`, `Evaluation` and `Trial`, and what is done to its run, a `RunEvent`, are events as they are.
+`StepResult`, `Evaluation`, `LayerFigures`, `Trial`, and what is done to its run, a `RunEvent`, are events as they are.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from sg_core.measure.race import Lap
 from sg_core.network.optimizations import Optimizations
 from sg_core.storage.run_log import RunEvent
 from sg_core.text.templates import PLAY, Template
-from sg_core.training.results import Evaluation, StepResult, Trial
+from sg_core.training.results import Evaluation, LayerFigures, StepResult, Trial
 from sg_core.training.settings import TrainingConfig
 
 if TYPE_CHECKING:
@@ -379,6 +379,7 @@ Event = (
     | Exported
     | RunEvent
     | Trial
+    | LayerFigures
     | RateFound
     | TrainingEnded
     | Measured

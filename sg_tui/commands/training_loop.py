@@ -28,7 +28,7 @@ from sg_core.engine.training_run import SAVE_ADVICE, TrainingRun
 from sg_core.errors import CheckpointError, SgError
 from sg_core.files import given_path
 from sg_core.storage.run_log import RunEvent
-from sg_core.training.results import Evaluation, StepResult
+from sg_core.training.results import Evaluation, LayerFigures, StepResult
 from sg_tui.commands.interrupt import Interrupt
 from sg_tui.commands.output import DONE, FAILED, INTERRUPTED, Output
 from sg_tui.figures import duration
@@ -60,6 +60,7 @@ def train(
         resume=args.resume,
         sample_every=args.sample_every,
         sample_prompt=args.sample_prompt,
+        watch_every=args.watch,
     )
     with Interrupt() as interrupt:
 
@@ -171,6 +172,11 @@ class _Report:
                     {"step": step, "calibrated": scale, "before": before, "val_loss_per_char": after},
                     f"calibrated: final norm x {scale:.3f}, validation {before:.4f} -> {after:.4f} a character",
                 )
+            case LayerFigures(step=step, layer=layer, grad_norm=norm, update_ratio=ratio, dead=dead):
+                record = {"step": step, "layer": layer, "grad_norm": norm, "update_ratio": ratio, "dead": dead}
+                shares = "" if math.isnan(dead) else f"  dead GELUs {dead:.1%}"
+                line = f"step {step}: block {layer}  gradient {norm:.3g}  update/weight {ratio:.1e}{shares}"
+                self._tell(record, line)
             case RunEvent(step=step, number=number):
                 record = {"step": step, "event": event.kind, "number": number, **event.values}
                 self._tell(record, f"step {step}: {event.words} (line {number} of the run's log)")

@@ -21,7 +21,7 @@ from sg_core.engine.events import (
     TrainingStarted,
 )
 from sg_core.storage.run_log import RunEvent
-from sg_core.training.results import Evaluation, StepResult, Trial
+from sg_core.training.results import Evaluation, LayerFigures, StepResult, Trial
 from sg_tui.state.rate_search import RateSearch
 from sg_tui.state.training_run import Run
 
@@ -123,6 +123,10 @@ class TrainingState:
                 if self.run is None:
                     return False
                 self.run.acted(event)
+            case LayerFigures():
+                if self.run is None:
+                    return False
+                self.run.looked_at(event)
             case Trial() | RateFound():
                 self.search.take(event)
             case TrainingEnded():

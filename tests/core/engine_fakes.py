@@ -263,6 +263,7 @@ class FakeTrainer:
         self.passed_over: tuple[str, ...] = ()
         self.saves: list[Path] = []
         self.steering = Steering()
+        self.watch = SimpleNamespace(every=0, figures=None)
         world.trainers.append(self)
 
     @property

@@ -57,6 +57,17 @@ def test_a_run_tells_steps_validations_samples_and_what_it_saved(
     assert capsys.readouterr().out
 
 
+def test_blocks_are_told_of_if_asked(
+    train: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = records(capsys, *train, "--out", str(tmp_path / "run"), "--watch", "2")
+    looks = [row for row in rows if "layer" in row]
+    assert [(row["step"], row["layer"]) for row in looks] == [(2, 0), (4, 0), (6, 0)]
+    assert set(looks[0]) == {"step", "layer", "grad_norm", "update_ratio", "dead"}
+    assert main([*train, "--out", str(tmp_path / "again"), "--watch", "6"]) == 0
+    assert "step 6: block 0  gradient " in capsys.readouterr().out
+
+
 def test_the_exported_model_is_calibrated_if_asked(
     train: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
