@@ -173,10 +173,10 @@ class _Report:
                     f"calibrated: final norm x {scale:.3f}, validation {before:.4f} -> {after:.4f} a character",
                 )
             case LayerFigures(step=step, layer=layer, grad_norm=norm, update_ratio=ratio, dead=dead):
-                record = {"step": step, "layer": layer, "grad_norm": norm, "update_ratio": ratio, "dead": dead}
+                look = {"step": step, "layer": layer, "grad_norm": norm, "update_ratio": ratio, "dead": dead}
                 shares = "" if math.isnan(dead) else f"  dead GELUs {dead:.1%}"
                 line = f"step {step}: block {layer}  gradient {norm:.3g}  update/weight {ratio:.1e}{shares}"
-                self._tell(record, line)
+                self._tell(look, line)
             case RunEvent(step=step, number=number):
                 record = {"step": step, "event": event.kind, "number": number, **event.values}
                 self._tell(record, f"step {step}: {event.words} (line {number} of the run's log)")
