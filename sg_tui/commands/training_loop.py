@@ -31,6 +31,7 @@ from sg_core.storage.run_log import RunEvent
 from sg_core.training.results import Evaluation, LayerFigures, StepResult
 from sg_tui.commands.interrupt import Interrupt
 from sg_tui.commands.output import DONE, FAILED, INTERRUPTED, Output
+from sg_tui.commands.run_recorder import RunRecorder
 from sg_tui.figures import duration
 
 if TYPE_CHECKING:
@@ -56,6 +57,8 @@ def train(
     """
     outbox = Outbox()
     command = Train(
+        model=args.model,
+        config=args.config or "tiny",
         out=str(folder) if args.out else None,
         resume=args.resume,
         sample_every=args.sample_every,
@@ -70,7 +73,7 @@ def train(
             return training.stopping
 
         training = TrainingRun(command, trainer, folder, outbox, interlude, args.export_dtype, args.calibrate, lock)
-        report = _Report(trainer, output, args.json)
+        report = _Report(trainer, output, args.json, RunRecorder(command, folder))
         training.attended = sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty()
         training.control.waiting.extend(asked)
         training.tell_start()
@@ -121,13 +124,14 @@ def _move(training: TrainingRun, failure: str, output: Output) -> bool:
 class _Report:
     """Events as lines: JSON, or figures for people about once a second."""
 
-    def __init__(self, trainer: Trainer, output: Output, as_json: bool) -> None:
+    def __init__(self, trainer: Trainer, output: Output, as_json: bool, recorder: RunRecorder) -> None:
         self.reason = ""  # why the training ended
         self.failure = ""
         self.refused = ""  # why something that was asked for can't be done to the run
         self.last_saved = "the last checkpoint"
         self.broken: OSError | SgError | None = None  # the output takes nothing any more
         self._trainer = trainer
+        self._recorder = recorder
         self._output = output
         self._json = as_json
         self._began = time.monotonic()
@@ -140,6 +144,7 @@ class _Report:
         while outbox.events:
             event = outbox.events.popleft()
             self._note(event)
+            self._recorder.take(event)
             if self.broken is None:
                 try:
                     self._tell_event(event)

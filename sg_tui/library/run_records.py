@@ -74,13 +74,20 @@ def load_records(runs: Path, most: int = RUNS) -> list[Run]:
     """The newest runs in the folder `runs` that have a readable curve, oldest first. Anything else is passed over."""
     found: list[Run] = []
     for folder in _newest(runs):
-        with suppress(OSError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError):
-            path = folder / NAME
-            if path.is_file() and path.stat().st_size <= MOST_BYTES:
-                found.append(_from_json(json.loads(path.read_text(encoding="ascii")), folder))
+        if (run := load_record(folder)) is not None:
+            found.append(run)
         if len(found) >= most:
             break
     return found[::-1]
+
+
+def load_record(folder: Path) -> Run | None:
+    """The run in a folder; None where it has no readable curve."""
+    with suppress(OSError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError):
+        path = folder / NAME
+        if path.is_file() and path.stat().st_size <= MOST_BYTES:
+            return _from_json(json.loads(path.read_text(encoding="ascii")), folder)
+    return None
 
 
 def _newest(runs: Path) -> list[Path]:

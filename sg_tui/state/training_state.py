@@ -168,10 +168,11 @@ class TrainingState:
                 run.last = event
                 run.curve.add(event.step, event.counted_loss, self.seconds)
             case Evaluation():
-                run.evaluations.append(event)
-                run.evaluation_seconds.append(self.seconds)
+                if event.step not in [one.step for one in run.evaluations[-1:]]:  # a resume evaluates once more
+                    run.evaluations.append(event)
+                    run.evaluation_seconds.append(self.seconds)
             case Sample():
-                run.samples.append(event)
+                run.samples += [event] if event not in run.samples[-1:] else []
                 del run.samples[:-SAMPLES_KEPT]
             case Saved():
                 run.saved, self.failure = event, ""
