@@ -272,6 +272,16 @@ def _int8_of(builder: Any, value: Any) -> Any:
     return builder.call(saturate, [builder.call(rint, [value])])
 
 
+# A number, as it is worth after it was stored in so many bits. int8: of a number from -128 to 127.
+as_bfloat16 = _cast(
+    "as_bfloat16",
+    types.float32,
+    types.float32,
+    lambda b, v: b.bitcast(b.shl(b.zext(_bfloat16_of(b, v), I32), ir.Constant(I32, 16)), F32),
+)
+as_int8 = _cast("as_int8", types.float32, types.float32, lambda b, v: b.sitofp(_int8_of(b, v), F32))
+
+
 def _putting(name: str, element: Any, convert: Callable[[Any, Any], Any]) -> Any:
     @intrinsic
     def put(typing, words, place, value):  # type: ignore[no-untyped-def]

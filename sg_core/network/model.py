@@ -140,8 +140,8 @@ class Model:
     ) -> FloatArray:
         """(T,) ids -> (T, V), (B, T) -> (B, T, V) float32: the scores of every next token, exact.
 
-        Unlike in a session there is no GELU table, and keys and values are not rounded to the width of a cache. Raises
-        SettingError.
+        As in a session, but for its GELU table: beside reduced weights keys and values are those that its cache would
+        give back. Raises SettingError.
         """
         return self.run_with_cache(ids, (), precision=precision, interventions=interventions)[0]
 
