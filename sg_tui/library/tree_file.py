@@ -13,20 +13,21 @@ from sg_core.inference.token import Token
 from sg_tui.library.tree_table import read_author, read_changes, read_origin
 from sg_tui.state.manuscript import Manuscript
 from sg_tui.state.piece import Piece
-from sg_tui.state.tree import BEGINNING, Node, Place, Tree
+from sg_tui.state.tree import BEGINNING, Node, Place, Tree, rooted
 
 FORMAT, VERSION = "sg-tui tree", 1
 
 
 def dump_tree(manuscript: Manuscript) -> str:
     """All branches, those out of sight too; ASCII only, so that any character survives."""
-    numbers = {id: number for number, id in enumerate(manuscript.tree.nodes, 1)}
+    nodes = rooted(manuscript.tree.nodes.values())
+    numbers = {node.id: number for number, node in enumerate(nodes, 1)}
     head = manuscript.head
     data = {
         "format": FORMAT,
         "version": VERSION,
         "head": {"node": numbers.get(head.node, BEGINNING), "length": head.length},
-        "nodes": [_node(node, numbers) for node in manuscript.tree.nodes.values()],
+        "nodes": [_node(node, numbers) for node in nodes],
     }
     return json.dumps(data, indent=1)
 
