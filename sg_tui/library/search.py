@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sg_tui.library.damage import as_damage
 from sg_tui.library.elsewhere import remove
 from sg_tui.library.store import SavedText, Store
 from sg_tui.terminal.textsafe import safe_line
@@ -112,9 +113,10 @@ class SearchIndex:
 
     def _ask(self, command: str, values: tuple[object, ...] = ()) -> list[tuple[Any, ...]]:
         try:
-            return self._db.execute(command, values).fetchall()
+            with as_damage():
+                return self._db.execute(command, values).fetchall()
         except sqlite3.DatabaseError as problem:
-            if problem.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_FULL):
+            if getattr(problem, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_FULL):
                 raise  # there is nothing wrong with it
             raise DamagedIndexError(str(problem)) from problem
 
@@ -133,6 +135,7 @@ def _open(path: Path | None) -> tuple[sqlite3.Connection, bool]:
     raise sqlite3.OperationalError("SQLite can't search, not even in memory")
 
 
+@as_damage()
 def _connect(path: Path | None) -> tuple[sqlite3.Connection, bool]:
     database = sqlite3.connect(path or ":memory:", timeout=0.4, isolation_level=None, check_same_thread=False)
     try:

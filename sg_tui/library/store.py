@@ -17,9 +17,9 @@ from typing import Any
 
 from sg_core.storage.lock import FileLock, HeldError
 from sg_tui.library import marks, tree_table
+from sg_tui.library.damage import as_damage, salvage
 from sg_tui.library.elsewhere import is_private, last_folder, remove, stamp
 from sg_tui.library.migration import keep_copy
-from sg_tui.library.salvage import salvage
 from sg_tui.library.tree_table import Growth, dumped, read_author
 from sg_tui.state.manuscript import Manuscript, Piece, Turn
 from sg_tui.terminal.textsafe import safe_line
@@ -284,8 +284,9 @@ class Store:
     def _run(self, command: str, values: tuple[object, ...] = ()) -> list[tuple[Any, ...]]:
         """Damage found while working: the library is set aside, and the next call uses a new one."""
         try:
-            return self._db.execute(command, values).fetchall()
-        except sqlite3.OperationalError:
+            with as_damage():
+                return self._db.execute(command, values).fetchall()
+        except (sqlite3.OperationalError, sqlite3.IntegrityError):
             raise
         except sqlite3.DatabaseError as problem:
             if self.path is not None:
@@ -294,6 +295,7 @@ class Store:
             raise
 
 
+@as_damage()
 def _connect(path: Path | None, alone: bool = False) -> sqlite3.Connection:
     """Open and check a library; None: one in memory; `alone` keeps everyone else out.
 
@@ -357,7 +359,9 @@ def load_turns(data: bytes) -> list[Turn]:
 
 def _turn(data: dict[str, Any]) -> Turn:
     given = [Piece(str(text), read_author(author)) for author, text in data["given"]]
-    return Turn(given, [tree_table.read(*one) for one in data["written"]], str(data["typed"]), int(data["seed"]))
+    return Turn(
+        given, [tree_table.read(*one) for one in data["written"]], str(data["typed"]), tree_table.whole(data["seed"])
+    )
 
 
 def _listed(id: Any, title: Any, model: Any, mode: Any, updated: Any, characters: Any, deleted: Any) -> SavedText:

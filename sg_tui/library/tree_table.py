@@ -10,6 +10,7 @@ from dataclasses import astuple, dataclass
 from functools import partial
 from typing import Any, Protocol
 
+from sg_core.checks import quoted
 from sg_core.engine.commands import Scale
 from sg_core.inference.token import Token
 from sg_tui.state.piece import Author, Piece
@@ -180,6 +181,14 @@ def read(text: object, id: Any, logprob: Any, top: Any, changes: Any = (), *, au
 def read_changes(rows: Iterable[tuple[Any, Any, Any]]) -> tuple[Scale, ...]:
     """What heads and MLPs were multiplied by. Raises ValueError or TypeError for anything else."""
     return tuple(Scale(int(layer), None if head is None else int(head), float(by)) for layer, head, by in rows)
+
+
+def whole(number: Any) -> int:
+    """A whole number that SQLite can hold. Raises ValueError, TypeError or OverflowError for anything else."""
+    found = int(number)
+    if not -(1 << 63) <= found < 1 << 63:
+        raise ValueError(f"{quoted(found)} is too large")
+    return found
 
 
 def read_author(name: object) -> Author:

@@ -91,6 +91,8 @@ def test_pieces_come_back_from_the_library_as_they_were(some: list[Piece]) -> No
         (lambda data: data["nodes"][0].update(pieces=[[]]), "can't be read"),
         (lambda data: data.update(nodes=3), "can't be read"),
         (lambda data: data.pop("head"), "can't be read"),
+        (lambda data: data["nodes"][0].update(seed=1 << 70), "too large"),
+        (lambda data: data["nodes"][0].update(made=math.nan), "at no time"),
     ],
 )
 def test_what_is_no_tree_is_refused_with_a_line(change: Callable[[dict[str, Any]], object], words: str) -> None:

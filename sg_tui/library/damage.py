@@ -1,10 +1,13 @@
-"""What can still be read of a damaged library: each table row by row, from both of its ends to where the damage is."""
+"""What can still be read of a damaged library: each table row by row, from both of its ends to where the damage is.
+
+Of a damaged file the `sqlite3` module raises more than its own errors: SQLite's messages quote bytes of the file.
+"""
 
 from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +19,22 @@ FROM nodes GROUP BY text
 """
 
 
+@contextmanager
+def as_damage() -> Iterator[None]:
+    """What a damaged file makes of an SQL command is a sqlite3.DatabaseError."""
+    try:
+        yield
+    except UnicodeDecodeError as problem:
+        raise sqlite3.DatabaseError("its tables can't be read") from problem
+
+
 def salvage(damaged: Path, database: sqlite3.Connection) -> int:
     """Copy the rows of `damaged` that can be read into a new library; returns how many texts it has then.
 
     `damaged` stays as it is. Where the new one does not take them all, it takes none.
     """
     texts = 0
-    with suppress(sqlite3.Error), closing(_source(damaged)) as source:
+    with suppress(sqlite3.Error), as_damage(), closing(_source(damaged)) as source:
         database.execute("BEGIN IMMEDIATE")
         try:
             for table in TABLES:
@@ -54,6 +66,6 @@ def _copy(source: sqlite3.Connection, database: sqlite3.Connection, table: str) 
 def _rows(source: sqlite3.Connection, table: str) -> Iterator[tuple[Any, ...]]:
     """Its rows; those on both sides of what can't be read come twice where nothing is damaged after all."""
     for order in ("ASC", "DESC"):
-        with suppress(sqlite3.Error, OverflowError):
+        with suppress(sqlite3.Error), as_damage():
             yield from source.execute(f"SELECT * FROM {table} ORDER BY rowid {order}")
             return
