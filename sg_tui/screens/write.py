@@ -181,7 +181,8 @@ class WriteScreen(EditActions, InsideActions, TourActions, TintActions, Settings
         view.border_title, looks = self.frame_words(f"{state_word} · {title}")
         view.border_subtitle = f"↓ {view.unseen} more · End" if view.unseen else looks or self.tint_legend(view)
         prompt = self.query_one(Prompt)
-        prompt.border_subtitle = "Esc stops" if state.running else ENDS.get(state.reason, "")
+        full = f"the context was full, {state.kept:,} tokens are kept · " if state.moves else ""
+        prompt.border_subtitle = f"{full}Esc stops" if state.running else ENDS.get(state.reason, "")
 
     def _show_mode(self) -> None:
         """The frame of the prompt says what typing means."""
