@@ -25,13 +25,9 @@ class Dialog(ModalScreen[Answer]):
     TITLE_TEXT = ""
     HINT = "Esc close"
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.title_text = self.TITLE_TEXT
-
     def compose(self) -> ComposeResult:
         with Vertical(id="dialog") as box:
-            box.border_title = self.title_text
+            box.border_title = self.TITLE_TEXT
             box.border_subtitle = self.HINT
             yield from self.body()
             yield Static("", id="problem", markup=False)

@@ -31,7 +31,7 @@ class SaveDialog(Dialog[Path]):
         self, text: Callable[[str], str], title: str, suffix: str = ".txt", forms: str = "", what: str = "the text"
     ) -> None:
         super().__init__()
-        self.title_text = f"save {what}"
+        self.TITLE_TEXT = f"save {what}"
         self._text, self._file, self._forms = text, file_name(title, suffix), forms
         self._warned: Path | None = None
 
