@@ -12,16 +12,13 @@ from sg_core.files import open_regular, shown
 from sg_core.storage import hub_cache
 from sg_core.storage.manifest import MANIFEST
 from sg_core.storage.model_config import CONFIG, parse_config
+from sg_core.text.file_names import TOKENIZERS
 
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 ADAPTER = "adapter_config.json"
 
-TOKENIZER_FILES = (
-    "vocab.json", "merges.txt", "tokenizer.json", "vocab.txt",
-    "spiece.model", "tokenizer.model", "sentencepiece.bpe.model", "sentencepiece.model", "spm.model",
-)  # fmt: skip
-_WANTED = (CONFIG, WEIGHTS, INDEX, *TOKENIZER_FILES)
+_WANTED = (CONFIG, WEIGHTS, INDEX, *TOKENIZERS)
 _HERE = f"a folder with {CONFIG}, {WEIGHTS} and tokenizer files"
 _TRANSFORMERS = "AutoModelForCausalLM.from_pretrained(FOLDER{how}).save_pretrained(FOLDER)"
 _CODE = "a kind of file that can run code and is never opened here; convert it where you trust it, "
@@ -108,7 +105,7 @@ def explain(names: Collection[str], where: str) -> str:
         return f"{where} has no {WEIGHTS} but {other}"
     if CONFIG in names:
         return f"{where} has no {WEIGHTS}"
-    if any(name in names for name in TOKENIZER_FILES):
+    if any(name in names for name in TOKENIZERS):
         return f"{where} is a tokenizer without a model: it has neither {CONFIG} nor {WEIGHTS}; {_HERE} is needed"
     first = ", ".join(shown(name)[:60] for name in sorted(names)[:3])
     return f"{where} is no model (it has {first}{', ...' if len(names) > 3 else ''}); {_HERE} is needed"
