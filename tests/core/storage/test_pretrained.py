@@ -276,7 +276,7 @@ def test_what_is_not_a_file_is_refused_at_once(folder: Path, name: str, make: Ca
 
 def test_a_missing_file_or_folder_is_named(folder: Path) -> None:
     (folder / "model.safetensors").unlink()
-    with pytest.raises(ModelFileError, match=r"has no model.safetensors$"):
+    with pytest.raises(ModelFileError, match=r"has no model.safetensors; copy it there"):
         check(folder)
     with pytest.raises(ModelFileError, match=r"config.json can't be read: no such file"):
         check(folder / "nowhere")
