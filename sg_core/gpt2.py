@@ -54,6 +54,7 @@ class GPT2(Model):
 
         Raises ModelFileError when it isn't there or can't be used, SettingError for an unknown precision.
         """
+        from sg_core.storage.diagnosis import ADAPTER
         from sg_core.storage.hub import resolve
         from sg_core.storage.pretrained import check_weights, read_config, read_weights
 
@@ -66,6 +67,8 @@ class GPT2(Model):
         model._folder = folder
         if unused:
             model.notes = (f"beside GPT-2 its folder holds other tensors, which are not used: {_listed(unused)}",)
+        if (folder / ADAPTER).is_file():
+            model.notes += (f"its folder holds an adapter too, which is not used; for that: --adapter {shown(folder)}",)
         return model
 
     @classmethod
