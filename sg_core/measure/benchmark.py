@@ -229,7 +229,7 @@ class Benchmark:
         if timing is None:
             return None
         peaks.append(peak_memory())
-        weights = bytes_read(self.model.config, precision) + self.model.adapters.nbytes
+        weights = bytes_read(self.model.config, self.model.storage(precision)) + self.model.adapters.nbytes
         return Measurement(self.model.name, timing, weights, self._read_rate(readers), max(peaks))
 
     def _read_rate(self, threads: int) -> float:
