@@ -133,6 +133,7 @@ class ReadRate:
     threads: int
     bytes_per_token: int
     bytes_per_second: float
+    held: str = ""  # how the weights are, where the precision does not tell: "f32 held in 16 bits"
 
     @property
     def bound_ms(self) -> float:

@@ -12,7 +12,7 @@ from sg_core.kernels.blocked import add_blocked
 from sg_core.kernels.copying import copy
 from sg_core.kernels.formats import BFLOAT16, INT8
 from sg_core.kernels.jit import kernel
-from sg_core.kernels.products import dots_bfloat16, dots_float32, dots_int4, dots_int8
+from sg_core.kernels.products import dots_bfloat16, dots_float16, dots_float32, dots_int4, dots_int8
 from sg_core.kernels.simd import ONE, ZERO, apart
 from sg_core.kernels.team import share_start
 
@@ -24,7 +24,7 @@ def _dots(
     out: Any, x: Any, words: Any, place: int, stored: int, scales: Any, share: int, panel: Any,
     m0: int, m1: int, n0: int, n1: int,
 ) -> None:  # fmt: skip
-    """out[m0:m1, n0:n1] += x[m0:m1]·w[n0:n1]ᵀ, compiled for float32 weights or, when first used, for all others."""
+    """out[m0:m1, n0:n1] += x[m0:m1]·w[n0:n1]ᵀ, compiled for each kind of words when it is first used."""
 
 
 @overload(_dots)
@@ -40,7 +40,13 @@ def _choose_dots(out, x, words, place, stored, scales, share, panel, m0, m1, n0,
         else:
             dots_int4(out, x, words, place, scales, share, panel, m0, m1, n0, n1)
 
-    return float32 if words.dtype == types.float32 else reduced
+    def halves(out, x, words, place, stored, scales, share, panel, m0, m1, n0, n1):  # type: ignore[no-untyped-def]
+        if stored == BFLOAT16:
+            dots_bfloat16(out, x, words, place, scales, share, panel, m0, m1, n0, n1)
+        else:
+            dots_float16(out, x, words, place, scales, share, panel, m0, m1, n0, n1)
+
+    return {types.float32: float32, types.uint16: halves}.get(words.dtype, reduced)
 
 
 @kernel
