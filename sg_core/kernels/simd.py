@@ -144,7 +144,8 @@ def _add_halves(builder: Any, pair: list[Any], size: int) -> Any:
     kind = ir.VectorType(I32, len(low))
     lower = builder.shuffle_vector(pair[0], second, ir.Constant(kind, low))
     upper = builder.shuffle_vector(pair[0], second, ir.Constant(kind, [lane + size // 2 for lane in low]))
-    return builder.fadd(lower, upper)
+    add = builder.fadd if pair[0].type.element == F32 else builder.add
+    return add(lower, upper)
 
 
 @intrinsic
@@ -250,6 +251,16 @@ def _int8_of(builder: Any, value: Any) -> Any:
         builder.module, ir.FunctionType(ir.IntType(8), [F32]), "llvm.fptosi.sat.i8.f32"
     )
     return builder.call(saturate, [builder.call(rint, [value])])
+
+
+# A number, as it is worth after it was stored in so many bits. int8: of a number from -128 to 127.
+as_bfloat16 = _cast(
+    "as_bfloat16",
+    types.float32,
+    types.float32,
+    lambda b, v: b.bitcast(b.shl(b.zext(_bfloat16_of(b, v), I32), ir.Constant(I32, 16)), F32),
+)
+as_int8 = _cast("as_int8", types.float32, types.float32, lambda b, v: b.sitofp(_int8_of(b, v), F32))
 
 
 def _putting(name: str, element: Any, convert: Callable[[Any, Any], Any]) -> Any:

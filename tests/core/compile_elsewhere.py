@@ -31,6 +31,7 @@ context_class: Any = cpu.CPUContext
 
 _AVX2 = "+sse4.2,+avx,+avx2,+fma,+f16c,+bmi,+bmi2,+popcnt,+lzcnt,+cx16"
 _AVX512 = f"{_AVX2},+avx512f,+avx512bw,+avx512cd,+avx512dq,+avx512vl"
+_ZEN4 = f"{_AVX512},+avx512vnni,+avx512bf16,+sse4a"
 _X86 = {"additions": r"vaddps\b.*%{}mm", "multiply_adds": r"vfn?m(?:add|sub)\d+ps\b.*%{}mm"}
 _YMM, _ZMM = ({what: text.format(size) for what, text in _X86.items()} for size in "yz")
 _NEON = {"additions": r"fadd(?:\.4s|\s+v\d+\.4s)", "multiply_adds": r"fml[as](?:\.4s|\s+v\d+\.4s)"}
@@ -53,11 +54,12 @@ class Target:
     vectors: dict[str, str]
 
 
-_LINUX, _PC = "x86_64-unknown-linux-gnu", "x86_64-pc-windows-msvc"
+_LINUX, _PC, _ARM = "x86_64-unknown-linux-gnu", "x86_64-pc-windows-msvc", "aarch64-unknown-linux-gnu"
 TARGETS = {
     "linux-avx2": Target(_LINUX, "linux", "x86_64", "znver3", _AVX2, _POSIX, _YMM),
-    "linux-avx512": Target(_LINUX, "linux", "x86_64", "znver4", _AVX512, _POSIX, _ZMM),
-    "linux-arm": Target("aarch64-unknown-linux-gnu", "linux", "aarch64", "cortex-a72", "+neon", _POSIX, _NEON),
+    "linux-zen4": Target(_LINUX, "linux", "x86_64", "znver4", _ZEN4, _POSIX, _ZMM),
+    "linux-arm": Target(_ARM, "linux", "aarch64", "cortex-a72", "+neon", _POSIX, _NEON),
+    "linux-arm-dots": Target(_ARM, "linux", "aarch64", "neoverse-n1", "+neon,+dotprod", _POSIX, _NEON),
     "macos": Target("arm64-apple-macosx12.0.0", "darwin", "arm64", "apple-m1", "+neon", _POSIX | {"bzero"}, _NEON),
     "windows-avx2": Target(_PC, "win32", "amd64", "znver3", _AVX2, _WINDOWS, _YMM),
     "windows-avx512": Target(_PC, "win32", "amd64", "znver4", _AVX512, _WINDOWS, _ZMM),
@@ -149,7 +151,7 @@ def compile_for(target: Target, wanted: list[str], keep: Callable[[Code], None])
     context: Any = registry.cpu_target.target_context
     context._internal_codegen = _Codegen(target)
     context_class.get_executable = _unloaded
-    config.CPU_FEATURES = target.features
+    config.CPU_FEATURES, config.CPU_NAME = target.features, target.processor
     from sg_core.kernels import jit, system
 
     system.SYSTEM, system.MACHINE = target.system, target.machine

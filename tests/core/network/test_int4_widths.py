@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from sg_core import GPT2, GPT2Config, Optimizations, Sampling
 from sg_core.kernels.formats import INT4_GROUP
 from sg_core.kernels.simd import LANES
+from sg_core.network.precisions import Precision
 from sg_core.network.weights import bytes_read
 
 PROMPT = [5, 17, 3, 90, 9]
@@ -110,4 +111,4 @@ def test_a_token_reads_whole_groups(n_embd: int, n_inner: int | None) -> None:
     stored = weights.words.nbytes + weights.scales.nbytes
     positions = config.n_ctx * -(-n_embd // INT4_GROUP) * (INT4_GROUP // 2 + 4)  # never multiplied
     vectors = sum(array.size for array in model.parameters.values() if array.ndim == 1)
-    assert bytes_read(config, "int4") == stored - positions + 4 * (vectors + 2 * n_embd)
+    assert bytes_read(config, Precision.named("int4")) == stored - positions + 4 * (vectors + 2 * n_embd)
