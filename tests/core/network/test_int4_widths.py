@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from sg_core import GPT2, GPT2Config, Optimizations, Sampling
 from sg_core.kernels.formats import INT4_GROUP
 from sg_core.kernels.simd import LANES
+from sg_core.kernels.team import Team
+from sg_core.network.batch_pass import BatchPass
 from sg_core.network.precisions import Precision
 from sg_core.network.weights import bytes_read
 
@@ -58,8 +60,13 @@ def test_a_model_in_int4_is_the_float32_model_of_what_its_weights_stand_for(widt
             assert np.abs(plain.parameters.view(tensor.name) - exact).max() < 0.13 * np.abs(exact).max()
     ids = np.random.default_rng(2).integers(0, 97, 50)
     for some in (ids[:1], ids[:7], ids):  # a row, the few that read stored weights, and those that expand them
+        learning = BatchPass(
+            model.parameters, 1, len(some), Team(1), model.weights("int4")
+        )  # rounds no keys and values
+        assert np.array_equal(
+            learning.logits(some[None].astype(np.int32)), plain.logits(some)
+        )  # sums have one order in every precision
         logits = model.logits(some, precision="int4")
-        assert np.array_equal(logits, plain.logits(some))  # sums have one order in every precision
         shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
         nats = np.log(np.exp(shifted).sum(axis=1)) - shifted[np.arange(len(some)), some]
         assert np.abs(model.losses(some, some, precision="int4") - nats).max() < 1e-5
