@@ -203,12 +203,13 @@ class LossChart(Vertical):
         self._draw_events(plot, run)
 
     def _draw_events(self, plot: Plot, run: Run) -> None:
-        """A line at each event, with its number on top; beneath each other where they share a place."""
-        style, (_, _, low, high) = self._style("chart--event"), self._limits
-        rows = max(2, plot.size.height - 2)
-        seen: dict[float, int] = {}
+        """A line at each event, with its number on top; beneath each other where they share a column."""
+        style, (left, right, low, high) = self._style("chart--event"), self._limits
+        rows, columns = max(2, plot.size.height - 2), max(2, plot.size.width - plot.margin_left - 2)
+        seen: dict[int, int] = {}
         for event, x in event_places(run, self._x(run)):
-            level = seen[x] = seen.get(x, -1) + 1
+            column = int((x - left) / (right - left) * columns)
+            level = seen[column] = seen.get(column, -1) + 1
             heights = np.linspace(low, high, 2 * rows)
             plot.scatter(np.full_like(heights, x), heights, marker="┊", marker_style=style)
             top = high - (0.5 + level) * (high - low) / rows

@@ -128,3 +128,13 @@ async def test_the_marks_of_a_run_are_there_in_the_next_session(tmp_path: Path) 
         (tmp_path / "one" / "events.jsonl").write_text("nonsense\n")
         [again] = load_records(tmp_path)
         assert again.events == []
+
+
+async def test_an_answer_is_seen_whatever_stood_in_its_place() -> None:
+    async with training() as story:
+        for key, class_name in (("h", "-blocks"), ("c", "-comparing")):
+            await story.press(key)
+            await story.until(lambda name=class_name: story.screen.has_class(name), "something else")
+            await story.press("g")
+            await story.until(lambda: story.screen.query_one("#samples").display, "the samples")
+            assert not story.screen.has_class(class_name)
