@@ -87,7 +87,8 @@ class TokenEvent:
     """One token of a running generation, as the model wrote it: its text is raw, and may be empty.
 
     wall_ms: from the token before to this one; 0 where the engine had rested or done other work before it, so that its
-    caches were cold. interruptions: how often the system took a processor away meanwhile, where it tells.
+    caches were cold. interruptions: how often the system took a processor away meanwhile, where it tells. compiling:
+    the engine itself compiled kernels beside it.
     """
 
     request: int
@@ -98,6 +99,7 @@ class TokenEvent:
     number: int = 0  # of the continuation it belongs to
     wall_ms: float = 0.0
     interruptions: int = 0
+    compiling: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +133,7 @@ class ReadRate:
     threads: int
     bytes_per_token: int
     bytes_per_second: float
+    held: str = ""  # how the weights are, where the precision does not tell: "f32 held in 16 bits"
 
     @property
     def bound_ms(self) -> float:

@@ -214,7 +214,7 @@ class Benchmark:
         from sg_core.inference.threads import default_threads
         from sg_core.network.weights import bytes_read
 
-        weights = bytes_read(self.model.config, precision) + self.model.adapters.nbytes
+        weights = bytes_read(self.model.config, self.model.storage(precision)) + self.model.adapters.nbytes
         readers = (threads or default_threads(4 * self.model.config.parameter_count), weights)
         peaks = [0]
 

@@ -192,7 +192,9 @@ class _Bench:
 
         began = time.perf_counter()
         for precision in precisions:
-            warm_up(progress=self._output.compiling, precision=precision, adapters=bool(self._benchmark.model.adapters))
+            model = self._benchmark.model
+            kernels = model.storage(precision).kernels if model.has(precision) else precision
+            warm_up(progress=self._output.compiling, precision=kernels, adapters=bool(model.adapters))
         self._began = time.perf_counter()
         self._output.note(f"kernels were compiled or loaded in {self._began - began:.1f} s, which no figure contains")
 
@@ -222,8 +224,9 @@ class _Bench:
         timing = row.timing
         threads = f"{timing.threads} thread{'s' if timing.threads > 1 else ''}"
         name = f"{title}: " if title else ""
+        storage = self._benchmark.model.storage(timing.precision)
         self._output.line(
-            f"{name}{row.model}, {timing.precision}, {threads}, {timing.tokens} tokens after a prompt of one"
+            f"{name}{row.model}, {storage.label}, {threads}, {timing.tokens} tokens after a prompt of one"
         )
         weights = f"{row.weight_bytes / 1e6:,.4g} MB of weights at {row.read_rate / 1e9:.1f} GB/s"
         self._output.line(f"bound {row.bound_ms:.3g} ms/token: {weights}, the best this machine reads so much with")

@@ -93,7 +93,7 @@ def test_gradients_of_slots_are_added_in_one_fixed_tree(slots: int) -> None:
     tree = SlotTree(Parameters(CONFIG), slots)
     for _ in range(2):  # a second time: the rooms are as they were
         for draw in draws:
-            tree.leaf().arena += draw
+            tree.leaf().arena[:] += draw
             tree.add(Team(1))
         tree.finish(Team(1))
         assert tree.total.arena.tobytes() == added(draws).tobytes()
