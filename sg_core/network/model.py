@@ -147,7 +147,10 @@ class Model:
     def require_finite(self) -> None:
         """Raises TrainingError naming the first tensors with NaN or infinite numbers."""
         if names := self.not_finite():
-            raise TrainingError(f"{len(names)} tensors hold NaN or infinite numbers, first {', '.join(names[:5])}")
+            raise TrainingError(
+                f"{len(names)} tensors hold NaN or infinite numbers, first {', '.join(names[:5])}; "
+                "its weights are damaged: train another copy of it"
+            )
 
     # ------------------------------------------------------------ passes
 
