@@ -142,9 +142,8 @@ def draw(name: str, home: Path) -> None:
     (home / "config" / "settings.toml").write_text(SETTINGS)
     terminal = Terminal([sys.executable, "-m", "sg_tui"], COLUMNS, ROWS, environment)
     try:
-        terminal.until("F2 Write")
-        terminal.until("Type the beginning")
-        terminal.watch(2)
+        terminal.until("context 0/128")  # the model is loaded
+        terminal.watch(1)
         drawn = SCENES[name](terminal)
     finally:
         terminal.close()
