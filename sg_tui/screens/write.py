@@ -37,7 +37,7 @@ from sg_tui.widgets.text_editor import TextEditor
 from sg_tui.widgets.text_view import TextView
 from sg_tui.widgets.tour import Tour
 
-FIGURES_SECONDS = 0.15  # between two drawings of figures that change with every token
+FIGURES_SECONDS = 0.25  # between two drawings of figures that change with every token
 SLIM = 80  # columns below which the opened panel has one column
 ENDS = {
     "length": "max tokens reached · Enter goes on",
