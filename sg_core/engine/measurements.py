@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
 READ_PASSES = 3  # between two looks at whether something else is wanted
 READ_ROUNDS = 4
-LEAST_READ = 1 << 20  # bytes: fewer are over before the clock has told
 
 
 def rows(command: Bench, session: Session, progress: Progress, cancelled: Cancelled) -> Iterator[Measured]:
@@ -41,7 +40,7 @@ def rows(command: Bench, session: Session, progress: Progress, cancelled: Cancel
 
 def read_rate(session: Session, cancelled: Cancelled) -> ReadRate | None:
     """How fast the session's threads read as many bytes as its weights have; None when cancelled."""
-    from sg_core.kernels.bandwidth import SIZE, ReadBandwidth
+    from sg_core.kernels.bandwidth import LEAST, MOST, ReadBandwidth
     from sg_core.network.weights import bytes_read
 
     storage = session.model.storage(session.precision)
@@ -50,7 +49,7 @@ def read_rate(session: Session, cancelled: Cancelled) -> ReadRate | None:
     for _ in range(READ_ROUNDS):
         if cancelled():
             return None
-        reader.measure(READ_PASSES, min(max(count, LEAST_READ), SIZE))
+        reader.measure(READ_PASSES, min(max(count, LEAST), MOST))
     held = storage.label if storage.label != session.precision else ""
     return ReadRate(session.precision, session.threads, count, reader.bytes_per_second, held)
 

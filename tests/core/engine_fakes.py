@@ -99,7 +99,9 @@ class World:
                 if cancelled():
                     return
                 yield Measured(
-                    command.request, f"row {row}", Timing(Optimizations(), "f32", 7, (1.0,) * command.tokens)
+                    command.request,
+                    f"row {row}",
+                    Timing(Optimizations(), "f32", 7, (1.0,) * command.tokens, command.tokens / 1e3),
                 )
 
         def load_adapters(model: Any, references: Sequence[str]) -> None:
