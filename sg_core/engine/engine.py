@@ -297,8 +297,8 @@ class Engine:
             return inbox.closed or inbox.stopped(order) or inbox.holds(Generate, Load, Bench, Race)
 
         waited = max(0.0, self._free_at - order.at)
-        order = replace(order, at=order.at + waited)
-        self._generation = Generation(order, command, session, self._outbox, cancelled, version, waited * 1e3)
+        rest = (self._outbox, cancelled, inbox.urgent, version, waited * 1e3)
+        self._generation = Generation(replace(order, at=order.at + waited), command, session, *rest)
 
     def _end_generation(self) -> None:
         if self._generation is not None:

@@ -19,12 +19,13 @@ def compiled(precision: str = PRECISIONS[0]) -> bool:
     """
     from sg_core.kernels.drawing import draw
     from sg_core.kernels.ranking import likeliest
+    from sg_core.network.burst import burst
     from sg_core.network.forward import forward
 
     reduced = Precision.named(precision).reduced
     plain = [signature for signature in _signatures(forward) if signature[-2:] == ["none", "none"]]  # without more
-    passes = (signature for signature in plain if _reads_bytes(signature) == reduced)
-    return any(True for _ in passes) and bool(_signatures(likeliest)) and bool(_signatures(draw))
+    reading = ([_reads_bytes(one) for one in signatures] for signatures in (plain, _signatures(burst)))
+    return all(reduced in kinds for kinds in reading) and bool(_signatures(likeliest)) and bool(_signatures(draw))
 
 
 def cache_description() -> str:
@@ -165,8 +166,17 @@ def _warm_sampling() -> None:
 
 
 def _warm_forward(precision: str) -> None:
-    for _ in _tiny().session(precision=precision, threads=1).generate([0, 1], max_tokens=1):
+    import numpy as np
+
+    from sg_core.network.burst import BurstPass
+
+    session = _tiny().session(precision=precision, threads=1)
+    for _ in session.generate([0, 1], max_tokens=1):
         pass
+    decoder, nothing = session.decoder, np.empty(0, np.int64)
+    burst = BurstPass(decoder.current_pass, limit=8, unnamed=nothing, k=1, most=1)
+    chance = (1.0, 0, 1.0, float("inf"))
+    burst.run(0, 0, decoder.cache, True, session.interrupt, nothing, False, chance, np.zeros(1, np.uint64))
 
 
 def _warm_scores(precision: str, adapters: bool) -> None:
