@@ -20,8 +20,8 @@ intrinsic: Any = _intrinsic
 config: Any = _config
 get_host_cpu_features: Any = _codegen.get_host_cpu_features
 # What Numba compiles for: this processor's, unless NUMBA_CPU_FEATURES or NUMBA_ENABLE_AVX say otherwise.
-_FEATURES = get_host_cpu_features() if config.CPU_FEATURES is None else config.CPU_FEATURES
-WIDE = "+avx512f" in _FEATURES.split(",")
+FEATURES: str = get_host_cpu_features() if config.CPU_FEATURES is None else config.CPU_FEATURES
+WIDE = "+avx512f" in FEATURES.split(",")
 LANES = 16 if WIDE else 8  # float32 numbers a vector: one AVX-512 or AVX2 register (two of NEON)
 
 
@@ -145,7 +145,8 @@ def _add_halves(builder: Any, pair: list[Any], size: int) -> Any:
     kind = ir.VectorType(I32, len(low))
     lower = builder.shuffle_vector(pair[0], second, ir.Constant(kind, low))
     upper = builder.shuffle_vector(pair[0], second, ir.Constant(kind, [lane + size // 2 for lane in low]))
-    return builder.fadd(lower, upper)
+    add = builder.fadd if pair[0].type.element == F32 else builder.add
+    return add(lower, upper)
 
 
 _CLOCK_MONOTONIC = 6 if sys.platform == "darwin" else 1
@@ -270,6 +271,16 @@ def _int8_of(builder: Any, value: Any) -> Any:
         builder.module, ir.FunctionType(ir.IntType(8), [F32]), "llvm.fptosi.sat.i8.f32"
     )
     return builder.call(saturate, [builder.call(rint, [value])])
+
+
+# A number, as it is worth after it was stored in so many bits. int8: of a number from -128 to 127.
+as_bfloat16 = _cast(
+    "as_bfloat16",
+    types.float32,
+    types.float32,
+    lambda b, v: b.bitcast(b.shl(b.zext(_bfloat16_of(b, v), I32), ir.Constant(I32, 16)), F32),
+)
+as_int8 = _cast("as_int8", types.float32, types.float32, lambda b, v: b.sitofp(_int8_of(b, v), F32))
 
 
 def _putting(name: str, element: Any, convert: Callable[[Any, Any], Any]) -> Any:

@@ -37,7 +37,7 @@ async def test_speed_operations_context_and_alternatives_are_shown() -> None:
         await see(pilot, "20 MB read a token  1.4 × the bound  50 GB/s")
 
 
-async def test_a_full_context_is_announced_once_and_counted() -> None:
+async def test_a_full_context_is_told_in_the_frame_and_counted() -> None:
     engine = by_hand(replies=("word " * 700,))
     async with opened(engine) as (pilot, app, _):
         app.desk.set_sampling("max_tokens", 2000)
@@ -46,7 +46,8 @@ async def test_a_full_context_is_announced_once_and_counted() -> None:
         await see(pilot, "201/256")
         engine.advance(400)
         await see(pilot, "moved 3×")
-        assert len([one for one in app._notifications if "context is full" in one.message]) == 1
+        await see(pilot, "the context was full, 128 tokens are kept · Esc stops")
+        assert not app._notifications  # which would cover what is written
 
 
 async def test_the_cursor_shows_the_alternatives_of_any_token() -> None:
@@ -267,6 +268,21 @@ async def test_the_context_in_the_line_of_a_small_screen_is_whole_or_not_there()
             line = speed_line(state, width).plain
             assert len(line) <= width
             assert ("context" in line) == (f"context {state.position}/256" in line), width
+
+
+@pytest.mark.parametrize("size", [STANDARD, SMALL])
+async def test_on_a_small_screen_too_a_switch_that_is_off_is_named_with_what_it_is_worth(size: tuple[int, int]) -> None:
+    engine = by_hand(replies=("word " * 60,))
+    async with opened(engine, size) as (pilot, _, _screen):
+        await send(pilot, "a ")
+        await write(pilot, engine, 20)
+        await see(pilot, "temp 0.8")
+        await pilot.press("alt+1")
+        await see(pilot, "KV cache off")
+        engine.advance(20)
+        await see(pilot, "KV cache off × ")
+        await pilot.press("alt+1")
+        await see(pilot, "temp 0.8")
 
 
 # ------------------------------------------------------------------ what drawing costs
