@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import replace
 
+import numpy as np
 import numpy.typing as npt
 
 from sg_core.checks import whole
@@ -37,7 +39,8 @@ class Session:
 
     `optimizations`, `precision`, `threads`, `sampling`, `probes` and `interventions` may be set at any time; they act
     from the next token on. decoder: the same text as ids, a step at a time (see `Decoder.step`). branches: texts that
-    prompts have left, where `branches.most` is set.
+    prompts have left, where `branches.most` is set. interrupt (1,) int64: tokens are written several ahead where that
+    costs nothing; while it is other than 0 only the one that is being computed.
     """
 
     def __init__(
@@ -54,6 +57,7 @@ class Session:
         self.branches = Branches(self.decoder)
         self.lookup = Lookup()
         self.drafting = Drafting()
+        self.interrupt = np.zeros(1, np.int64)
         self._sampling = Sampling()
         self._generation: Generation | Continuations | None = None
 
@@ -176,6 +180,10 @@ class Session:
         """Passes in which drafts were tried: each gave the drafts it kept and one token more."""
         return self.lookup.rounds + self.drafting.rounds
 
+    def hear(self, urgent: array[int]) -> None:
+        """From the next generation on `interrupt` is this number, which another thread may set."""
+        self.interrupt = np.frombuffer(urgent, np.int64)
+
     def rewind(self, n: int) -> None:
         """Keep the first n tokens of the text; their cache stays valid. Raises SettingError when there are fewer."""
         self.decoder.rewind(n)
@@ -230,8 +238,9 @@ class Session:
         self.turn_to(ids)
         writer = Writer(self.model, self.tokenizer, stop, processors, logprobs=logprobs)
         self._generation = generation = Generation(
-            self.decoder, self.lookup, self.drafting, writer, self._sampling, ids, max_tokens, progress, cancelled
-        )
+            self.decoder, self.lookup, self.drafting, writer, self._sampling, ids, max_tokens,
+            self.interrupt, progress, cancelled,
+        )  # fmt: skip
         return generation
 
     def generate_many(

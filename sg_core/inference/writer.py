@@ -108,6 +108,13 @@ class Writer:
             seen = np.unique(ids) if sampling.repetition_penalty != 1.0 else top_ids[:0]
             id = choose(favoured, seen[seen < len(logits)], sampling, place, self._room)
         top = tuple(zip(top_ids.tolist(), logprobs.tolist(), strict=True)) if self._logprobs else ()
+        logprob = float(logits[id]) - total if self._logprobs else math.nan
+        return self.take(id, logprob, top, ids, last)
+
+    def take(
+        self, id: int, logprob: float, top: tuple[tuple[int, float], ...], ids: Sequence[int], last: bool
+    ) -> Choice:
+        """This token follows `ids`: what it adds to the text, and whether that ends it."""
         if self._decoder is None and self._tokenizer is not None:
             self._decoder = self._tokenizer.decoder(ids)
         text = "" if self._decoder is None else self._stream.push(self._decoder.push(id))
@@ -115,7 +122,7 @@ class Writer:
         finished = "end of text" if id in self._ends else "stop" if stopped else "length" if last else ""
         if finished:
             text += self.rest()
-        return Choice(id, text, float(logits[id]) - total if self._logprobs else math.nan, top, finished)
+        return Choice(id, text, logprob, top, finished)
 
     def screen(self) -> Screen | None:
         """What finds the likeliest token, where nothing but that may be asked for."""
@@ -137,6 +144,15 @@ class Writer:
     def ends(self, id: int) -> bool:
         """Whether nothing follows this id."""
         return id in self._ends or id in self._stops
+
+    def chooses_plainly(self, sampling: Sampling) -> bool:
+        """Whether a token depends on its logits and the draw alone, and its probability is asked for."""
+        return self._logprobs and not self._processors and sampling.repetition_penalty == 1.0
+
+    @property
+    def tokens(self) -> tuple[int, npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """The id from which on there are none, those before it that are none, and those that nothing follows."""
+        return self._limit, self._unnamed, np.array(sorted(self._ends | self._stops), np.int64)
 
     def _writable(self, logits: FloatArray) -> FloatArray:
         """The logits of ids that the tokenizer has tokens for."""
