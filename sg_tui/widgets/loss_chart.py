@@ -79,6 +79,7 @@ class LossChart(Vertical):
 
     COMPONENT_CLASSES = {  # noqa: RUF012 (declared so by Textual)
         "chart--raw",
+        "chart--words",
         "chart--validation",
         "chart--reference",
         "chart--gap",
@@ -283,23 +284,24 @@ class LossChart(Vertical):
         return self._style(f"chart--run-{run.number % RUN_COLOURS}")
 
     def _legend(self) -> Text:
-        run = self._run
+        run, words = self._run, self._style("chart--words")
         if run is None or not len(run.curve):
-            return Text("The curve begins with the first step.", self._style("chart--raw"))
-        parts = [("⠢⠔ each step", "chart--raw"), ("━━ average", f"chart--run-{run.number % RUN_COLOURS}")]
+            return Text("The curve begins with the first step.", words)
+        parts = [("⠢⠔", "each step", "chart--raw"), ("━━", "average", f"chart--run-{run.number % RUN_COLOURS}")]
         if run.evaluations:
-            parts.append(("◆ validation", "chart--validation"))
+            parts.append(("◆", "validation", "chart--validation"))
         for event in run.events[-2:]:
-            parts.append((f"{numeral(event.number)} {safe_line(event.words, 30)}", "chart--event"))
+            parts.append((numeral(event.number), safe_line(event.words, 30), "chart--event"))
         if normal_run(run) is not None and self.x_axis != "time":
-            parts.append(("░░ ◇ shipped model, 9 of 10 steps", "chart--normal"))
+            parts.append(("░░ ◇", "shipped model, 9 of 10 steps", "chart--normal"))
         if math.isfinite(reference_loss(run)):
-            parts.append((f"┄┄ nanoGPT {NANOGPT}", "chart--reference"))
+            parts.append(("┄┄", f"nanoGPT {NANOGPT}", "chart--reference"))
         if run.curve.skipped:
-            parts.append((f"× skipped {run.curve.skipped}", "chart--gap"))
+            parts.append(("×", f"skipped {run.curve.skipped}", "chart--gap"))
         for one in self._earlier:
-            parts.append((f"{letter(one)} {safe_line(one.name, 26)}", f"chart--run-{one.number % RUN_COLOURS}"))
-        return Text("  ").join(Text(words, self._style(name)) for words, name in parts)
+            parts.append((letter(one), safe_line(one.name, 26), f"chart--run-{one.number % RUN_COLOURS}"))
+        drawn = [Text.assemble((sign, self._style(name)), " ", (said, words)) for sign, said, name in parts]
+        return Text("  ").join(drawn)
 
 
 def letter(run: Run) -> str:
