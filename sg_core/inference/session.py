@@ -22,6 +22,7 @@ from sg_core.inference.writer import Processor, Writer, check_request
 from sg_core.network.interventions import Interventions
 from sg_core.network.model import Model
 from sg_core.network.optimizations import Optimizations
+from sg_core.network.precisions import Precision
 from sg_core.network.probes import Probes
 from sg_core.network.weights import bytes_read
 from sg_core.notices import tell
@@ -157,7 +158,7 @@ class Session:
         """What writing ahead takes here, or why it can't be done, in one line."""
         if not (drafter := self.drafter):
             return f"draft does nothing here: there are no cheaper weights than {self.precision} of this model"
-        size = bytes_read(self.model.config, drafter) / 1e6
+        size = bytes_read(self.model.config, Precision.named(drafter)) / 1e6
         return f"draft: {drafter} weights, {size:,.0f} MB more, write ahead"
 
     @property
@@ -211,6 +212,7 @@ class Session:
         processors: Sequence[Processor] = (),
         *,
         special: bool = False,
+        logprobs: bool = True,
     ) -> Generation:
         """Continue `prompt`, a text or token ids. What the session already holds of it is not computed again.
 
@@ -218,14 +220,15 @@ class Session:
         the session's. progress(done, total) is called while the prompt is computed; cancelled() is asked between two
         calls. processors: each is called once a token, as (ids so far, logits (V,)), and may change the logits: -inf
         forbids a token; `token.logprob` and `token.top` stay the model's own. Everything is checked before the first
-        token is asked for. Raises SettingError.
+        token is asked for. logprobs=False: nobody asks for probabilities, `token.logprob` is NaN and `token.top` empty;
+        the likeliest token of a large vocabulary is then found with fewer bytes, the same one. Raises SettingError.
         """
         check_request(max_tokens, stop)
         if sampling is not None:
             self.sampling = sampling
         ids = self.prompt_ids(prompt, special)
         self.turn_to(ids)
-        writer = Writer(self.model, self.tokenizer, stop, processors)
+        writer = Writer(self.model, self.tokenizer, stop, processors, logprobs=logprobs)
         self._generation = generation = Generation(
             self.decoder, self.lookup, self.drafting, writer, self._sampling, ids, max_tokens, progress, cancelled
         )

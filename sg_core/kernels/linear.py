@@ -12,11 +12,16 @@ from sg_core.kernels.blocked import add_blocked
 from sg_core.kernels.copying import copy
 from sg_core.kernels.formats import BFLOAT16, INT8
 from sg_core.kernels.jit import kernel
-from sg_core.kernels.products import dots_bfloat16, dots_float32, dots_int4, dots_int8
+from sg_core.kernels.narrow_products import dots_rounded
+from sg_core.kernels.products import dots_bfloat16, dots_float16, dots_float32, dots_int4, dots_int8
 from sg_core.kernels.simd import ONE, ZERO, apart
 from sg_core.kernels.team import share_start
+from sg_core.kernels.units import BFLOAT16_DOTS
 
 _ZERO = np.float32(0.0)
+# Beside bfloat16 weights x is rounded to that too where the processor multiplies the two at once: every row of every
+# pass alike, so that a token has the same bits in a prompt and on its own.
+_dots_bfloat16 = dots_rounded if BFLOAT16_DOTS else dots_bfloat16
 overload: Any = _overload  # Numba does not annotate it
 
 
@@ -24,7 +29,7 @@ def _dots(
     out: Any, x: Any, words: Any, place: int, stored: int, scales: Any, share: int, panel: Any,
     m0: int, m1: int, n0: int, n1: int,
 ) -> None:  # fmt: skip
-    """out[m0:m1, n0:n1] += x[m0:m1]·w[n0:n1]ᵀ, compiled for float32 weights or, when first used, for all others."""
+    """out[m0:m1, n0:n1] += x[m0:m1]·w[n0:n1]ᵀ, compiled for each kind of words when it is first used."""
 
 
 @overload(_dots)
@@ -34,13 +39,19 @@ def _choose_dots(out, x, words, place, stored, scales, share, panel, m0, m1, n0,
 
     def reduced(out, x, words, place, stored, scales, share, panel, m0, m1, n0, n1):  # type: ignore[no-untyped-def]
         if stored == BFLOAT16:
-            dots_bfloat16(out, x, words, place, scales, share, panel, m0, m1, n0, n1)
+            _dots_bfloat16(out, x, words, place, scales, share, panel, m0, m1, n0, n1)
         elif stored == INT8:
             dots_int8(out, x, words, place, scales, share, panel, m0, m1, n0, n1)
         else:
             dots_int4(out, x, words, place, scales, share, panel, m0, m1, n0, n1)
 
-    return float32 if words.dtype == types.float32 else reduced
+    def halves(out, x, words, place, stored, scales, share, panel, m0, m1, n0, n1):  # type: ignore[no-untyped-def]
+        if stored == BFLOAT16:
+            dots_bfloat16(out, x, words, place, scales, share, panel, m0, m1, n0, n1)
+        else:
+            dots_float16(out, x, words, place, scales, share, panel, m0, m1, n0, n1)
+
+    return {types.float32: float32, types.uint16: halves}.get(words.dtype, reduced)
 
 
 @kernel

@@ -1,8 +1,7 @@
-"""Vectors, loops, casts and a clock in LLVM IR, for what Numba's own code can't say; no compiler needed."""
+"""Vectors, loops and casts in LLVM IR, for what Numba's own code can't say; no compiler needed."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -20,8 +19,8 @@ intrinsic: Any = _intrinsic
 config: Any = _config
 get_host_cpu_features: Any = _codegen.get_host_cpu_features
 # What Numba compiles for: this processor's, unless NUMBA_CPU_FEATURES or NUMBA_ENABLE_AVX say otherwise.
-_FEATURES = get_host_cpu_features() if config.CPU_FEATURES is None else config.CPU_FEATURES
-WIDE = "+avx512f" in _FEATURES.split(",")
+FEATURES: str = get_host_cpu_features() if config.CPU_FEATURES is None else config.CPU_FEATURES
+WIDE = "+avx512f" in FEATURES.split(",")
 LANES = 16 if WIDE else 8  # float32 numbers a vector: one AVX-512 or AVX2 register (two of NEON)
 
 
@@ -145,26 +144,8 @@ def _add_halves(builder: Any, pair: list[Any], size: int) -> Any:
     kind = ir.VectorType(I32, len(low))
     lower = builder.shuffle_vector(pair[0], second, ir.Constant(kind, low))
     upper = builder.shuffle_vector(pair[0], second, ir.Constant(kind, [lane + size // 2 for lane in low]))
-    return builder.fadd(lower, upper)
-
-
-_CLOCK_MONOTONIC = 6 if sys.platform == "darwin" else 1
-
-
-@intrinsic
-def nanoseconds(typing):  # type: ignore[no-untyped-def]
-    """The monotonic clock in ns (int64), read without the interpreter: clock_gettime of the C library."""
-
-    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        timespec = ir.LiteralStructType([I64, I64])
-        function_type = ir.FunctionType(I32, [I32, timespec.as_pointer()])
-        clock_gettime = cgutils.get_or_insert_function(builder.module, function_type, "clock_gettime")
-        place = cgutils.alloca_once(builder, timespec)
-        builder.call(clock_gettime, [ir.Constant(I32, _CLOCK_MONOTONIC), place])
-        seconds, rest = (builder.load(builder.gep(place, [ir.Constant(I32, 0), ir.Constant(I32, i)])) for i in (0, 1))
-        return builder.add(builder.mul(seconds, i64(1_000_000_000)), rest)
-
-    return types.int64(), generate
+    add = builder.fadd if pair[0].type.element == F32 else builder.add
+    return add(lower, upper)
 
 
 @intrinsic
@@ -270,6 +251,16 @@ def _int8_of(builder: Any, value: Any) -> Any:
         builder.module, ir.FunctionType(ir.IntType(8), [F32]), "llvm.fptosi.sat.i8.f32"
     )
     return builder.call(saturate, [builder.call(rint, [value])])
+
+
+# A number, as it is worth after it was stored in so many bits. int8: of a number from -128 to 127.
+as_bfloat16 = _cast(
+    "as_bfloat16",
+    types.float32,
+    types.float32,
+    lambda b, v: b.bitcast(b.shl(b.zext(_bfloat16_of(b, v), I32), ir.Constant(I32, 16)), F32),
+)
+as_int8 = _cast("as_int8", types.float32, types.float32, lambda b, v: b.sitofp(_int8_of(b, v), F32))
 
 
 def _putting(name: str, element: Any, convert: Callable[[Any, Any], Any]) -> Any:

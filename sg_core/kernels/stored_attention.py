@@ -27,7 +27,7 @@ from sg_core.kernels.shared_attention import (
     array_at,
     shared_until,
 )
-from sg_core.kernels.simd import ZERO, apart, put_bfloat16, put_float32, put_int8
+from sg_core.kernels.simd import ZERO, apart, as_bfloat16, as_int8, put_bfloat16, put_float32, put_int8
 from sg_core.kernels.team import share_start
 
 _ZERO = np.float32(0.0)
@@ -81,6 +81,29 @@ def scatter_stored(
                 for j in range(head_size):
                     _put(kv, keys, key + j * capacity, some[j])
                     _put(kv, values, value + j, others[j])
+
+
+@kernel
+def round_as_stored(kv: int, qkv: Any, batch: int, T: int, heads: int, thread: int, threads: int) -> None:
+    """Keys and values of `batch` whole sequences of T rows, qkv (B*T, 3C), become what a cache would give back.
+
+    Each thread takes the (sequence, head) pairs that `attention.attention_forward` gives it next.
+    """
+    C = qkv.shape[1] // 3
+    head_size = C // heads
+    for unit in range(thread, batch * heads, threads):
+        row, first = unit // heads * T, C + unit % heads * head_size
+        for t in range(row, row + T):
+            _round(kv, qkv[t, first : first + head_size])
+            _round(kv, qkv[t, first + C : first + C + head_size])
+
+
+@kernel
+def _round(kv: int, numbers: Any) -> None:
+    scale = _scale(numbers)
+    factor = np.float32(1.0) / scale if scale > _ZERO else _ZERO
+    for j in range(numbers.shape[0]):
+        numbers[j] = as_int8(numbers[j] * factor) * scale if kv == INT8 else as_bfloat16(numbers[j])
 
 
 @kernel

@@ -16,6 +16,7 @@ from numba.extending import overload as _overload
 from sg_core.kernels.activation import activation_forward
 from sg_core.kernels.attention import attention_cached, attention_forward, scatter_keys_values
 from sg_core.kernels.dropout import dropout, mix
+from sg_core.kernels.formats import FLOAT32
 from sg_core.kernels.jit import part
 from sg_core.kernels.layernorm import layernorm_forward
 from sg_core.kernels.linear import linear_forward
@@ -39,8 +40,9 @@ from sg_core.kernels.probe import (
 )
 from sg_core.kernels.residual import residual_forward
 from sg_core.kernels.shared_attention import attention_shared, shared_until
-from sg_core.kernels.simd import ZERO, constants, nanoseconds
-from sg_core.kernels.stored_attention import attention_stored, scatter_stored
+from sg_core.kernels.simd import ZERO, constants
+from sg_core.kernels.stored_attention import attention_stored, round_as_stored, scatter_stored
+from sg_core.kernels.system import nanoseconds
 from sg_core.kernels.team import barrier
 from sg_core.network.activations import ATT, FC, GELU, LN1, LN2, MLP, PROJ, QKV, RES1, RES2
 from sg_core.network.parameters import (
@@ -105,7 +107,7 @@ class Context(NamedTuple):
     activation_from: int
     residual_from: int
     cached: bool
-    kv: int  # the format of keys and values, where they are bytes
+    kv: int  # the format of keys and values
     keys: Any
     values: Any
     key_scales: Any
@@ -252,6 +254,9 @@ def attention(g: Any, place: int, layer: int, qkv: Any) -> Any:
     if g.cached:
         attend_to_caches(g, out, qkv, layer, scale)
     else:
+        if g.kv != FLOAT32:
+            barrier(g.cells, g.threads)  # others may still look at them
+            round_as_stored(g.kv, qkv, g.sequences, g.stop, g.heads, g.thread, g.threads)
         site = dropout_key(g.key, layer + 1, ATTENTION_DROPOUT)
         attention_forward(
             out, qkv, g.sequences, g.stop, g.heads, g.scratch, scale, g.rate, site, g.window, layer, g.thread, g.threads

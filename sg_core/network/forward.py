@@ -10,11 +10,13 @@ from sg_core.config import ACTIVATIONS, GPT2Config
 from sg_core.errors import SettingError
 from sg_core.kernels.activation import activation_table
 from sg_core.kernels.attention import ROWS, forward_scratch
+from sg_core.kernels.formats import FLOAT32
 from sg_core.kernels.jit import entry
 from sg_core.kernels.linear import linear_forward
 from sg_core.kernels.probe import LN_FINAL_SCALE, embed
 from sg_core.kernels.products import PANEL_SIZE
-from sg_core.kernels.simd import ZERO, nanoseconds
+from sg_core.kernels.simd import ZERO
+from sg_core.kernels.system import nanoseconds
 from sg_core.kernels.team import Team
 from sg_core.memory import aligned
 from sg_core.network.activations import PROJ, Activations
@@ -57,8 +59,9 @@ def forward(
     ids (B, n) int32 are the new tokens: positions stop-n:stop of each of B sequences. Buffers of `activations` have
     `rows` rows; row b*(stop-base) + t - base belongs to position t of sequence b. starts (5,) are first positions;
     with B > 1 all of them are `base`. With `cached`, keys (B, L, NH, hs, capacity) and values (B, L, NH, capacity, hs),
-    flat, receive the positions that attention computes; else attention stays inside the rows. Beside float32 weights
-    they are float32, else bytes in the format `kv` with scales (B, L, NH, capacity) (see `kernels.stored_attention`).
+    flat, receive the positions that attention computes; else attention stays inside the rows, and sees them as such
+    caches would give them back. They are float32 beside float32 weights, else bytes in the format `kv` with scales
+    (B, L, NH, capacity) (see `kernels.stored_attention`).
     spans: positions before those, which other texts share (see `kernels.shared_attention`).
     rate > 0 drops out. Rows logits_from:logits_to of the final norm become logits (n, V) from row 0 on.
     times (9,) int64 gains the nanoseconds of each operation. adapters: see `kernels.low_rank`; window: see
@@ -107,6 +110,7 @@ class Pass:
     def __init__(self, parameters: Parameters, weights: Weights, team: Team, adapters: Adapters | None = None) -> None:
         config = parameters.config
         activation = config.activation_function
+        parameters = parameters.vectors
         self.parameters, self.weights, self.team = parameters, weights, team
         self._no_cache = KVCache(config, weights.storage.cached, 0).read_by(weights.storage)
         self._times = np.zeros(len(OPERATIONS) + 1, np.int64)
@@ -144,6 +148,8 @@ class Pass:
             raise SettingError(f"there is no room for {n} tokens at position {stop - n}")
         self._reserve(forward_scratch(size, stop) if cache is None else ROWS * cache.positions)
         kept = self._no_cache if cache is None else cache.read_by(self.weights.storage)
+        if cache is None and activations.kept:
+            kept = (FLOAT32, *kept[1:])  # what learns sees its keys and values as they are
         self._times.fill(0)
         self.team.run(
             forward, *self._model, ids, base, stop, starts, use_table,

@@ -15,9 +15,11 @@ from sg_core.kernels.team import Team, physical_cores
 from sg_core.network.adapters import Adapters
 from sg_core.network.batch_pass import BatchPass
 from sg_core.network.interventions import Interventions
+from sg_core.network.narrow import NarrowParameters
 from sg_core.network.parameters import Parameters
 from sg_core.network.precisions import Precision
 from sg_core.network.probes import Probes
+from sg_core.network.screen import HeadScreen, head_screen
 from sg_core.network.weights import Weights, quantized
 from sg_core.network.window import Window
 from sg_core.types import FloatArray
@@ -45,6 +47,7 @@ class Model:
         self._team: Team | None = None
         self._reduced: tuple[int, Weights] | None = None
         self._drafting: tuple[int, Weights] | None = None
+        self._screen: tuple[Weights, HeadScreen] | None = None
         self._only = only
         self._read_anew: Callable[[str], tuple[Parameters, Weights | None]] | None = None
         self._adapters = Adapters()
@@ -73,23 +76,38 @@ class Model:
     def weights(self, precision: str) -> Weights:
         """The matrices in a precision; one other than f32 is made at first use, and again when the parameters change.
 
+        In f32 they are those of the parameters, in 16 bits as long as these are narrow.
+
         Where one alone is held, `parameters` are others afterwards. Raises SettingError, and ModelFileError where
         weights are read anew.
         """
         if self._read_anew is not None and precision != self.precision:
             self.parameters, self._only = self._read_anew(precision)
-            self._reduced = self._drafting = None
+            self._reduced = self._drafting = self._screen = None
         if self._only is not None:
             if precision != self._only.precision:
                 raise SettingError(
                     f"{self.name} was loaded in {self._only.precision} alone; load it in f32 to use {precision}"
                 )
             return self._only
+        if narrow := self._narrow(precision):
+            return narrow
         version, kept = self.current_version() - self._adapter_changes, self._reduced
         if kept is None or kept[0] != version or kept[1].precision != precision:
             self._reduced = None  # before the next one takes memory
             kept = self._reduced = (version, quantized(self.parameters, precision))
         return kept[1]
+
+    def storage(self, precision: str) -> Precision:
+        """How the matrices are stored in a precision that can be had."""
+        narrow = self._narrow(precision)
+        return narrow.storage if narrow else Precision.named(precision)
+
+    def _narrow(self, precision: str) -> Weights | None:
+        """The matrices in 16 bits that are all there is to them, where that is so."""
+        if Precision.named(precision).reduced or not isinstance(self.parameters, NarrowParameters):
+            return None
+        return self.parameters.matrices
 
     @property
     def adapters(self) -> Adapters:
@@ -121,6 +139,18 @@ class Model:
             kept = self._drafting = (version, quantized(self.parameters, name))
         return kept[1]
 
+    def head_screen(self, weights: Weights) -> HeadScreen:
+        """What finds the likeliest token with fewer bytes than the unembedding of these weights has; kept for them.
+
+        It shares the memory of int8 weights that write ahead. Raises SettingError where there is no memory for it.
+        """
+        kept = self._screen
+        if kept is None or kept[0] is not weights:
+            version, drafts = self._drafting or (-1, None)
+            same = drafts is not None and version == self.current_version() and drafts.precision == "int8"
+            kept = self._screen = (weights, head_screen(self.config, weights, drafts if same else None))
+        return kept[1]
+
     def not_finite(self) -> list[str]:
         """Names of tensors that hold NaN or infinite numbers (with another precision than f32: held, when loaded)."""
         if self._only is not None:
@@ -143,8 +173,8 @@ class Model:
     ) -> FloatArray:
         """(T,) ids -> (T, V), (B, T) -> (B, T, V) float32: the scores of every next token, exact.
 
-        Unlike in a session there is no GELU table, and keys and values are not rounded to the width of a cache. Raises
-        SettingError.
+        As in a session, but for its GELU table: beside reduced weights keys and values are those that its cache would
+        give back. Raises SettingError.
         """
         return self.run_with_cache(ids, (), precision=precision, interventions=interventions)[0]
 

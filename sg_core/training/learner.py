@@ -37,7 +37,7 @@ class WholeModel:
     def validation_pass(self, trained: Trainable, B: int, T: int, team: Team) -> BatchPass:
         """Room for validation windows, with these numbers in place of those that learn."""
         assert isinstance(trained, Parameters)
-        return BatchPass(trained, B, T, team, gradients=self._config.recompute == "off")
+        return BatchPass(trained, B, T, team, gradients=False)
 
     def gradients(
         self, batch_pass: BatchPass, inputs: Ids, targets: Ids, gradients: Trainable, key: int, share: float,
@@ -115,6 +115,7 @@ def make_learner(model: GPT2, config: TrainingConfig) -> WholeModel:
     """What the settings name. Raises SettingError."""
     if model.adapters:
         raise SettingError(f"{shown(model.name)} has adapters, which would be lost: merge them, or take them away")
+    model.parameters.widen()
     return AdapterOnly(model, config) if config.lora else WholeModel(model, config)
 
 

@@ -9,7 +9,7 @@ from sg_core.config import GPT2Config
 from sg_core.errors import TrainingError
 from sg_core.memory import available_memory
 from sg_core.network.adapters import adapter_size
-from sg_core.network.precisions import PRECISIONS
+from sg_core.network.precisions import PRECISIONS, Precision
 from sg_core.network.weights import bytes_read
 from sg_core.training.ranks import ALONE, Ranks
 from sg_core.training.settings import TrainingConfig
@@ -105,11 +105,7 @@ def plan_memory(
         batch += rows * _FLOAT * H
     # a full pass and a smaller last one
     validated = 2 * training.validation_batch * context if training.evaluate_every else 0
-    if (
-        training.adapter is not None or training.recompute == "on"
-    ):  # whose validation keeps no activations for a way back
-        forward_width = _one_way(config) - V
-    validation = validated * _FLOAT * forward_width + (2 * logits(validated) if validated else 0)
+    validation = validated * _FLOAT * (_one_way(config) - V) + (2 * logits(validated) if validated else 0)
     taught = sum(_FLOAT * (one.parameter_count + rows * _one_way(one)) for one in teachers)
     soft = _FLOAT * rows * V if teachers else 0
     adapter = training.adapter
@@ -135,7 +131,7 @@ def loaded_bytes(config: GPT2Config, training: TrainingConfig) -> int:
     if training.precision == PRECISIONS[0]:
         return _FLOAT * config.parameter_count
     embeddings = (config.vocab_size + config.n_ctx) * config.n_embd
-    return bytes_read(config, training.precision) + _FLOAT * embeddings
+    return bytes_read(config, Precision.named(training.precision)) + _FLOAT * embeddings
 
 
 def _weights(config: GPT2Config, training: TrainingConfig) -> int:

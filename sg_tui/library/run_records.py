@@ -76,13 +76,20 @@ def load_records(runs: Path, most: int = RUNS) -> list[Run]:
     """The newest runs in the folder `runs` that have a readable curve, oldest first. Anything else is passed over."""
     found: list[Run] = []
     for folder in _newest(runs):
-        with suppress(OSError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError):
-            path = folder / NAME
-            if path.is_file() and path.stat().st_size <= MOST_BYTES:
-                found.append(_from_json(json.loads(path.read_text(encoding="ascii")), folder))
+        if (run := load_record(folder)) is not None:
+            found.append(run)
         if len(found) >= most:
             break
     return found[::-1]
+
+
+def load_record(folder: Path) -> Run | None:
+    """The run in a folder; None where it has no readable curve."""
+    with suppress(OSError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError):
+        path = folder / NAME
+        if path.is_file() and path.stat().st_size <= MOST_BYTES:
+            return _from_json(json.loads(path.read_text(encoding="ascii")), folder)
+    return None
 
 
 def _newest(runs: Path) -> list[Path]:
@@ -100,6 +107,7 @@ def _to_json(run: Run) -> dict[str, Any]:
     return {
         "format": FORMAT,
         "model": run.model,
+        "new": run.new,
         "facts": {**asdict(facts), "out": None, "events": []},
         "steps": [int(curve.steps[i]) for i in kept],
         "losses": [_number(curve.losses[i]) for i in kept],
@@ -132,6 +140,7 @@ def _from_json(data: dict[str, Any], folder: Path) -> Run:
         ),
         number=0,
         model=str(data["model"]),
+        new=data.get("new") is True,  # which an earlier version did not write
     )
     for step, loss, seconds in zip(data["steps"], data["losses"], data["seconds"], strict=True):
         run.curve.add(int(step), _float(loss), float(seconds))

@@ -18,6 +18,7 @@ from textual_plot.axis_formatter import AxisFormatter
 from sg_core.storage.run_log import BACK, RunEvent
 from sg_tui.figures import count, duration, number
 from sg_tui.keys import bindings
+from sg_tui.state.normal_run import NormalRun, normal_run
 from sg_tui.state.training_run import Run
 from sg_tui.terminal.textsafe import safe_line
 from sg_tui.widgets.chart import (
@@ -78,10 +79,12 @@ class LossChart(Vertical):
 
     COMPONENT_CLASSES = {  # noqa: RUF012 (declared so by Textual)
         "chart--raw",
+        "chart--words",
         "chart--validation",
         "chart--reference",
         "chart--gap",
         "chart--event",
+        "chart--normal",
         *(f"chart--run-{number}" for number in range(RUN_COLOURS)),
     }
 
@@ -150,6 +153,9 @@ class LossChart(Vertical):
         self._set_ticks(plot)
         columns = max(2, 2 * (plot.size.width - plot.margin_left - 2))
         window = Window(self._limits[0], self._limits[1], columns)
+        normal = normal_run(self._run)
+        if normal is not None and self.x_axis != "time":
+            self._draw_normal(plot, normal, self._run)
         for run in self._earlier:
             self._draw_earlier(plot, run, window)
         self._draw_run(plot, self._run, window)
@@ -198,14 +204,17 @@ class LossChart(Vertical):
         self._draw_events(plot, run)
 
     def _draw_events(self, plot: Plot, run: Run) -> None:
-        """A line at each event, with its number on top; beneath each other where they share a place."""
-        style, (_, _, low, high) = self._style("chart--event"), self._limits
-        rows = max(2, plot.size.height - 2)
-        seen: dict[float, int] = {}
-        for event, x in event_places(run, self._x(run)):
-            level = seen[x] = seen.get(x, -1) + 1
-            heights = np.linspace(low, high, 2 * rows)
+        """A line at each event, with its number on top; beneath each other where they share a column."""
+        style, (left, right, low, high) = self._style("chart--event"), self._limits
+        rows, columns = max(2, plot.size.height - 2), max(2, plot.size.width - plot.margin_left - 2)
+        seen: dict[int, int] = {}
+        places = list(event_places(run, self._x(run)))
+        heights = np.linspace(low, high, 2 * rows)
+        for _, x in places:
             plot.scatter(np.full_like(heights, x), heights, marker="┊", marker_style=style)
+        for event, x in places:  # over all lines
+            column = int((x - left) / (right - left) * columns)
+            level = seen[column] = seen.get(column, -1) + 1
             top = high - (0.5 + level) * (high - low) / rows
             plot.scatter([x], [top], marker=numeral(event.number), marker_style=style)
 
@@ -214,6 +223,21 @@ class LossChart(Vertical):
             dashes = np.linspace(window.start, window.end, window.columns // 2)
             style = self._style("chart--reference")
             plot.scatter(dashes, np.full_like(dashes, height), marker="┄", marker_style=style)
+
+    def _draw_normal(self, plot: Plot, normal: NormalRun, run: Run) -> None:
+        """Where nine of ten steps of the shipped run lie, a shade in each cell, and its validations."""
+        per_step = run.tokens_per_step if self.x_axis == "tokens" else 1
+        style, (left, right, bottom, top) = self._style("chart--normal"), self._limits
+        columns, rows = max(2, plot.size.width - plot.margin_left - 2), max(2, plot.size.height - 3)
+        x = left + (np.arange(columns) + 0.5) * (right - left) / columns
+        low, high = (self._y(edge) for edge in zip(*(normal.at(one / per_step) for one in x), strict=True))
+        y = bottom + (np.arange(rows) + 0.5) * (top - bottom) / rows
+        half = 0.5 * (top - bottom) / rows
+        row, column = np.nonzero((y[:, None] >= low - half) & (y[:, None] <= high + half))
+        plot.scatter(x[column], y[row], marker="░", marker_style=style)
+        plot.scatter(
+            normal.validation_steps * per_step, self._y(normal.validations), marker="◇", marker_style=style
+        )  # fmt: skip
 
     def _draw_earlier(self, plot: Plot, run: Run, window: Window) -> None:
         xs, ys, style = self._x(run), self._y(run.curve.smoothed), self._run_style(run)
@@ -244,7 +268,7 @@ class LossChart(Vertical):
         steps: Floats = np.array([one.step for one in run.evaluations], dtype=np.float64)
         return steps * run.tokens_per_step if self.x_axis == "tokens" else steps
 
-    def _y(self, values: Sequence[float]) -> Floats:
+    def _y(self, values: Sequence[float] | Floats) -> Floats:
         """Heights of these losses on the y axis; NaN where a logarithm has none."""
         y: Floats = np.array(values, dtype=np.float64)
         if not self.log_y:
@@ -260,21 +284,24 @@ class LossChart(Vertical):
         return self._style(f"chart--run-{run.number % RUN_COLOURS}")
 
     def _legend(self) -> Text:
-        run = self._run
+        run, words = self._run, self._style("chart--words")
         if run is None or not len(run.curve):
-            return Text("The curve begins with the first step.", self._style("chart--raw"))
-        parts = [("⠢⠔ each step", "chart--raw"), ("━━ average", f"chart--run-{run.number % RUN_COLOURS}")]
+            return Text("The curve begins with the first step.", words)
+        parts = [("⠢⠔", "each step", "chart--raw"), ("━━", "average", f"chart--run-{run.number % RUN_COLOURS}")]
         if run.evaluations:
-            parts.append(("◆ validation", "chart--validation"))
-        if math.isfinite(reference_loss(run)):
-            parts.append((f"┄┄ nanoGPT {NANOGPT}", "chart--reference"))
-        if run.curve.skipped:
-            parts.append((f"× skipped {run.curve.skipped}", "chart--gap"))
+            parts.append(("◆", "validation", "chart--validation"))
         for event in run.events[-2:]:
-            parts.append((f"{numeral(event.number)} {safe_line(event.words, 30)}", "chart--event"))
+            parts.append((numeral(event.number), safe_line(event.words, 30), "chart--event"))
+        if normal_run(run) is not None and self.x_axis != "time":
+            parts.append(("░░ ◇", "shipped model, 9 of 10 steps", "chart--normal"))
+        if math.isfinite(reference_loss(run)):
+            parts.append(("┄┄", f"nanoGPT {NANOGPT}", "chart--reference"))
+        if run.curve.skipped:
+            parts.append(("×", f"skipped {run.curve.skipped}", "chart--gap"))
         for one in self._earlier:
-            parts.append((f"{letter(one)} {safe_line(one.name, 26)}", f"chart--run-{one.number % RUN_COLOURS}"))
-        return Text("  ").join(Text(words, self._style(name)) for words, name in parts)
+            parts.append((letter(one), safe_line(one.name, 26), f"chart--run-{one.number % RUN_COLOURS}"))
+        drawn = [Text.assemble((sign, self._style(name)), " ", (said, words)) for sign, said, name in parts]
+        return Text("  ").join(drawn)
 
 
 def letter(run: Run) -> str:

@@ -182,7 +182,7 @@ def test_samples_of_a_run_are_written_with_the_adapter_as_it_is(base: str) -> No
         ({"lora": "r=none"}, "lora: r is none"),
         ({"optimizer": "muon"}, "optimizer is muon; an adapter is trained with adamw"),
         ({"lora": "", "precision": "int8"}, "precision is int8; weights that learn are f32"),
-        ({"precision": "int4"}, "precision is int4; it must be one of: f32, bf16, int8"),
+        ({"precision": "int4"}, "precision is 'int4'; it must be one of: f32, bf16, int8"),
     ],
 )
 def test_settings_that_do_not_go_together_are_refused(changes: dict[str, Any], complaint: str) -> None:

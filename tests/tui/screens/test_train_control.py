@@ -13,7 +13,7 @@ from train_story import training
 from sg_core.engine.commands import BackToBest, ChangeTraining, FindLearningRate, ForkTraining
 from sg_core.engine.events import Failed, RateFound
 from sg_core.storage.run_log import RunEvent, add_event
-from sg_core.training.results import Trial
+from sg_core.training.results import LayerFigures, Trial
 from sg_tui.library.run_records import NAME, RunKeeper, load_records
 
 CHANGE = RunEvent(1, 0, 30, "change", {"learning_rate": 5e-4})
@@ -37,6 +37,14 @@ async def test_a_change_is_asked_for_on_a_line_and_marked_on_the_curve(size: tup
         await story.until(lambda: "┊" in story.text and story.text.count("①") == 2, "a line, and a number with words")
         await story.press("e")
         await story.see("learning rate 0.0005, schedule cosine")  # as it is now
+
+
+async def test_marks_of_one_place_stand_beneath_each_other() -> None:
+    async with training(steps=60) as story:
+        await story.emit(CHANGE, RunEvent(2, 1, 60, "back", {"to": 30}), RunEvent(3, 2, 30, "change", {"dropout": 0.2}))
+        story.screen._drawn = (-1, None)
+        story.screen._drawn_at = 0.0
+        await story.until(lambda: all(one in story.text for one in "①②③"), "all three on the curve")
 
 
 async def test_a_change_that_cant_be_read_stays_on_the_line() -> None:
@@ -96,6 +104,23 @@ async def test_a_search_shows_its_curve_and_one_number_which_enter_takes(size: t
         assert len(story.sent(FindLearningRate)) == 1
 
 
+@pytest.mark.parametrize("size", [WIDE, STANDARD])
+async def test_rows_of_heat_tell_what_happens_in_each_block(size: tuple[int, int]) -> None:
+    async with training(size) as story:
+        await story.press("h")
+        await story.see("A block is looked at every few steps")
+        looks = [LayerFigures(8 * n, n % 2, 0.1 + 0.1 * n, 1e-3 if n % 2 else 3e-2, 0.25) for n in range(1, 9)]
+        await story.emit(*looks)
+        await story.see("block 1")
+        rows = {line.split("block ")[1][0]: line for line in story.text.splitlines() if "block " in line}
+        assert "3e-02↑" in rows["0"]  # told without colours too
+        assert "1e-03 " in rows["1"]
+        assert "25.0%" in rows["1"]
+        assert "▅▅▅▅" in rows["1"]  # the middle: as it should be
+        await story.press("h")
+        await story.until(lambda: "block 1" not in story.text, "the samples again")
+
+
 async def test_the_marks_of_a_run_are_there_in_the_next_session(tmp_path: Path) -> None:
     async with training(steps=60) as story:
         run = story.app.desk.training.run
@@ -111,3 +136,13 @@ async def test_the_marks_of_a_run_are_there_in_the_next_session(tmp_path: Path) 
         (tmp_path / "one" / "events.jsonl").write_text("nonsense\n")
         [again] = load_records(tmp_path)
         assert again.events == []
+
+
+async def test_an_answer_is_seen_whatever_stood_in_its_place() -> None:
+    async with training() as story:
+        for key, class_name in (("h", "-blocks"), ("c", "-comparing")):
+            await story.press(key)
+            await story.until(lambda name=class_name: story.screen.has_class(name), "something else")
+            await story.press("g")
+            await story.until(lambda: story.screen.query_one("#samples").display, "the samples")
+            assert not story.screen.has_class(class_name)

@@ -1,0 +1,105 @@
+"""What this processor multiplies narrow numbers with, and the LLVM code of one such step.
+
+A step multiplies as many numbers as LANES float32 numbers take bytes, and adds neighbours of four bytes into each of
+LANES sums.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from llvmlite import ir
+
+from sg_core.kernels.simd import FEATURES, I32, LANES, VECTOR, cgutils
+
+_ON = frozenset(FEATURES.split(","))
+_I8, _I16 = ir.IntType(8), ir.IntType(16)
+SUMS = ir.VectorType(I32, LANES)
+BYTES = ir.VectorType(_I8, 4 * LANES)
+PAIRS = ir.VectorType(_I16, 2 * LANES)
+
+Step = Callable[[Any, Any, Any, Any], Any]  # (builder, sums, x, w) -> sums
+
+
+class _BFloat(ir.types.Type):  # type: ignore[misc]  # llvmlite is not annotated
+    """LLVM's bfloat, which llvmlite has no name for."""
+
+    def _to_string(self) -> str:
+        return "bfloat"
+
+
+_HALVES = ir.VectorType(_BFloat(), 2 * LANES)
+
+
+def _call(builder: Any, name: str, result: Any, *arguments: Any) -> Any:
+    kind = ir.FunctionType(result, [argument.type for argument in arguments])
+    return builder.call(cgutils.get_or_insert_function(builder.module, kind, name), arguments)
+
+
+# ---------------------------------------------------------------- bfloat16
+
+# Of AMD's processors, which sse4a tells: on Intel's the instruction has half the rate of a float32 multiplication.
+BFLOAT16_DOTS = {"+avx512bf16", "+avx512bw", "+sse4a"} <= _ON
+
+
+def dot_bfloat16(builder: Any, sums: Any, x: Any, w: Any) -> Any:
+    """x, w: PAIRS, as bits. Denormal numbers count as zero."""
+    x, w = builder.bitcast(x, _HALVES), builder.bitcast(w, _HALVES)
+    return _call(builder, "llvm.x86.avx512bf16.dpbf16ps.512", VECTOR, sums, x, w)
+
+
+# ---------------------------------------------------------------- int8: every way gives the same, for sums are exact
+
+
+def _four_by_four(builder: Any, sums: Any, x: Any, w: Any) -> Any:
+    """w: unsigned."""
+    return _call(builder, f"llvm.x86.avx512.vpdpbusd.{32 * LANES}", SUMS, sums, w, x)
+
+
+def _dot_product(builder: Any, sums: Any, x: Any, w: Any) -> Any:
+    """NEON's, in two halves."""
+    halves = []
+    for half in (0, 1):
+        few = [_part(builder, vector, half, 2) for vector in (sums, x, w)]
+        halves.append(_call(builder, "llvm.aarch64.neon.sdot.v4i32.v16i8", few[0].type, *few))
+    order = ir.Constant(SUMS, list(range(LANES)))
+    return builder.shuffle_vector(*halves, order)
+
+
+def _pairs_of_words(builder: Any, sums: Any, x: Any, w: Any) -> Any:
+    name = "llvm.x86.avx512.pmaddw.d.512" if LANES == 16 else "llvm.x86.avx2.pmadd.wd"
+    for half in (0, 1):
+        words = [builder.sext(_part(builder, vector, half, 2), PAIRS) for vector in (x, w)]
+        sums = builder.add(sums, _call(builder, name, SUMS, *words))
+    return sums
+
+
+def _plain(builder: Any, sums: Any, x: Any, w: Any) -> Any:
+    for quarter in range(4):
+        numbers = [builder.sext(_part(builder, vector, quarter, 4), SUMS) for vector in (x, w)]
+        sums = builder.add(sums, builder.mul(*numbers))
+    return sums
+
+
+def _part(builder: Any, vector: Any, number: int, parts: int) -> Any:
+    count = vector.type.count // parts
+    lanes = [I32(number * count + lane) for lane in range(count)]
+    return builder.shuffle_vector(
+        vector, ir.Constant(vector.type, ir.Undefined), ir.Constant(ir.VectorType(I32, count), lanes)
+    )
+
+
+def int8_unit(features: frozenset[str]) -> tuple[Step, bool]:
+    """The step of x, w: BYTES, signed; and whether w's lie 128 higher there, so that they have no sign."""
+    wide = LANES == 16
+    if ("+avx512vnni" if wide else "+avxvnni") in features:
+        return _four_by_four, True
+    if "+dotprod" in features:
+        return _dot_product, False
+    if ("+avx512bw" if wide else "+avx2") in features:
+        return _pairs_of_words, False
+    return _plain, False
+
+
+dot_int8, INT8_OFFSET = int8_unit(_ON)
