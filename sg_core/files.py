@@ -7,7 +7,9 @@ import errno
 import json
 import os
 import stat
+import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from io import BufferedReader
 from pathlib import Path
@@ -153,6 +155,23 @@ def make_folder(folder: Path, error: type[SgError]) -> None:
         raise error(f"the folder {shown(folder)} can't be made: {reason(problem)}") from problem
 
 
+_PATIENCE = (0.01, 0.03, 0.1, 0.3, 0.6)  # seconds between tries
+
+
+def put_in_place(source: str | Path, target: str | Path) -> None:
+    """Give a file the name of another one, whose place it takes. Raises OSError.
+
+    On Windows a file that someone has open, a second program or one that looks for viruses, can't be replaced: then
+    it is tried again for a second.
+    """
+    for seconds in _PATIENCE if sys.platform == "win32" else ():
+        with contextlib.suppress(PermissionError):
+            os.replace(source, target)
+            return
+        time.sleep(seconds)
+    os.replace(source, target)
+
+
 @contextlib.contextmanager
 def replacing(path: Path, error: type[SgError]) -> Iterator[IO[bytes]]:
     """A new file that takes the place of `path`, synced, when the block ends well; else nothing changes."""
@@ -164,7 +183,7 @@ def replacing(path: Path, error: type[SgError]) -> Iterator[IO[bytes]]:
             file.flush()
             os.fsync(file.fileno())
         os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
+        put_in_place(temporary, path)
         temporary = None
     except OSError as problem:
         raise error(f"{shown(path)} can't be written: {reason(problem)}") from problem

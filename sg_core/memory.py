@@ -6,12 +6,14 @@ import contextlib
 import math
 import mmap
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from sg_core import windows
 from sg_core.errors import SgError
 
 _LINE = 64  # bytes of a cache line, and of the widest vector
@@ -38,12 +40,19 @@ def give_back(array: npt.NDArray[Any]) -> None:
     mapped: Any = array
     while mapped is not None and not isinstance(mapped, mmap.mmap):
         mapped = getattr(mapped, "base", None)
-    if mapped is not None and hasattr(mmap, "MADV_DONTNEED"):
+    if sys.platform != "win32" and mapped is not None and hasattr(mmap, "MADV_DONTNEED"):
         mapped.madvise(mmap.MADV_DONTNEED)
 
 
 def available_memory() -> int | None:
-    """Bytes that can be taken without swapping, within the container's limit; None where no one tells."""
+    """Bytes that can be taken without swapping, within the container's limit; None where no one tells.
+
+    On macOS all that there are: it tells no such figure.
+    """
+    if sys.platform == "win32":
+        with contextlib.suppress(OSError):
+            return windows.available_memory()
+        return None
     figures: list[int] = []
     with contextlib.suppress(OSError, ValueError, IndexError):
         for line in Path("/proc/meminfo").read_text("ascii").splitlines():

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-from sg_core import notices
-
-try:
-    import resource as _resource
-except ImportError:  # Windows
-    _resource = None  # type: ignore[assignment]
+from sg_core import notices, windows
 
 
 def usable_processors() -> int:
@@ -32,12 +29,31 @@ def allowed_threads(wanted: int) -> int:
 
 
 def physical_cores() -> int:
-    """Usable processors, but hyper-threads of a core counted once where the system tells."""
-    siblings = set()
+    """Usable processors, but hyper-threads of a core counted once where the system tells.
+
+    Of Apple's processors the fast cores alone: work is split evenly, and slow ones would keep them waiting.
+    """
+    return min(_cores() or _affinity(), usable_processors())
+
+
+def _cores() -> int:
+    """0 where no one tells."""
     with contextlib.suppress(OSError, AttributeError):
-        for cpu in os.sched_getaffinity(0):
-            siblings.add(Path(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list").read_text("ascii"))
-    return min(len(siblings) or _affinity(), usable_processors())
+        if sys.platform == "win32":
+            return windows.physical_cores()
+        if sys.platform == "darwin":
+            return _told_by_macos("hw.perflevel0.physicalcpu") or _told_by_macos("hw.physicalcpu")
+        topology = Path("/sys/devices/system/cpu")
+        cpus = os.sched_getaffinity(0)
+        return len({(topology / f"cpu{cpu}/topology/thread_siblings_list").read_text("ascii") for cpu in cpus})
+    return 0
+
+
+def _told_by_macos(name: str) -> int:
+    """A number of sysctl's; 0 for a name that it does not know."""
+    number, size = ctypes.c_int64(), ctypes.c_size_t(8)
+    ctypes.CDLL(None).sysctlbyname(name.encode("ascii"), ctypes.byref(number), ctypes.byref(size), None, 0)
+    return number.value
 
 
 def container_share(root: Path = Path("/")) -> float:
@@ -70,11 +86,18 @@ def _limits(mount: Path, group: str, *files: str) -> Iterator[float]:
 
 
 def _affinity() -> int:
-    if hasattr(os, "sched_getaffinity"):
+    if sys.platform == "win32":
+        with contextlib.suppress(OSError):
+            return windows.affinity().bit_count()
+    elif hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def taken_away() -> int:
     """How often the system has taken a processor away from this process so far; 0 where no one tells."""
-    return 0 if _resource is None else _resource.getrusage(_resource.RUSAGE_SELF).ru_nivcsw
+    if sys.platform == "win32":
+        return 0
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw

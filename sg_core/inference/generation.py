@@ -56,7 +56,7 @@ class Generation:
         before = decoder.first
         self._lookup.forget(decoder.start(ids))
         moved = 0 if decoder.first in (0, before) else decoder.positions
-        ahead = Ahead(decoder, self._lookup, self._drafting)
+        ahead, screen = Ahead(decoder, self._lookup, self._drafting), self._writer.screen()
 
         def guess(draft: list[int]) -> int:
             logits = decoder.guess(draft)
@@ -69,7 +69,7 @@ class Generation:
             if not self._prefill(decoder.positions + left, tell=count == 1 or moved > 0):
                 return
             began = time.perf_counter_ns()
-            logits = ahead.logits(left, guess, self._writer.ends)
+            logits = ahead.logits(left, guess, self._writer.ends, screen if self.sampling.likeliest else None)
             computed = time.perf_counter_ns() + decoder.advance_ns
             choice = self._writer.choose(logits, self.sampling, decoder.seen, len(decoder.ids), count == max_tokens)
             seen = decoder.activations(ahead.row)

@@ -212,6 +212,7 @@ class Session:
         processors: Sequence[Processor] = (),
         *,
         special: bool = False,
+        logprobs: bool = True,
     ) -> Generation:
         """Continue `prompt`, a text or token ids. What the session already holds of it is not computed again.
 
@@ -219,14 +220,15 @@ class Session:
         the session's. progress(done, total) is called while the prompt is computed; cancelled() is asked between two
         calls. processors: each is called once a token, as (ids so far, logits (V,)), and may change the logits: -inf
         forbids a token; `token.logprob` and `token.top` stay the model's own. Everything is checked before the first
-        token is asked for. Raises SettingError.
+        token is asked for. logprobs=False: nobody asks for probabilities, `token.logprob` is NaN and `token.top` empty;
+        the likeliest token of a large vocabulary is then found with fewer bytes, the same one. Raises SettingError.
         """
         check_request(max_tokens, stop)
         if sampling is not None:
             self.sampling = sampling
         ids = self.prompt_ids(prompt, special)
         self.turn_to(ids)
-        writer = Writer(self.model, self.tokenizer, stop, processors)
+        writer = Writer(self.model, self.tokenizer, stop, processors, logprobs=logprobs)
         self._generation = generation = Generation(
             self.decoder, self.lookup, self.drafting, writer, self._sampling, ids, max_tokens, progress, cancelled
         )

@@ -43,7 +43,8 @@ _C4, _C5 = np.float32(-1.453152027), np.float32(1.061405429)
 @lru_cache(maxsize=len(NAMES))
 def activation_table(name: str) -> np.ndarray[Any, np.dtype[np.uint16]]:
     """(65536,) uint16: bits of fp16(f(x) - max(x, 0)) at the bits of each fp16 x; 0 where x is not finite."""
-    x = np.arange(1 << 16, dtype=np.uint16).view(np.float16).astype(np.float64)
+    with np.errstate(invalid="ignore"):  # of the NaNs, which ARM tells
+        x = np.arange(1 << 16, dtype=np.uint16).view(np.float16).astype(np.float64)
     x[~np.isfinite(x)] = 0.0
     if name == "gelu_new":
         u = np.sqrt(2.0 / np.pi) * (x + 0.044715 * x**3)

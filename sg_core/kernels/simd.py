@@ -1,8 +1,7 @@
-"""Vectors, loops, casts and a clock in LLVM IR, for what Numba's own code can't say; no compiler needed."""
+"""Vectors, loops and casts in LLVM IR, for what Numba's own code can't say; no compiler needed."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -147,25 +146,6 @@ def _add_halves(builder: Any, pair: list[Any], size: int) -> Any:
     upper = builder.shuffle_vector(pair[0], second, ir.Constant(kind, [lane + size // 2 for lane in low]))
     add = builder.fadd if pair[0].type.element == F32 else builder.add
     return add(lower, upper)
-
-
-_CLOCK_MONOTONIC = 6 if sys.platform == "darwin" else 1
-
-
-@intrinsic
-def nanoseconds(typing):  # type: ignore[no-untyped-def]
-    """The monotonic clock in ns (int64), read without the interpreter: clock_gettime of the C library."""
-
-    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        timespec = ir.LiteralStructType([I64, I64])
-        function_type = ir.FunctionType(I32, [I32, timespec.as_pointer()])
-        clock_gettime = cgutils.get_or_insert_function(builder.module, function_type, "clock_gettime")
-        place = cgutils.alloca_once(builder, timespec)
-        builder.call(clock_gettime, [ir.Constant(I32, _CLOCK_MONOTONIC), place])
-        seconds, rest = (builder.load(builder.gep(place, [ir.Constant(I32, 0), ir.Constant(I32, i)])) for i in (0, 1))
-        return builder.add(builder.mul(seconds, i64(1_000_000_000)), rest)
-
-    return types.int64(), generate
 
 
 @intrinsic

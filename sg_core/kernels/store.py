@@ -17,6 +17,7 @@ import os
 import re
 import shutil
 import stat
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -207,6 +208,8 @@ def _why(problem: KernelError | OSError) -> str:
 
 def _ours(found: os.stat_result) -> bool:
     """Whether nobody else can have written it: loading compiled code runs it."""
+    if sys.platform == "win32":  # files have no such mode: folders of a user's profile are that user's
+        return True
     return found.st_uid == os.getuid() and not found.st_mode & stat.S_IWOTH
 
 

@@ -7,7 +7,6 @@ for well under a microsecond. Between calls the helpers sleep on a lock, so an i
 from __future__ import annotations
 
 import os
-import platform
 import threading
 import time
 import weakref
@@ -15,19 +14,18 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from llvmlite import ir
 from numba import types
 
 from sg_core.kernels.crowding import Crowding
 from sg_core.kernels.jit import kernel
-from sg_core.kernels.simd import cgutils, data_pointer, intrinsic, nanoseconds
+from sg_core.kernels.simd import data_pointer, intrinsic
+from sg_core.kernels.system import nanoseconds, pause, yield_core
 from sg_core.processors import allowed_threads
 from sg_core.processors import physical_cores as physical_cores
 
 # Cells of the barrier's int64 array, each on a cache line of its own. _LOST: nanoseconds waited after the spins.
 _COUNT, _PHASE, _LOST, _CELLS = 8, 24, 40, 56
 _SPINS = 2000  # then the thread yields: where another one needs its core, spinning alone would starve that
-_MACHINE = platform.machine()
 
 
 @intrinsic
@@ -60,36 +58,6 @@ def _atomic_store(typing, cells, index, value):  # type: ignore[no-untyped-def]
     return types.void(cells, types.int64, types.int64), generate
 
 
-@intrinsic
-def _pause(typing):  # type: ignore[no-untyped-def]
-    """Tell the core that this is a spin loop."""
-
-    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        if _MACHINE in ("x86_64", "AMD64"):
-            name, arguments = "llvm.x86.sse2.pause", []
-        elif _MACHINE in ("aarch64", "arm64"):
-            name, arguments = "llvm.aarch64.hint", [ir.Constant(ir.IntType(32), 1)]  # YIELD
-        else:
-            return context.get_dummy_value()
-        kind = ir.FunctionType(ir.VoidType(), [value.type for value in arguments])
-        builder.call(cgutils.get_or_insert_function(builder.module, kind, name), arguments)
-        return context.get_dummy_value()
-
-    return types.void(), generate
-
-
-@intrinsic
-def _yield_core(typing):  # type: ignore[no-untyped-def]
-    """sched_yield of the C library, declared by name so that compiled code can be cached."""
-
-    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(ir.IntType(32), []), "sched_yield")
-        builder.call(function, [])
-        return context.get_dummy_value()
-
-    return types.void(), generate
-
-
 @kernel
 def barrier(cells: Any, threads: int) -> None:
     """Wait until all `threads` have come here."""
@@ -103,10 +71,10 @@ def barrier(cells: Any, threads: int) -> None:
     for _ in range(_SPINS):
         if _atomic_load(cells, _PHASE) != phase:
             return
-        _pause()
+        pause()
     began = nanoseconds()
     while _atomic_load(cells, _PHASE) == phase:
-        _yield_core()
+        yield_core()
     _atomic_add(cells, _LOST, nanoseconds() - began)
 
 

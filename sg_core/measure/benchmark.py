@@ -19,6 +19,7 @@ from itertools import compress, product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sg_core import windows
 from sg_core.checks import whole
 from sg_core.network.optimizations import ROW_SWITCHES, TABLE, USUAL, Optimizations
 from sg_core.types import Cancelled, Count
@@ -250,14 +251,16 @@ class Benchmark:
 
 def peak_memory() -> int:
     """The most bytes the process has held, on Linux since `restart_peak_memory`; 0 where no one tells."""
+    if sys.platform == "win32":
+        with contextlib.suppress(OSError):
+            return windows.peak_memory()
+        return 0
     with contextlib.suppress(OSError, ValueError, IndexError):
         for line in Path("/proc/self/status").read_text("utf-8").splitlines():
             if line.startswith("VmHWM:"):
                 return int(line.split()[1]) * 1024
-    try:
-        import resource
-    except ImportError:
-        return 0
+    import resource
+
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
 

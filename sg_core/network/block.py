@@ -40,8 +40,9 @@ from sg_core.kernels.probe import (
 )
 from sg_core.kernels.residual import residual_forward
 from sg_core.kernels.shared_attention import attention_shared, shared_until
-from sg_core.kernels.simd import ZERO, constants, nanoseconds
+from sg_core.kernels.simd import ZERO, constants
 from sg_core.kernels.stored_attention import attention_stored, round_as_stored, scatter_stored
+from sg_core.kernels.system import nanoseconds
 from sg_core.kernels.team import barrier
 from sg_core.network.activations import ATT, FC, GELU, LN1, LN2, MLP, PROJ, QKV, RES1, RES2
 from sg_core.network.parameters import (

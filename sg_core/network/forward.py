@@ -15,7 +15,8 @@ from sg_core.kernels.jit import entry
 from sg_core.kernels.linear import linear_forward
 from sg_core.kernels.probe import LN_FINAL_SCALE, embed
 from sg_core.kernels.products import PANEL_SIZE
-from sg_core.kernels.simd import ZERO, nanoseconds
+from sg_core.kernels.simd import ZERO
+from sg_core.kernels.system import nanoseconds
 from sg_core.kernels.team import Team
 from sg_core.memory import aligned
 from sg_core.network.activations import PROJ, Activations

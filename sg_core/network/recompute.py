@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from sg_core.kernels.jit import entry
-from sg_core.kernels.simd import ZERO, nanoseconds
+from sg_core.kernels.simd import ZERO
+from sg_core.kernels.system import nanoseconds
 from sg_core.network.activations import RES2
 from sg_core.network.block import CLOCK, Context, block, matrix
 

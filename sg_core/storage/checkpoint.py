@@ -16,6 +16,7 @@ import math
 import os
 import re
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -27,7 +28,7 @@ import numpy.typing as npt
 
 from sg_core.checks import quoted
 from sg_core.errors import CheckpointError, SgError
-from sg_core.files import make_folder, open_regular, parse_json_object, reason, shown
+from sg_core.files import make_folder, open_regular, parse_json_object, put_in_place, reason, shown
 from sg_core.memory import give_back, require_memory
 from sg_core.storage.manifest import (
     MANIFEST,
@@ -108,7 +109,7 @@ def save_checkpoint(
             _put_in_place(unfinished, folder)
         with hidden_folder(run) as unfinished:
             _write(unfinished / LATEST, [f"{folder.name}\n".encode()])
-            os.replace(unfinished / LATEST, run / LATEST)
+            put_in_place(unfinished / LATEST, run / LATEST)
         sync_folder(run)
     except OSError as problem:
         raise CheckpointError(
@@ -362,11 +363,17 @@ def _require_digest(path: Path, digest: Any, entry: Mapping[str, Any]) -> None:
 
 
 def _map_array(path: Path, file: BinaryIO, entry: Mapping[str, Any]) -> AnyArray:
-    """The numbers of an open .npy file where they lie, verified and read-only."""
+    """The numbers of an open .npy file where they lie, verified and read-only; on Windows a copy in memory: there the
+    folder of a mapped file can be neither renamed nor removed."""
     _require_digest(path, hashlib.file_digest(cast(Any, file), "sha256"), entry)
     shape, dtype = tuple(entry["shape"]), np.dtype(entry["dtype"])
     header_size = entry["size"] - math.prod(shape) * dtype.itemsize
     _require(0 < header_size < _MOST_INFO, path, "its header is too long")
+    if sys.platform == "win32":
+        file.seek(header_size)
+        array: AnyArray = np.fromfile(cast(Any, file), dtype, math.prod(shape)).reshape(shape)
+        array.flags.writeable = False
+        return array
     return np.asarray(np.memmap(file, dtype, "r", header_size, shape))
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from sg_core.errors import DownloadError
-from sg_core.files import make_folder, reason, shown
+from sg_core.files import make_folder, put_in_place, reason, shown
 from sg_core.types import Progress
 
 TIMEOUT = 10.0  # seconds without a byte
@@ -102,7 +102,7 @@ def fetch(remote: RemoteFile, target: Path, report: Progress, check: Callable[[]
             "differs); nothing was installed"
         )
     try:
-        os.replace(part, target)
+        put_in_place(part, target)
     except OSError as problem:
         raise DownloadError(f"{shown(target)} can't be written: {reason(problem)}") from problem
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from sg_core import paths
 from sg_core.errors import DownloadError, SgError
-from sg_core.files import expanded, make_folder, read_bytes, reason, replacing, shown
+from sg_core.files import expanded, make_folder, put_in_place, read_bytes, reason, replacing, shown
 from sg_core.storage.model_config import CONFIG
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -113,7 +113,7 @@ def install(repository: Path, commit: str, staged: Iterable[tuple[Path, str]]) -
         for path, etag in staged:
             name = path.resolve().name if path.is_symlink() else etag
             if not path.is_symlink():
-                os.replace(path, blobs / name)
+                put_in_place(path, blobs / name)
             _link(blobs / name, folder / path.name)
     except OSError as problem:
         raise DownloadError(f"{shown(folder)} can't be written: {reason(problem)}") from problem
@@ -130,7 +130,7 @@ def _link(blob: Path, pointer: Path) -> None:
         unfinished.symlink_to(Path("..", "..", "blobs", blob.name))
     except OSError:
         shutil.copyfile(blob, unfinished)
-    os.replace(unfinished, pointer)
+    put_in_place(unfinished, pointer)
 
 
 def remove(repository: Path) -> None:

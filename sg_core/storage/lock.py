@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 from pathlib import Path
 
 from sg_core.errors import CheckpointError
@@ -14,19 +15,23 @@ from sg_core.files import shown
 
 RUN_LOCK = "training.lock"
 
-try:
-    import fcntl
+_BEHIND = 1 << 20  # a byte that Windows locks: far behind the number, which others may read
 
-    def _lock(descriptor: int) -> None:
+
+def _lock(descriptor: int) -> None:
+    """Raises OSError when another one holds it."""
+    if sys.platform == "win32":
+        import msvcrt
+
+        os.lseek(descriptor, _BEHIND, os.SEEK_SET)
+        try:
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        finally:
+            os.lseek(descriptor, 0, os.SEEK_SET)
+    else:
+        import fcntl
+
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-
-except ImportError:  # Windows: a byte far behind the number, which others may read
-    import msvcrt
-
-    def _lock(descriptor: int) -> None:
-        os.lseek(descriptor, 1 << 20, os.SEEK_SET)
-        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined,unused-ignore]
-        os.lseek(descriptor, 0, os.SEEK_SET)
 
 
 class HeldError(Exception):
@@ -62,9 +67,12 @@ class FileLock:
     def release(self) -> None:
         """Let it go and remove the file; does nothing the second time."""
         if self._descriptor >= 0:
+            if sys.platform == "win32":  # an open file can't be removed there, nor one that another one holds by now
+                os.close(self._descriptor)
             with contextlib.suppress(OSError):
                 os.unlink(self._path)
-            os.close(self._descriptor)
+            if sys.platform != "win32":
+                os.close(self._descriptor)
             self._descriptor = -1
 
 

@@ -97,6 +97,13 @@ def _cpu() -> str:
     return f"{binding.get_host_cpu_name()}: {known or 'no vector features that are used here'}"
 
 
+def _vectors() -> str:
+    from sg_core.kernels.simd import LANES
+    from sg_core.kernels.system import vector_unit
+
+    return f"kernels compute {LANES} float32 numbers at a time, with {vector_unit()}"
+
+
 def _cores() -> str:
     from sg_core.processors import physical_cores, usable_processors
 
@@ -158,6 +165,7 @@ _LINES: tuple[tuple[str, Callable[[], str]], ...] = (
     ("settings folder", _folder("config_dir")),
     ("terminal", _terminal),
     ("cpu", _cpu),
+    ("vectors", _vectors),
     ("cores", _cores),
     ("threads", _threads),
     ("memory", _memory),

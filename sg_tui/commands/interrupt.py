@@ -1,6 +1,6 @@
 """Ctrl-C as a wish that work looks at between two pieces, instead of an exception in the middle of one.
 
-A request to end (SIGTERM) and the end of the terminal (SIGHUP) are the same wish.
+A request to end (SIGTERM) and the end of the terminal (SIGHUP; on Windows SIGBREAK) are the same wish.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 
 from sg_tui.commands.output import Output
 
-SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name)]
 
 
 class Interrupt:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import errno
 import io
 import json
 import math
@@ -61,6 +62,8 @@ class Output:
         except BrokenPipeError:  # nobody reads on, which is no failure
             raise
         except OSError as problem:
+            if sys.platform == "win32" and problem.errno == errno.EINVAL:  # so a pipe that nobody reads is told there
+                raise BrokenPipeError from problem
             raise SgError(f"standard output can't be written: {reason(problem)}") from problem
         if text:
             self._inside_line = not text.endswith("\n")

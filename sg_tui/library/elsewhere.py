@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
 import time
 import zlib
@@ -21,16 +22,19 @@ def last_folder(folder: Path) -> Path:
 
 
 def _user() -> int:
-    return os.getuid() if hasattr(os, "getuid") else 0
+    if sys.platform == "win32":
+        return 0
+    return os.getuid()
 
 
 def is_private(folder: Path) -> bool:
-    """Whether a temporary folder is this person's, and nobody else's."""
+    """Whether a temporary folder is this person's, and nobody else's: on Windows all are, in the person's profile."""
     try:
         status = folder.lstat()
     except OSError:
         return False
-    return folder.is_dir() and not folder.is_symlink() and status.st_uid == _user() and not status.st_mode & 0o077
+    mine = sys.platform == "win32" or (status.st_uid == _user() and not status.st_mode & 0o077)
+    return mine and folder.is_dir() and not folder.is_symlink()
 
 
 def remove(path: Path) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from sg_core.errors import SettingError
-from sg_core.files import read_bytes
+from sg_core.files import put_in_place, read_bytes
 
 Row = Mapping[str, Any]
 LONGEST = 16 << 20  # bytes of a file that are read
@@ -40,7 +40,7 @@ def save_text(folder: Path, name: str, text: str) -> Path:
     try:
         with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
             file.write(text)
-        os.replace(temporary, folder / name)
+        put_in_place(temporary, folder / name)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise

@@ -13,7 +13,7 @@ from typing import Any
 
 from sg_core.checks import quoted
 from sg_core.errors import SettingError
-from sg_core.files import read_bytes
+from sg_core.files import put_in_place, read_bytes
 from sg_core.inference.sampling import Sampling
 from sg_core.network.precisions import PRECISIONS
 from sg_core.setting import check_settings, choice, setting, settings_of, words
@@ -80,7 +80,7 @@ def write(folder: Path, preferences: Preferences) -> None:
     try:
         with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
             file.write(_toml(preferences))
-        os.replace(temporary, folder / FILE)
+        put_in_place(temporary, folder / FILE)
     except BaseException:
         with contextlib.suppress(OSError):
             os.unlink(temporary)
@@ -91,7 +91,7 @@ def _keep_aside(path: Path, problem: Exception) -> str:
     kept = path.with_name(BROKEN)
     where = f"it is kept as {kept.name}"
     try:
-        os.replace(path, kept)
+        put_in_place(path, kept)
     except OSError:
         where = "it stays where it is"
     return f"{path.name} can't be used ({safe_line(str(problem), 120)}); {where}, and the usual settings hold"

@@ -32,6 +32,8 @@ def tools(environment: Mapping[str, str] = os.environ) -> list[list[str]]:
         candidates += [["tmux", "load-buffer", "-w", "-"], ["tmux", "load-buffer", "-"]]
     if sys.platform == "darwin":
         candidates.append(["pbcopy"])
+    if sys.platform == "win32":
+        candidates.append(["clip"])
     if environment.get("WAYLAND_DISPLAY"):
         candidates.append(["wl-copy"])
     if environment.get("DISPLAY"):
@@ -58,7 +60,8 @@ def run_tool(command: list[str], text: str) -> bool:
     try:
         done = subprocess.run(
             command,
-            input=text.encode("utf-8", "replace"),
+            # clip takes the system's old encoding for granted, but for a byte order mark
+            input=text.encode("utf-16" if Path(command[0]).stem == "clip" else "utf-8", "replace"),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             timeout=3,

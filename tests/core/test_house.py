@@ -126,7 +126,8 @@ FLOORS: tuple[dict[str, str], ...] = (
     {"kernels": "sg_core.kernels"},
     {
         "ground": "sg_core.errors sg_core.config sg_core.paths sg_core.files sg_core.memory sg_core.checks "
-        "sg_core.setting sg_core.types sg_core.bfloat16 sg_core.notices sg_core.crash_report sg_core.processors"
+        "sg_core.setting sg_core.types sg_core.bfloat16 sg_core.notices sg_core.crash_report sg_core.processors "
+        "sg_core.windows"
     },
 )
 PLACES = {

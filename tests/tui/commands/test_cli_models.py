@@ -13,6 +13,7 @@ from cli_support import failure, make_model
 from sg_core import paths
 from sg_core.errors import DownloadError
 from sg_core.kernels.bandwidth import ReadBandwidth
+from sg_core.kernels.simd import LANES
 from sg_core.storage import hub_cache, pull
 from sg_tui.cli import main
 
@@ -139,6 +140,7 @@ def test_doctor_shows_the_machine(home: Path, capsys: pytest.CaptureFixture[str]
     assert lines["read rate"].startswith("12.5 GB/s with 1")
     assert "numba 0." in lines["packages"]
     assert "compiled" in lines["kernels"]
+    assert f"{LANES} float32 numbers at a time" in lines["vectors"]
     assert {"sg-tui", "python", "system", "models", "terminal", "cpu", "cores", "threads", "memory"} < set(lines)
 
 

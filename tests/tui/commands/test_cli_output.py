@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
+import sys
 
 import pytest
 
+from sg_core.errors import SgError
 from sg_tui.commands.output import Output
 
 
@@ -39,6 +42,19 @@ def test_a_pipe_takes_utf8_whatever_the_locale() -> None:
     stream = io.TextIOWrapper(raw, encoding="ascii")
     Output(stream, io.StringIO()).text("ß🎉\n")
     assert raw.getvalue() == "ß🎉\n".encode()
+
+
+@pytest.mark.parametrize(("system", "raised"), [("win32", BrokenPipeError), ("linux", SgError)])
+def test_a_pipe_that_nobody_reads_is_known_by_what_windows_calls_it(
+    monkeypatch: pytest.MonkeyPatch, system: str, raised: type[Exception]
+) -> None:
+    class Unread(io.StringIO):
+        def write(self, text: str) -> int:
+            raise OSError(errno.EINVAL, "Invalid argument")
+
+    monkeypatch.setattr(sys, "platform", system)
+    with pytest.raises(raised):
+        Output(Unread(), io.StringIO()).text("a")
 
 
 def test_errors_are_one_harmless_line() -> None:

@@ -90,6 +90,18 @@ def test_a_tool_that_fails_or_is_missing_says_so() -> None:
     assert not clipboard.run_tool(["/nonexistent/tool"], "x")
 
 
+def test_windows_own_tool_is_given_what_it_can_tell_apart(
+    programs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command(programs, "clip", f"cat > {tmp_path}/buffer")
+    monkeypatch.setattr(sys, "platform", "win32")
+    tools = clipboard.tools({})
+    monkeypatch.undo()
+    assert tools == [["clip"]]
+    assert clipboard.run_tool([str(programs / "clip")], "é🎉")
+    assert (tmp_path / "buffer").read_bytes().decode("utf-16") == "é🎉"
+
+
 def test_the_last_resort_is_a_file(tmp_path: Path) -> None:
     path = clipboard.into_file("a\r\nb\ud800", tmp_path)
     assert path.read_bytes() == b"a\r\nb?"
