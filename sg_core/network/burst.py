@@ -17,7 +17,8 @@ from sg_core.kernels.by_address import address_of, call_at
 from sg_core.kernels.drawing import BINS, LANES, drawn
 from sg_core.kernels.jit import entry, kernel
 from sg_core.kernels.ranking import ranked
-from sg_core.kernels.simd import ONE, ZERO, nanoseconds
+from sg_core.kernels.simd import ONE, ZERO
+from sg_core.kernels.system import nanoseconds
 from sg_core.kernels.team import atomic_load, barrier
 from sg_core.memory import aligned
 from sg_core.network.activations import Activations
