@@ -6,18 +6,16 @@ computed with the new setting.
 
 from __future__ import annotations
 
-import math
 import time
 
 import numpy as np
 import numpy.typing as npt
 
 from sg_core.inference.decoder import Decoder
-from sg_core.inference.sampler import key
+from sg_core.inference.sampler import filters, greedy, key
 from sg_core.inference.sampling import Sampling
 from sg_core.inference.token import TOP, Token
 from sg_core.inference.writer import Writer
-from sg_core.kernels.drawing import COLDEST
 from sg_core.network.burst import BurstPass
 
 LONGEST_NS = 20_000_000  # of a burst: whoever shows the tokens, or sets something, does not wait longer
@@ -69,13 +67,10 @@ class Bursts:
 
     def _run(self, burst: BurstPass, sampling: Sampling, steps: int) -> int:
         decoder, place = self._decoder, len(self._decoder.ids)
-        temperature = max(float(sampling.temperature), COLDEST)
-        depth = -temperature * math.log(sampling.min_p) if sampling.min_p > 0.0 else math.inf
         count = burst.run(
             decoder.ids[-1], decoder.positions - 1, decoder.cache, decoder.optimizations.gelu_table,
             self._interrupt, self._writer.tokens[2],
-            sampling.temperature == 0.0 or sampling.top_k == 1,
-            (temperature, sampling.top_k, float(sampling.top_p), depth),
+            greedy(sampling), filters(sampling),
             np.array([key(sampling.seed, place + step) for step in range(steps)], np.uint64),
         )  # fmt: skip
         if count:

@@ -10,11 +10,13 @@ import numpy as np
 
 from sg_core.inference.branch import window_start
 from sg_core.inference.decoder import Decoder
+from sg_core.inference.sampler import filters, greedy, key
 from sg_core.inference.sampling import Sampling
 from sg_core.inference.speculation import Lookup
-from sg_core.inference.token import Token
+from sg_core.inference.token import TOP, Token
 from sg_core.inference.writer import Writer
 from sg_core.memory import aligned
+from sg_core.network.choosing import Choosing
 from sg_core.types import Cancelled, Count, FloatArray
 
 
@@ -90,6 +92,7 @@ class Continuations:
         self.prefill_ms = 0.0
         self._decoder, self._lookup, self._writers = decoder, lookup, writers
         self._progress, self._cancelled = progress, cancelled
+        self._choosing: Choosing | None = None
         self._tokens = self._written(ids, max_tokens)
 
     def __iter__(self) -> Iterator[tuple[int, Token]]:
@@ -108,6 +111,19 @@ class Continuations:
         self._tokens.close()  # type: ignore[attr-defined]  # a generator
         rest = zip(self.reasons, self._writers, strict=True)
         return [writer.rest() if reason == "stopped" else "" for reason, writer in rest]
+
+    def _choose(self, logits: FloatArray, lines: list[_Line]) -> bool:
+        """Choose for all lines at once, where each choice depends on its logits and the draw alone."""
+        if not lines[0].writer.chooses_plainly(self.sampling):
+            return False
+        team = self._decoder.current_pass.team
+        if self._choosing is None or self._choosing.threads < team.threads:
+            limit, unnamed, _ = lines[0].writer.tokens
+            top = min(TOP, limit - len(unnamed))
+            self._choosing = Choosing(team.threads, limit, unnamed, top, len(self._writers))
+        seed, place = self.sampling.seed, len(lines[0].ids)
+        keys = np.array([key(seed + line.number, place) for line in lines], np.uint64)
+        return self._choosing.run(team, logits, greedy(self.sampling), filters(self.sampling), keys)
 
     def _written(self, prompt: Sequence[int], max_tokens: int) -> Iterator[tuple[int, Token]]:
         decoder, before = self._decoder, self._decoder.first
@@ -131,21 +147,27 @@ class Continuations:
                 texts = _Texts(decoder, len(lines), max_tokens - 1)
             else:
                 first = texts.first
-                rows = list(texts.decode(lines, max_tokens - count))
+                together = texts.decode(lines, max_tokens - count)
+                rows = list(together)
                 moved = len(lines[0].ids) - texts.first if texts.first != first else 0
                 seen = [decoder.activations(row) for row in range(len(lines))]
             computed = time.perf_counter_ns()
+            at_once, asked = count > 1 and self._choose(together, lines), self.sampling
+            for_each = (time.perf_counter_ns() - computed) // len(lines)
             over: list[int] = []
             for place, line in enumerate(lines):
                 chosen_at = time.perf_counter_ns()
-                sampling = replace(self.sampling, seed=self.sampling.seed + line.number)
                 ids = line.ids[texts.first :] if texts.first else line.ids
-                choice = line.writer.choose(rows[place], sampling, ids, len(line.ids), count == max_tokens)
+                if at_once and self.sampling is asked and self._choosing is not None:
+                    choice = line.writer.take(*self._choosing.told(place), ids, count == max_tokens)
+                else:
+                    sampling = replace(self.sampling, seed=self.sampling.seed + line.number)
+                    choice = line.writer.choose(rows[place], sampling, ids, len(line.ids), count == max_tokens)
                 line.ids.append(choice.id)
                 if choice.finished:
                     self.reasons[line.number] = choice.finished
                     over.append(place)
-                choosing = time.perf_counter_ns() - chosen_at
+                choosing = for_each + time.perf_counter_ns() - chosen_at
                 yield line.number, choice.token(decoder.times, computed - began, choosing, moved, seen[place])
             for place in reversed(over):
                 lines[place] = lines[-1]

@@ -43,6 +43,18 @@ def penalized(logits: FloatArray, seen: npt.NDArray[np.int64], penalty: float) -
     return result
 
 
+def filters(sampling: Sampling) -> tuple[float, int, float, float]:
+    """Temperature, top-k, top-p and depth of min-p, as `kernels.drawing` wants them."""
+    temperature = max(float(sampling.temperature), COLDEST)
+    depth = -temperature * math.log(sampling.min_p) if sampling.min_p > 0.0 else math.inf
+    return temperature, sampling.top_k, float(sampling.top_p), depth
+
+
+def greedy(sampling: Sampling) -> bool:
+    """Whether the likeliest token is taken, and nothing drawn."""
+    return sampling.temperature == 0.0 or sampling.top_k == 1
+
+
 def choose(
     logits: FloatArray, seen: npt.NDArray[np.int64], sampling: Sampling, place: int, room: Room | None = None
 ) -> int:
@@ -54,10 +66,8 @@ def choose(
     """
     if sampling.repetition_penalty != 1.0 and len(seen):
         logits = penalized(logits, seen, sampling.repetition_penalty)
-    if sampling.temperature == 0.0 or sampling.top_k == 1:
+    if greedy(sampling):
         return int(np.argmax(logits))
-    temperature = max(float(sampling.temperature), COLDEST)
-    depth = -temperature * math.log(sampling.min_p) if sampling.min_p > 0.0 else math.inf
     race = np.uint64(key(sampling.seed, place))
     room = Room(len(logits)) if room is None else room
-    return int(draw(logits, *room.arrays, temperature, sampling.top_k, float(sampling.top_p), depth, race))
+    return int(draw(logits, *room.arrays, *filters(sampling), race))

@@ -164,13 +164,17 @@ def _tiny(kernels: str = PRECISIONS[0]) -> Any:
 def _warm_sampling() -> None:
     import numpy as np
 
-    from sg_core.inference.sampler import choose
+    from sg_core.inference.sampler import choose, filters
     from sg_core.inference.sampling import Sampling
     from sg_core.kernels.ranking import likeliest
+    from sg_core.kernels.team import Team
+    from sg_core.network.choosing import Choosing
 
     logits = np.zeros(2, np.float32)
     likeliest(np.zeros(1, np.int64), np.zeros(1), logits, np.empty_like(logits))
     choose(logits, np.empty(0, np.int64), Sampling(), 0)
+    several = Choosing(1, limit=2, unnamed=np.empty(0, np.int64), k=1, most=1)
+    several.run(Team(1), logits.reshape(1, 2), False, filters(Sampling()), np.zeros(1, np.uint64))
 
 
 def _write(model: Any) -> Any:

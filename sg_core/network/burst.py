@@ -35,7 +35,7 @@ _CHOOSING = _COMPUTING + 1
 
 
 @kernel
-def _chosen(
+def chosen(
     step: int, logits: Any, unnamed: Any, room: Any, floats: Any, places: Any, members: Any, tables: Any,
     greedy: bool, temperature: float, top_k: int, top_p: float, depth: float, keys: Any,
     ids: Any, logprobs: Any, top_ids: Any, top_logprobs: Any,
@@ -80,7 +80,7 @@ def burst(
         call_at(address, (thread, threads, cells) + arguments[:_BASE] + moved + arguments[_AFTER:])  # noqa: RUF005 (Numba)
         if thread == 0:
             computed = nanoseconds()
-            fine = _chosen(
+            fine = chosen(
                 step, logits, unnamed, room, floats, places, members, tables,
                 greedy, temperature, top_k, top_p, depth, keys, ids, logprobs, top_ids, top_logprobs,
             )  # fmt: skip
