@@ -35,7 +35,7 @@ from sg_tui.theme import DARK, LIGHT
 
 SIGNALS = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
 FLUSH_SECONDS = 1 / 20
-SLOW_SECONDS = 0.025  # a flush that costs more makes the next ones come later
+SHARE = 1 / 10  # of a processor's time that flushes may take, all with what they draw: dear ones come less often
 LATEST_SECONDS = 0.5  # but never later than this
 IDLE_SECONDS = 0.4  # between two looks while nothing goes on
 QUIET_LOOKS = 20  # without an event, after which nothing goes on
@@ -156,7 +156,7 @@ class SgApp(App[None]):
             self._sleep()
 
     def _look(self) -> None:
-        now = time.perf_counter()
+        now, busy = time.perf_counter(), time.thread_time()
         self.desk.keep_now_and_then(self._theme_name)
         if now < self._not_before:
             return
@@ -166,13 +166,15 @@ class SgApp(App[None]):
         if self._quiet < QUIET_LOOKS or self._quiet % SELDOM == 0:
             self._draw()
         if count:
-            self.call_after_refresh(self._drawn, now)
+            self.call_after_refresh(self._drawn, busy)
 
-    def _drawn(self, begun: float) -> None:
-        """What a flush brought is on the screen: if that took long, the next one comes later."""
-        now = time.perf_counter()
-        if now - begun > SLOW_SECONDS:
-            self._not_before = max(self._not_before, now + min(LATEST_SECONDS, 2 * (now - begun)))
+    def _drawn(self, busy: float) -> None:
+        """What a flush brought is on the screen: the next one waits until this one was within its share.
+
+        busy: processor time of this thread when it began.
+        """
+        cost = time.thread_time() - busy
+        self._not_before = max(self._not_before, time.perf_counter() + min(LATEST_SECONDS, cost / SHARE - cost))
 
     def flush_events(self) -> int:
         """Hand every waiting event on, then draw the view that is seen. Returns the number of events."""

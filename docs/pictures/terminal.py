@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -98,4 +99,6 @@ class Terminal:
 
     def close(self) -> None:
         """End the program."""
-        self._child.close(force=True)
+        self._child.kill(signal.SIGKILL)
+        self._child.wait()
+        self._child.close()

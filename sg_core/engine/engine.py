@@ -295,9 +295,9 @@ class Engine:
         def cancelled() -> bool:
             return self._inbox.closed or self._inbox.stopped(order) or self._inbox.holds(Generate, Load, Bench, Race)
 
-        waited = max(0.0, self._free_at - order.at)
+        waited, models = max(0.0, self._free_at - order.at), self._models
         order = replace(order, at=order.at + waited)
-        told = (self._outbox, cancelled, version, waited * 1e3, lambda: self._models.preparing_ahead)
+        told = (self._outbox, cancelled, self._inbox.urgent, version, waited * 1e3, lambda: models.preparing_ahead)
         self._generation = Generation(order, command, session, *told)
 
     def _end_generation(self) -> None:

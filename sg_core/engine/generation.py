@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from array import array
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
 class Generation:
     """What a Generate command asked for, on its way. Ends with a Done a continuation, or a Failed told by its owner.
 
-    cancelled: asked before every token and within a long prompt; True ends it.
+    cancelled: asked before every token and within a long prompt; True ends it. urgent (1,) int64: other than 0 from
+    when something is to be looked at: no further token is begun without asking.
     weights_version: a number that changes with the weights; what was computed with older ones is computed again.
     waited_ms: how long the command had waited for other work before `order.at`.
     compiling: whether kernels are compiled meanwhile.
@@ -35,6 +37,7 @@ class Generation:
         session: Session,
         outbox: Outbox,
         cancelled: Cancelled,
+        urgent: array[int],
         weights_version: Callable[[], int] = int,
         waited_ms: float = 0.0,
         compiling: Callable[[], bool] = bool,
@@ -51,12 +54,14 @@ class Generation:
         self._weights_version, self._compiling = weights_version, compiling
         self._version = weights_version()
         self._times = TokenTimes()
+        self._texts: dict[int, str] = {}  # of tokens that were alternatives
         self._drafted, self._accepted = session.drafted, session.accepted  # before
         self._rounds = session.rounds
         self._counts = [0] * command.n  # tokens of each continuation
         self._running = set(range(command.n))
         self._first_token_ms = self._prefill_ms = 0.0
         self._untold = False  # the newest figures have not gone out
+        session.hear(urgent)
         ids = session.prompt_ids(command.prompt)
         asked = (command.max_tokens, command.sampling, command.stop, self._prefilled, cancelled)
         self._tokens: Iterator[tuple[int, Token]]
@@ -161,4 +166,8 @@ class Generation:
         tokenizer = self.session.tokenizer
         if tokenizer is None:
             return ("",) * len(token.top)
-        return tuple(tokenizer.token_bytes(id).decode("utf-8", "replace") for id, _ in token.top)
+        texts = self._texts
+        for id, _ in token.top:
+            if id not in texts:
+                texts[id] = tokenizer.token_bytes(id).decode("utf-8", "replace")
+        return tuple(texts[id] for id, _ in token.top)

@@ -6,6 +6,7 @@ import contextlib
 import queue
 import threading
 import time
+from array import array
 from collections import deque
 from dataclasses import dataclass
 
@@ -29,6 +30,7 @@ class Inbox:
     def __init__(self) -> None:
         self.count = 0  # commands put so far
         self.closed = False
+        self.urgent = array("q", [0])  # 1 from when something comes until it is seen; read by compiled code too
         self._stopped = 0  # number of the last command that a stop covers
         self._lock = threading.Lock()
         self._queue: queue.SimpleQueue[Order | None] = queue.SimpleQueue()
@@ -39,21 +41,23 @@ class Inbox:
         with self._lock:
             self.count += 1
             self._queue.put(Order(self.count, command, time.perf_counter()))
+        self.urgent[0] = 1
 
     def stop(self) -> None:
         """What was asked for until now is to stop; what is asked for later is not concerned."""
         with self._lock:
             self._stopped = self.count
-        self._queue.put(None)  # a generation that rests between two tokens ends now
+        self.wake()  # a generation that rests between two tokens ends now
 
     def wake(self) -> None:
         """Let the engine thread look around."""
         self._queue.put(None)
+        self.urgent[0] = 1
 
     def close(self) -> None:
         """Wake the engine thread for the last time."""
         self.closed = True
-        self._queue.put(None)
+        self.wake()
 
     def stopped(self, order: Order) -> bool:
         """Whether a stop came after this command."""
@@ -88,6 +92,7 @@ class Inbox:
         return any(isinstance(order.command, kinds) for order in self._arrived)
 
     def _receive(self) -> None:
+        self.urgent[0] = 0
         while not self._queue.empty():
             order = self._queue.get()
             if order is not None:

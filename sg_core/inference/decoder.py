@@ -23,6 +23,7 @@ from sg_core.network.kv_cache import KVCache
 from sg_core.network.model import Model
 from sg_core.network.optimizations import STAGES, Optimizations
 from sg_core.network.probes import Probes
+from sg_core.network.screen import Screen
 from sg_core.network.window import Window
 from sg_core.types import Cancelled, Count, FloatArray
 
@@ -61,8 +62,8 @@ class Decoder:
         self._kept = 0  # positions whose activations are kept
         self._ready = 0  # > 0: logits of the last position stand ready, from a pass of so many rows
         # more positions at once read the weights less often; a large model takes fewer, so that a stop does not wait
-        most = min(self.context_size, _MOST_CHUNK)
-        self._chunk = int(min(most, max(_LEAST_CHUNK, _CHUNK_WORK / model.config.parameter_count)))
+        wanted = max(_LEAST_CHUNK, _CHUNK_WORK / model.config.parameter_count)
+        self._chunk = int(min(self.context_size, _MOST_CHUNK, wanted))
         self._probes, self._interventions = Probes(), Interventions()
         self._guesses: DraftPass | None = None  # of the weights that write ahead, once one was asked for
         self._make_room()
@@ -84,9 +85,8 @@ class Decoder:
 
     def _load(self, precision: str) -> None:
         weights = self.model.weights(precision)
-        self._version = self.model.version
+        self._version, self._guesses = self.model.version, None
         self.current_pass = Pass(self.model.parameters, weights, self._team, self.model.adapters)
-        self._guesses = None
 
     @property
     def threads(self) -> int:
@@ -98,9 +98,8 @@ class Decoder:
         self._use(Team(whole("threads", count, 1, MOST_THREADS)))
 
     def _use(self, team: Team) -> None:
-        self._team = team
+        self._team, self._guesses = team, None
         self.current_pass = Pass(self.model.parameters, self.current_pass.weights, self._team, self.model.adapters)
-        self._guesses = None
 
     @property
     def precision(self) -> str:
@@ -204,8 +203,7 @@ class Decoder:
 
     def go_on(self, branch: Branch) -> None:
         """Take a branch as the text. Nobody else may use it any more."""
-        self.ids, self.first, self.cache = branch.ids, branch.first, branch.cache
-        self._activations = self._shared
+        self.ids, self.first, self.cache, self._activations = branch.ids, branch.first, branch.cache, self._shared
         self._forget(branch.computed, 0)
 
     def setting(self) -> object:
@@ -269,8 +267,7 @@ class Decoder:
         self._computed = min(self._computed, self.positions - 1)
         self.reserve(self.positions)
         self.prefill(None, None)
-        logits: FloatArray = self.decode()[0].copy()
-        return logits
+        return np.array(self.decode()[0])
 
     def prefill(self, progress: Count | None, cancelled: Cancelled | None) -> bool:
         """Compute what comes before the last position, and that one with it where it costs no pass of its own.
@@ -312,18 +309,17 @@ class Decoder:
         """Whether the last position has been computed with those before it: `decode` then costs nothing."""
         return self._ready > 0
 
-    def decode(self, draft: Sequence[int] = ()) -> FloatArray:
+    def decode(self, draft: Sequence[int] = (), screen: Screen | None = None) -> FloatArray:
         """Compute the last position, and those of a draft that may follow.
 
-        Returns their logits (1 + len(draft), V), valid until the next call. The draft is no part of the text: `accept`
-        tells that its first id has become one.
+        Returns their logits (1 + len(draft), V), valid until the next call; of these a screen leaves the likeliest. The
+        draft is no part of the text: `accept` tells that its first id has become one.
         """
         ready, self._ready = self._ready, 0
         if ready and not draft:
             self.times[:] //= ready
             return self._logits[:1]
-        on = self.optimizations
-        new = self.positions - 1
+        on, new = self.optimizations, self.positions - 1
         stop = new + 1 + len(draft)
         self._starts[:] = on.starts(new)
         rows = 1 + len(draft) if on.unembedding else stop
@@ -331,7 +327,11 @@ class Decoder:
             most = (_MOST_ROWS if on.bursts else 1) if on.unembedding else self.cache.positions
             self._logits = aligned(max(most, rows), self.model.config.vocab_size)
         base = 0 if self._activations.kept else new
-        self._compute([self.ids[-1], *draft], stop, (stop - base - rows, stop - base), 1 + len(draft))
+        last = slice(stop - base - rows, stop - base)
+        screen = screen if screen and on.unembedding and screen.fits(self.current_pass.weights) else None
+        self._compute([self.ids[-1], *draft], stop, (0, 0) if screen else (last.start, last.stop), 1 + len(draft))
+        if screen:
+            screen.fill(self._logits[:rows], self._activations.final()[last], self.current_pass)
         self._hold(new + 1)
         return self._logits[rows - 1 - len(draft) : rows]
 
@@ -342,7 +342,7 @@ class Decoder:
         """
         if self._guesses is None:
             self._guesses = DraftPass(self.model, self.precision, self._team, self._interventions)
-        position, id = self.positions - 1 + len(draft), draft[-1] if draft else self.ids[-1]
+        position, id = self.positions - 1 + len(draft), [self.ids[-1], *draft][-1]
         return self._guesses.logits(id, position, self._shared, self.cache, self.optimizations.gelu_table)
 
     def accept(self) -> None:

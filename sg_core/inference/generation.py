@@ -5,6 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 
+import numpy as np
+import numpy.typing as npt
+
+from sg_core.inference.bursts import Bursts
 from sg_core.inference.decoder import Decoder
 from sg_core.inference.drafting import Drafting
 from sg_core.inference.sampling import Sampling
@@ -30,6 +34,7 @@ class Generation:
         sampling: Sampling,
         ids: list[int],
         max_tokens: int,
+        interrupt: npt.NDArray[np.int64],
         progress: Count | None = None,
         cancelled: Cancelled | None = None,
     ) -> None:
@@ -37,7 +42,7 @@ class Generation:
         self.finish_reason = "stopped"
         self.prefill_ms = 0.0
         self._decoder, self._lookup, self._drafting, self._writer = decoder, lookup, drafting, writer
-        self._progress, self._cancelled = progress, cancelled
+        self._interrupt, self._progress, self._cancelled = interrupt, progress, cancelled
         self._tokens = self._written(ids, max_tokens)
 
     def __iter__(self) -> Iterator[Token]:
@@ -56,30 +61,43 @@ class Generation:
         before = decoder.first
         self._lookup.forget(decoder.start(ids))
         moved = 0 if decoder.first in (0, before) else decoder.positions
-        ahead = Ahead(decoder, self._lookup, self._drafting)
+        ahead, screen = Ahead(decoder, self._lookup, self._drafting), self._writer.screen()
 
         def guess(draft: list[int]) -> int:
             logits = decoder.guess(draft)
             place = len(decoder.ids) + len(draft)
             return self._writer.guess(logits, self.sampling, [*decoder.seen, *draft], place)
 
+        bursts = Bursts(decoder, self._writer, self._interrupt)
         for count in range(1, max_tokens + 1):
-            moved = decoder.move_window() or moved
-            left = min(decoder.context_size - decoder.positions, max_tokens - count)
-            if not self._prefill(decoder.positions + left, tell=count == 1 or moved > 0):
-                return
-            began = time.perf_counter_ns()
-            logits = ahead.logits(left, guess, self._writer.ends)
-            computed = time.perf_counter_ns() + decoder.advance_ns
-            choice = self._writer.choose(logits, self.sampling, decoder.seen, len(decoder.ids), count == max_tokens)
-            seen = decoder.activations(ahead.row)
-            decoder.ids.append(choice.id)
-            ahead.chosen(choice.id)
-            now = time.perf_counter_ns() + decoder.advance_ns
-            if choice.finished:
-                self.finish_reason = choice.finished
-            yield choice.token(decoder.times, computed - began, now - computed, moved, seen, ahead.drafting_ns)
-            if choice.finished:
+            if bursts.waits(self.sampling):
+                if self._cancelled is not None and self._cancelled():
+                    return
+            else:
+                moved = decoder.move_window() or moved
+                left = min(decoder.context_size - decoder.positions, max_tokens - count)
+                if not self._prefill(decoder.positions + left, tell=count == 1 or moved > 0):
+                    return
+                bursts.write(self.sampling, 1 + left)
+            if bursts.waits(self.sampling):
+                token, finished = bursts.token(count == max_tokens, moved)
+            else:
+                began = time.perf_counter_ns()
+                screened = screen if self.sampling.likeliest else None
+                logits = ahead.logits(left, guess, self._writer.ends, screened)
+                computed = time.perf_counter_ns() + decoder.advance_ns
+                choice = self._writer.choose(logits, self.sampling, decoder.seen, len(decoder.ids), count == max_tokens)
+                seen = decoder.activations(ahead.row)
+                decoder.ids.append(choice.id)
+                ahead.chosen(choice.id)
+                now = time.perf_counter_ns() + decoder.advance_ns
+                times = (decoder.times, computed - began, now - computed)
+                token, finished = choice.token(*times, moved, seen, ahead.drafting_ns), choice.finished
+                bursts.learn(token)
+            if finished:
+                self.finish_reason = finished
+            yield token
+            if finished:
                 return
             moved = 0
         self.finish_reason = "length"

@@ -29,5 +29,10 @@ class Sampling:
     )
     seed: int = setting(0, 0, (1 << 63) - 1, "of the draws", step=1)
 
+    @property
+    def likeliest(self) -> bool:
+        """Whether it is always the likeliest token."""
+        return self.temperature == 0.0 and self.repetition_penalty == 1.0
+
     def __post_init__(self) -> None:
         check_settings(self)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import replace
 
+import numpy as np
 import numpy.typing as npt
 
 from sg_core.checks import whole
@@ -37,7 +39,8 @@ class Session:
 
     `optimizations`, `precision`, `threads`, `sampling`, `probes` and `interventions` may be set at any time; they act
     from the next token on. decoder: the same text as ids, a step at a time (see `Decoder.step`). branches: texts that
-    prompts have left, where `branches.most` is set.
+    prompts have left, where `branches.most` is set. interrupt (1,) int64: tokens are written several ahead where that
+    costs nothing; while it is other than 0 only the one that is being computed.
     """
 
     def __init__(
@@ -54,6 +57,7 @@ class Session:
         self.branches = Branches(self.decoder)
         self.lookup = Lookup()
         self.drafting = Drafting()
+        self.interrupt = np.zeros(1, np.int64)
         self._sampling = Sampling()
         self._generation: Generation | Continuations | None = None
 
@@ -176,6 +180,10 @@ class Session:
         """Passes in which drafts were tried: each gave the drafts it kept and one token more."""
         return self.lookup.rounds + self.drafting.rounds
 
+    def hear(self, urgent: array[int]) -> None:
+        """From the next generation on `interrupt` is this number, which another thread may set."""
+        self.interrupt = np.frombuffer(urgent, np.int64)
+
     def rewind(self, n: int) -> None:
         """Keep the first n tokens of the text; their cache stays valid. Raises SettingError when there are fewer."""
         self.decoder.rewind(n)
@@ -212,6 +220,7 @@ class Session:
         processors: Sequence[Processor] = (),
         *,
         special: bool = False,
+        logprobs: bool = True,
     ) -> Generation:
         """Continue `prompt`, a text or token ids. What the session already holds of it is not computed again.
 
@@ -219,17 +228,19 @@ class Session:
         the session's. progress(done, total) is called while the prompt is computed; cancelled() is asked between two
         calls. processors: each is called once a token, as (ids so far, logits (V,)), and may change the logits: -inf
         forbids a token; `token.logprob` and `token.top` stay the model's own. Everything is checked before the first
-        token is asked for. Raises SettingError.
+        token is asked for. logprobs=False: nobody asks for probabilities, `token.logprob` is NaN and `token.top` empty;
+        the likeliest token of a large vocabulary is then found with fewer bytes, the same one. Raises SettingError.
         """
         check_request(max_tokens, stop)
         if sampling is not None:
             self.sampling = sampling
         ids = self.prompt_ids(prompt, special)
         self.turn_to(ids)
-        writer = Writer(self.model, self.tokenizer, stop, processors)
+        writer = Writer(self.model, self.tokenizer, stop, processors, logprobs=logprobs)
         self._generation = generation = Generation(
-            self.decoder, self.lookup, self.drafting, writer, self._sampling, ids, max_tokens, progress, cancelled
-        )
+            self.decoder, self.lookup, self.drafting, writer, self._sampling, ids, max_tokens,
+            self.interrupt, progress, cancelled,
+        )  # fmt: skip
         return generation
 
     def generate_many(

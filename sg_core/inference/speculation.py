@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from sg_core.inference.decoder import Decoder
 from sg_core.inference.drafting import Drafting
 from sg_core.network.precisions import Precision
+from sg_core.network.screen import Screen
 from sg_core.types import FloatArray
 
 # Tokens of a draft by the confidence in it: with the next one they fill the tiles of 2, 4 or 8 rows (see `products`).
@@ -96,13 +97,15 @@ class Ahead:
         self._used = 0  # rows that have become tokens
         self._setting: tuple[object, ...] = ()
 
-    def logits(self, left: int, guess: Callable[[list[int]], int], ends: Callable[[int], bool]) -> FloatArray:
+    def logits(
+        self, left: int, guess: Callable[[list[int]], int], ends: Callable[[int], bool], screen: Screen | None = None
+    ) -> FloatArray:
         """(V,) for the next id; `left`: how many more may follow it.
 
-        guess, ends: see `Drafting.write`.
+        guess, ends: see `Drafting.write`; screen: see `Decoder.decode`.
         """
         decoder = self._decoder
-        setting = (decoder.optimizations, decoder.edits)
+        setting = (decoder.optimizations, decoder.edits, screen)
         self.drafting_ns = 0 if decoder.optimizations.draft else None
         if self._rows is not None and setting == self._setting:
             decoder.times.fill(0)  # this token costs nothing but its choice
@@ -111,7 +114,7 @@ class Ahead:
             ready, began = decoder.ready, time.perf_counter_ns()
             self._draft = [] if ready or left < 1 else self._written(left, guess, ends)
             drafted = time.perf_counter_ns()
-            self._rows, self._used, self._setting = decoder.decode(self._draft), 0, setting
+            self._rows, self._used, self._setting = decoder.decode(self._draft, screen), 0, setting
             if decoder.optimizations.draft and not ready:
                 self.drafting_ns = drafted - began
                 self._drafting.passed(1 + len(self._draft), time.perf_counter_ns() - drafted)

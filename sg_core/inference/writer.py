@@ -18,6 +18,7 @@ from sg_core.inference.token import TOP, Token
 from sg_core.kernels.ranking import likeliest
 from sg_core.network.block import OPERATIONS
 from sg_core.network.model import Model
+from sg_core.network.screen import Screen
 from sg_core.text.text_stream import TextStream
 from sg_core.text.tokenizer import TextDecoder, Tokenizer
 from sg_core.types import FloatArray
@@ -62,9 +63,16 @@ class Writer:
     """Makes one text of logits: the draws, what can be shown of the text, and its end."""
 
     def __init__(
-        self, model: Model, tokenizer: Tokenizer | None, stop: Sequence[str], processors: Sequence[Processor] = ()
+        self,
+        model: Model,
+        tokenizer: Tokenizer | None,
+        stop: Sequence[str],
+        processors: Sequence[Processor] = (),
+        *,
+        logprobs: bool = True,
     ) -> None:
         self._model = model
+        self._logprobs = logprobs
         self._tokenizer = tokenizer
         self._processors = tuple(processors)
         self._stream = TextStream(tuple(stop))
@@ -82,20 +90,31 @@ class Writer:
         Raises ModelFileError for logits that are not finite, SettingError when processors forbid every token.
         """
         logits = self._writable(logits)
-        top_ids = np.empty(min(TOP, len(logits) - len(self._unnamed)), np.int64)
+        top_ids = np.empty(min(TOP if self._logprobs else 1, len(logits) - len(self._unnamed)), np.int64)
         logprobs = np.empty(len(top_ids), np.float64)
-        total = likeliest(top_ids, logprobs, logits, self._exponentials[: len(logits)])
+        if self._logprobs:
+            total = likeliest(top_ids, logprobs, logits, self._exponentials[: len(logits)])
+        else:
+            top_ids[0] = logits.argmax()  # that of the first NaN, where there is one
+            total = float(logits[top_ids[0]])
         if not math.isfinite(total):
             raise ModelFileError(
                 f"{self._model.name} gives no usable scores (NaN or infinite); its weights are damaged"
             )
         favoured = self._processed(logits, ids) if self._processors else logits
-        if favoured is logits and sampling.temperature == 0.0 and sampling.repetition_penalty == 1.0:
+        if favoured is logits and sampling.likeliest:
             id = int(top_ids[0])
         else:
             seen = np.unique(ids) if sampling.repetition_penalty != 1.0 else top_ids[:0]
             id = choose(favoured, seen[seen < len(logits)], sampling, place, self._room)
-        top = tuple(zip(top_ids.tolist(), logprobs.tolist(), strict=True))
+        top = tuple(zip(top_ids.tolist(), logprobs.tolist(), strict=True)) if self._logprobs else ()
+        logprob = float(logits[id]) - total if self._logprobs else math.nan
+        return self.take(id, logprob, top, ids, last)
+
+    def take(
+        self, id: int, logprob: float, top: tuple[tuple[int, float], ...], ids: Sequence[int], last: bool
+    ) -> Choice:
+        """This token follows `ids`: what it adds to the text, and whether that ends it."""
         if self._decoder is None and self._tokenizer is not None:
             self._decoder = self._tokenizer.decoder(ids)
         text = "" if self._decoder is None else self._stream.push(self._decoder.push(id))
@@ -103,7 +122,16 @@ class Writer:
         finished = "end of text" if id in self._ends else "stop" if stopped else "length" if last else ""
         if finished:
             text += self.rest()
-        return Choice(id, text, float(logits[id]) - total, top, finished)
+        return Choice(id, text, logprob, top, finished)
+
+    def screen(self) -> Screen | None:
+        """What finds the likeliest token, where nothing but that may be asked for."""
+        if self._logprobs or self._processors:
+            return None
+        allowed = np.zeros(self._model.config.vocab_size, np.bool_)
+        allowed[: self._limit] = True
+        allowed[self._unnamed] = False
+        return Screen(self._model.head_screen, allowed)
 
     def guess(self, logits: FloatArray, sampling: Sampling, ids: Sequence[int], place: int) -> int:
         """The id that `choose` would take of these logits, by the same draw, without processors."""
@@ -116,6 +144,15 @@ class Writer:
     def ends(self, id: int) -> bool:
         """Whether nothing follows this id."""
         return id in self._ends or id in self._stops
+
+    def chooses_plainly(self, sampling: Sampling) -> bool:
+        """Whether a token depends on its logits and the draw alone, and its probability is asked for."""
+        return self._logprobs and not self._processors and sampling.repetition_penalty == 1.0
+
+    @property
+    def tokens(self) -> tuple[int, npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """The id from which on there are none, those before it that are none, and those that nothing follows."""
+        return self._limit, self._unnamed, np.array(sorted(self._ends | self._stops), np.int64)
 
     def _writable(self, logits: FloatArray) -> FloatArray:
         """The logits of ids that the tokenizer has tokens for."""

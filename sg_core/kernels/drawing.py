@@ -188,8 +188,8 @@ def _first_to_arrive(logits: Any, weights: Any, start: Any, least: Any, last: An
     return first
 
 
-@entry
-def draw(
+@kernel
+def drawn(
     logits: Any, floats: Any, places: Any, members: Any, tables: Any,
     temperature: float, top_k: int, top_p: float, depth: float, key: Any,
 ) -> Any:  # fmt: skip
@@ -228,3 +228,12 @@ def draw(
             _, _, last = _beginning(logits, floats, places, members, tables, most, limit)
             least = logits[last]
     return _first_to_arrive(logits, weights, start, least, last, key)
+
+
+@entry
+def draw(
+    logits: Any, floats: Any, places: Any, members: Any, tables: Any,
+    temperature: float, top_k: int, top_p: float, depth: float, key: Any,
+) -> Any:  # fmt: skip
+    """As `drawn`, for Python."""
+    return drawn(logits, floats, places, members, tables, temperature, top_k, top_p, depth, key)

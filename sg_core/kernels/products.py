@@ -20,6 +20,7 @@ from sg_core.kernels.tiles import (
 
 STREAMS = 4  # rows of w read at once for few rows of x, when reading is what takes the time
 SEVERAL_ROWS = 4 if WIDE else 2  # rows of x in the largest tile over stored weights
+SOME = 64  # so many rows of x are computed by rows of w that come from memory but once
 FEW = 10  # so many rows of x are computed at the price of reading w
 K_BLOCK = 1024 if WIDE else 768  # a dot is summed in blocks of this length: a tile's rows of x and w fit the L1 cache
 _N_BLOCK = 64  # rows of W, K_BLOCK of each, that stay in the L2 cache while the rows of x pass
@@ -71,6 +72,35 @@ def _few_rows(stored: Format) -> Any:
 
 
 _few_rows_float32 = _few_rows(_FLOAT32)
+_dot_far = dot_tile(DOT_ROWS, STREAMS, _FLOAT32)
+_dot_far_ahead = dot_tile(DOT_ROWS, STREAMS, _FLOAT32, ahead=True)
+_dot_four_ahead = dot_tile(4, STREAMS, _FLOAT32, ahead=True)
+_dot_two_ahead = dot_tile(2, STREAMS, _FLOAT32, ahead=True)
+_dot_one = dot_tile(1, STREAMS, _FLOAT32)
+
+
+@kernel
+def _some_rows_float32(out: Any, x: Any, w: Any, w0: int, m0: int, m1: int, n0: int, stream: int) -> None:
+    """As `few_rows`, for more than DOT_ROWS rows of x: while they pass, memory brings what is wanted next of w."""
+    apart()
+    K, N = x.shape[1], out.shape[1]
+    far = stream * K
+    for n in range(n0, n0 + stream):
+        for k in range(0, K, K_BLOCK):
+            length, w1 = min(K_BLOCK, K - k), w0 + n * K + k
+            _dot_far(x, m0 * K + k, K, w, w1, far, w, 0, 0, length, out, m0 * N + n, N, stream)
+            m = m0 + DOT_ROWS
+            while m + DOT_ROWS <= m1:
+                _dot_far_ahead(x, m * K + k, K, w, w1, far, w, 0, 0, length, out, m * N + n, N, stream)
+                m += DOT_ROWS
+            while m + 4 <= m1:
+                _dot_four_ahead(x, m * K + k, K, w, w1, far, w, 0, 0, length, out, m * N + n, N, stream)
+                m += 4
+            while m + 2 <= m1:
+                _dot_two_ahead(x, m * K + k, K, w, w1, far, w, 0, 0, length, out, m * N + n, N, stream)
+                m += 2
+            if m < m1:
+                _dot_one(x, m * K + k, K, w, w1, far, w, 0, 0, length, out, m * N + n, N, stream)
 
 
 @kernel
@@ -110,10 +140,13 @@ def dots_float32(out: Any, x: Any, w: Any, w0: int, m0: int, m1: int, n0: int, n
     apart()
     K = x.shape[1]
     n_rest = n0
-    if m1 - m0 <= FEW:
+    if m1 - m0 <= SOME:
         stream = (n1 - n0) // STREAMS
         n_rest += stream * STREAMS
-        _few_rows_float32(out, x, w, w0, w, ONE, K_BLOCK, m0, m1, n0, stream)
+        if m1 - m0 <= DOT_ROWS:
+            _few_rows_float32(out, x, w, w0, w, ONE, K_BLOCK, m0, m1, n0, stream)
+        else:
+            _some_rows_float32(out, x, w, w0, m0, m1, n0, stream)
     for k in range(0, K, K_BLOCK):
         for n in range(n_rest, n1, _N_BLOCK):
             _block(out, x, m0, m1, k, min(K_BLOCK, K - k), w, w0 + n * K + k, K, n, min(n + _N_BLOCK, n1))

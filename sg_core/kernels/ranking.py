@@ -39,8 +39,8 @@ def select(ids: Any, values: Any, logits: Any) -> None:
             least = np.float32(values[count - 1])
 
 
-@entry
-def likeliest(ids: Any, logprobs: Any, logits: Any, room: Any) -> Any:
+@kernel
+def ranked(ids: Any, logprobs: Any, logits: Any, room: Any) -> Any:
     """Fill ids (k,) int64 and logprobs (k,) float64 with the k highest logits (V,), ties by lowest id; k <= V.
     room (V,) float32 is used up.
 
@@ -52,3 +52,9 @@ def likeliest(ids: Any, logprobs: Any, logits: Any, room: Any) -> Any:
     for place in range(ids.shape[0]):
         logprobs[place] -= total
     return total
+
+
+@entry
+def likeliest(ids: Any, logprobs: Any, logits: Any, room: Any) -> Any:
+    """As `ranked`, for Python."""
+    return ranked(ids, logprobs, logits, room)

@@ -59,12 +59,12 @@ def load_vector(builder: Any, pointer: Any) -> Any:
     return value
 
 
-def prefetch(builder: Any, pointer: Any) -> None:
-    """Ask for the cache line of an address, which need not exist."""
+def prefetch(builder: Any, pointer: Any, near: int = 3) -> None:
+    """Ask for the cache line of an address, which need not exist. near: 3 for the L1 cache, 2 for the L2 cache."""
     byte = ir.IntType(8).as_pointer()
     kind = ir.FunctionType(ir.VoidType(), [byte, I32, I32, I32])
     function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0i8")
-    read, keep, data = (ir.Constant(I32, number) for number in (0, 3, 1))
+    read, keep, data = (ir.Constant(I32, number) for number in (0, near, 1))
     builder.call(function, [builder.bitcast(pointer, byte), read, keep, data])
 
 

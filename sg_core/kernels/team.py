@@ -40,7 +40,9 @@ def _atomic_add(typing, cells, index, amount):  # type: ignore[no-untyped-def]
 
 
 @intrinsic
-def _atomic_load(typing, cells, index):  # type: ignore[no-untyped-def]
+def atomic_load(typing, cells, index):  # type: ignore[no-untyped-def]
+    """An int64 cell, as another thread has left it."""
+
     def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         place = builder.gep(data_pointer(context, builder, sig.args[0], args[0]), [args[1]])
         return builder.load_atomic(place, "acquire", 8)
@@ -63,17 +65,17 @@ def barrier(cells: Any, threads: int) -> None:
     """Wait until all `threads` have come here."""
     if threads == 1:
         return
-    phase = _atomic_load(cells, _PHASE)
+    phase = atomic_load(cells, _PHASE)
     if _atomic_add(cells, _COUNT, 1) == threads - 1:
         _atomic_store(cells, _COUNT, 0)
         _atomic_store(cells, _PHASE, phase + 1)
         return
     for _ in range(_SPINS):
-        if _atomic_load(cells, _PHASE) != phase:
+        if atomic_load(cells, _PHASE) != phase:
             return
         pause()
     began = nanoseconds()
-    while _atomic_load(cells, _PHASE) == phase:
+    while atomic_load(cells, _PHASE) == phase:
         yield_core()
     _atomic_add(cells, _LOST, nanoseconds() - began)
 

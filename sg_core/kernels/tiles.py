@@ -50,12 +50,13 @@ def _scale_at(builder: Any, first: Any, stored: Format, index: Any) -> Any:
     return builder.gep(first, [builder.udiv(index, i64(stored.group))]) if stored.group else first
 
 
-def dot_tile(rows: int, columns: int, stored: Format, *, adjacent: bool = False) -> Any:
+def dot_tile(rows: int, columns: int, stored: Format, *, adjacent: bool = False, ahead: bool = False) -> Any:
     """A kernel `(x, x0, x_stride, w, w0, w_stride, scales, s0, s_stride, k, out, out0, out_row, out_column)`.
 
     out[out0 + r*out_row + n*out_column] += dot(x[x0 + r*x_stride:][:k], w[w0 + n*w_stride:][:k])
     for r < rows, n < columns. All arrays are flat and float32; places of w count its stored numbers, whose scales
-    begin at s0 + n*s_stride. adjacent: out_column is 1, and the 2 or 4 columns of a row are stored at once.
+    begin at s0 + n*s_stride. adjacent: out_column is 1, and the 2 or 4 columns of a row are stored at once. ahead: also
+    ask for the next k numbers behind each row of w (float32), which the one who calls wants next.
     """
     columns_kind = ir.VectorType(F32, columns)
     cells = [(r, n) for r in range(rows) for n in range(columns)]
@@ -87,6 +88,10 @@ def dot_tile(rows: int, columns: int, stored: Format, *, adjacent: bool = False)
                 return loop(builder, first, end, LANES * stored.vectors, sums, step)
 
             def step(index: Any, sums: list[Any]) -> list[Any]:
+                if ahead:
+                    for place in places:
+                        following = builder.add(builder.add(place, k), index)
+                        prefetch(builder, builder.gep(words, [following]), near=2)
                 return multiplied(index, sums, stored.vectors)
 
             def last_vector(_: Any, sums: list[Any]) -> list[Any]:

@@ -104,7 +104,7 @@ def forward(
 class Pass:
     """Calls `forward` for one set of weights and one team: the only place that knows the order of its arguments.
 
-    times (8,) int64: nanoseconds of each of OPERATIONS in the last pass.
+    times (8,) int64: nanoseconds of each of OPERATIONS in the last pass. all_times: those, and a clock.
     """
 
     def __init__(self, parameters: Parameters, weights: Weights, team: Team, adapters: Adapters | None = None) -> None:
@@ -113,8 +113,8 @@ class Pass:
         parameters = parameters.vectors
         self.parameters, self.weights, self.team = parameters, weights, team
         self._no_cache = KVCache(config, weights.storage.cached, 0).read_by(weights.storage)
-        self._times = np.zeros(len(OPERATIONS) + 1, np.int64)
-        self.times = self._times[: len(OPERATIONS)]
+        self.all_times = np.zeros(len(OPERATIONS) + 1, np.int64)
+        self.times = self.all_times[: len(OPERATIONS)]
         self._scratch = aligned(team.threads, 0)
         self._packed = None if adapters is None else adapters.packed()
         self._adapters: Any = None  # as kernels see them
@@ -137,6 +137,19 @@ class Pass:
         logits. adapter_rate: of dropout before adapters. Without a cache whole sequences are computed. Raises
         SettingError where there is no room: kernels check no bounds.
         """
+        arguments = self.arguments(
+            ids, stop, starts, activations, logits, wanted, cache=cache, use_table=use_table, rate=rate, key=key,
+            adapter_rate=adapter_rate, window=window,
+        )  # fmt: skip
+        self.all_times.fill(0)
+        self.team.run(forward, *arguments)
+
+    def arguments(
+        self, ids: Any, stop: int, starts: Any, activations: Activations, logits: FloatArray, wanted: tuple[int, int],
+        *, cache: KVCache | None, use_table: bool, rate: float = 0.0, key: int = 0, adapter_rate: float = 0.0,
+        window: Any = None,
+    ) -> tuple[Any, ...]:  # fmt: skip
+        """What `run` calls `forward` with, in every thread, behind `cells`. Raises SettingError."""
         B, n = ids.shape
         base = 0 if activations.kept else stop - n
         size = self.parameters.config.head_size
@@ -150,11 +163,10 @@ class Pass:
         kept = self._no_cache if cache is None else cache.read_by(self.weights.storage)
         if cache is None and activations.kept:
             kept = (FLOAT32, *kept[1:])  # what learns sees its keys and values as they are
-        self._times.fill(0)
-        self.team.run(
-            forward, *self._model, ids, base, stop, starts, use_table,
+        return (
+            *self._model, ids, base, stop, starts, use_table,
             activations.arena, activations.places, activations.embedding, activations.final_norm, activations.rows,
-            cache is not None, *kept, self._scratch, np.float32(rate), np.uint32(key), logits, *wanted, self._times,
+            cache is not None, *kept, self._scratch, np.float32(rate), np.uint32(key), logits, *wanted, self.all_times,
             self.adapters(activations.rows, adapter_rate), window,
         )  # fmt: skip
 
@@ -162,7 +174,7 @@ class Pass:
         """Compute one block of the last pass over whole sequences of this shape once more, from its input."""
         self.team.run(
             block_again, *self._model, layer, *shape, activations.arena, activations.places, activations.embedding,
-            activations.rows, *self._no_cache, self._scratch, np.float32(rate), np.uint32(key), self._times,
+            activations.rows, *self._no_cache, self._scratch, np.float32(rate), np.uint32(key), self.all_times,
         )  # fmt: skip
 
     def adapters(self, rows: int, rate: float) -> Any:

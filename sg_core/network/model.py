@@ -19,6 +19,7 @@ from sg_core.network.narrow import NarrowParameters
 from sg_core.network.parameters import Parameters
 from sg_core.network.precisions import Precision
 from sg_core.network.probes import Probes
+from sg_core.network.screen import HeadScreen, head_screen
 from sg_core.network.weights import Weights, quantized
 from sg_core.network.window import Window
 from sg_core.types import FloatArray
@@ -46,6 +47,7 @@ class Model:
         self._team: Team | None = None
         self._reduced: tuple[int, Weights] | None = None
         self._drafting: tuple[int, Weights] | None = None
+        self._screen: tuple[Weights, HeadScreen] | None = None
         self._only = only
         self._read_anew: Callable[[str], tuple[Parameters, Weights | None]] | None = None
         self._adapters = Adapters()
@@ -81,7 +83,7 @@ class Model:
         """
         if self._read_anew is not None and precision != self.precision:
             self.parameters, self._only = self._read_anew(precision)
-            self._reduced = self._drafting = None
+            self._reduced = self._drafting = self._screen = None
         if self._only is not None:
             if precision != self._only.precision:
                 raise SettingError(
@@ -137,6 +139,18 @@ class Model:
             kept = self._drafting = (version, quantized(self.parameters, name))
         return kept[1]
 
+    def head_screen(self, weights: Weights) -> HeadScreen:
+        """What finds the likeliest token with fewer bytes than the unembedding of these weights has; kept for them.
+
+        It shares the memory of int8 weights that write ahead. Raises SettingError where there is no memory for it.
+        """
+        kept = self._screen
+        if kept is None or kept[0] is not weights:
+            version, drafts = self._drafting or (-1, None)
+            same = drafts is not None and version == self.current_version() and drafts.precision == "int8"
+            kept = self._screen = (weights, head_screen(self.config, weights, drafts if same else None))
+        return kept[1]
+
     def not_finite(self) -> list[str]:
         """Names of tensors that hold NaN or infinite numbers (with another precision than f32: held, when loaded)."""
         if self._only is not None:
@@ -147,7 +161,10 @@ class Model:
     def require_finite(self) -> None:
         """Raises TrainingError naming the first tensors with NaN or infinite numbers."""
         if names := self.not_finite():
-            raise TrainingError(f"{len(names)} tensors hold NaN or infinite numbers, first {', '.join(names[:5])}")
+            raise TrainingError(
+                f"{len(names)} tensors hold NaN or infinite numbers, first {', '.join(names[:5])}; "
+                "its weights are damaged: train another copy of it"
+            )
 
     # ------------------------------------------------------------ passes
 

@@ -78,6 +78,11 @@ def _block_tensors(C: int, H: int) -> list[tuple[str, tuple[int, ...]]]:
     ]  # fmt: skip
 
 
+def head_name(config: GPT2Config) -> str:
+    """The tensor that unembeds."""
+    return f"{PREFIX}wte.weight" if config.tie_word_embeddings else HEAD_NAME
+
+
 def whole_groups(width: int, group: int) -> int:
     """How many numbers a row of `width` takes where it is stored as whole groups."""
     return -(-width // group) * group

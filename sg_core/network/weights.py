@@ -60,6 +60,12 @@ class Weights:
         """Where the unembedding begins."""
         return np.int64(self.layout.ends[HEAD])
 
+    @property
+    def head_bytes(self) -> int:
+        """Of the unembedding's numbers."""
+        tensor = next(one for one in self.layout.tensors if self.layout.places[one.name] == self.head)
+        return tensor.size * self.storage.bits // 8
+
     def places(self, parameters: ParameterLayout) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """`blocks` (L, 12) and `ends` (5,) of a pass: matrices of tokens are read here, the rest in the parameters."""
         blocks, ends = parameters.blocks.copy(), parameters.ends.copy()

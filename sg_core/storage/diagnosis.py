@@ -86,8 +86,11 @@ def is_gpt2(folder: Path) -> bool:
     return False
 
 
-def explain(names: Collection[str], where: str) -> str:
-    """The line for a folder or repository, `where`, with these files and without a usable model."""
+def explain(names: Collection[str], where: str, advice: str = f"copy it there from where {CONFIG} came from") -> str:
+    """The line for a folder or repository, `where`, with these files and without a usable model.
+
+    advice: what to do where only the weights are missing.
+    """
     if not names:
         return f"{where} is empty; {_HERE} is needed"
     if ADAPTER in names:
@@ -107,7 +110,7 @@ def explain(names: Collection[str], where: str) -> str:
     if other := other_weights(names):
         return f"{where} has no {WEIGHTS} but {other}"
     if CONFIG in names:
-        return f"{where} has no {WEIGHTS}; copy it there from where {CONFIG} came from"
+        return f"{where} has no {WEIGHTS}; {advice}"
     if any(name in names for name in TOKENIZERS):
         return f"{where} is a tokenizer without a model: it has neither {CONFIG} nor {WEIGHTS}; {_HERE} is needed"
     if data := sorted(name for name in names if _DATASET.fullmatch(name)):

@@ -124,7 +124,10 @@ class _Pull:
         config, weights = self._hub.ask(CONFIG), self._hub.ask(WEIGHTS)
         index = self._hub.ask(INDEX) if weights is None else None
         if config is None or (weights is None and index is None):
-            raise DownloadError(explain(self._hub.names(_UNUSABLE), self._id))
+            names = self._hub.names(_UNUSABLE)
+            if not names:
+                raise DownloadError(f"{self._id} has no {CONFIG} and no {WEIGHTS}; take the repository of a model")
+            raise DownloadError(explain(names, self._id, "take another repository of this model"))
         tokenizer = [file for name in TOKENIZERS if (file := self._hub.ask(name)) is not None]
         if not tokenizer:
             raise DownloadError(f"{self._id} can't be used: it has no tokenizer files, so it could write nothing")

@@ -30,7 +30,7 @@ def new_run_folder(name: str) -> Path:
     for number in range(1, 1000):
         folder = paths.runs_dir() / (stem if number == 1 else f"{stem}-{number}")
         try:
-            folder.mkdir(mode=0o700)
+            folder.mkdir(mode=0o700, parents=True)  # a missing parent could not be made: this tells why
         except FileExistsError:
             continue
         except OSError as problem:

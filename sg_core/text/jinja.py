@@ -1,6 +1,7 @@
 """The part of Jinja that chat templates are made of: texts, output, if, for and set. Nothing in it can run code.
 
-What goes beyond it (macros, namespaces, filters other than trim) is refused: such a template is not known.
+What goes beyond it (macros, namespaces, filters such as tojson) is refused, a filter or test where it is reached: such
+a template is not known.
 """
 
 from __future__ import annotations
@@ -9,26 +10,13 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-LONGEST = 1 << 16  # characters of a template
+from sg_core.text.jinja_expressions import LONGEST, Expression, Scope, UnknownError, parse
+
 MOST_STEPS = 20_000  # of rendering
 
 _TAG = re.compile(r"\{\{(-?)(.*?)(-?)\}\}|\{%([-+]?)(.*?)([-+]?)%\}|\{#.*?#\}", re.S)
-_LEXEME = re.compile(
-    r"""\s*(?:(?P<text>'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")|(?P<number>\d{1,9})|(?P<name>\w+)"""
-    r"""|(?P<sign>==|!=|<=|>=|[-+~%()\[\].,|:<>=]))""",
-    re.S,
-)
 _STEPS = " steps"  # no name in a template has a blank
-_ESCAPES = {"n": "\n", "t": "\t", "r": "\r"}
-_KEYWORDS = {"true": True, "True": True, "false": False, "False": False, "none": None, "None": None}
-
-Scope = dict[str, Any]
-Expression = Callable[[Scope], Any]
 Node = Callable[[Scope, list[str]], None]
-
-
-class UnknownError(Exception):
-    """A template that uses what is not known here."""
 
 
 def render(template: str, values: Mapping[str, Any]) -> str:
@@ -102,6 +90,11 @@ class _Parser:
             if not end:
                 raise UnknownError("for without endfor")
             return _for(match[1], parse(match[2]), nodes)
+        if word == "generation":  # marks what a training learns
+            nodes, end = self.block("endgeneration")
+            if not end:
+                raise UnknownError("generation without endgeneration")
+            return lambda scope, out: _run(nodes, scope, out)
         if word == "set" and (match := re.fullmatch(r"\s*(\w+)\s*=(?!=)(.*)", rest, re.S)):
             return _set(match[1], parse(match[2]))
         raise UnknownError(word)
@@ -164,204 +157,3 @@ def _for(name: str, expression: Expression, nodes: Sequence[Node]) -> Node:
             _run(nodes, {**scope, name: item, "loop": loop}, out)
 
     return run
-
-
-# ---------------------------------------------------------------- expressions
-
-
-def parse(text: str) -> Expression:
-    """An expression. Raises UnknownError."""
-    lexemes: list[tuple[str, str]] = []
-    place, end = 0, len(text.rstrip())
-    while place < end:
-        match = _LEXEME.match(text, place)
-        if match is None or match.lastgroup is None:
-            raise UnknownError(text[place : place + 20])
-        lexemes.append((match.lastgroup, match[match.lastgroup]))
-        place = match.end()
-    reader = _Expressions(lexemes)
-    expression = reader.either()
-    if reader.rest():
-        raise UnknownError("an expression goes on")
-    return expression
-
-
-class _Expressions:
-    """Recursive descent, loosest first: or, and, not, comparison, sums, what follows a value."""
-
-    def __init__(self, lexemes: list[tuple[str, str]]) -> None:
-        self._lexemes = lexemes
-        self._place = 0
-
-    def rest(self) -> bool:
-        return self._place < len(self._lexemes)
-
-    def _next(self) -> tuple[str, str]:
-        return self._lexemes[self._place] if self.rest() else ("", "")
-
-    def _take(self, *wanted: str) -> str:
-        kind, text = self._next()
-        if kind in ("sign", "name") and text in wanted:
-            self._place += 1
-            return text
-        return ""
-
-    def _need(self, sign: str) -> None:
-        if not self._take(sign):
-            raise UnknownError(f"{sign} is missing")
-
-    def either(self) -> Expression:
-        left = self._both()
-        while self._take("or"):
-            left = _or(left, self._both())
-        return left
-
-    def _both(self) -> Expression:
-        left = self._not()
-        while self._take("and"):
-            left = _and(left, self._not())
-        return left
-
-    def _not(self) -> Expression:
-        if self._take("not"):
-            inner = self._not()
-            return lambda scope: not inner(scope)
-        return self._comparison()
-
-    def _comparison(self) -> Expression:
-        left = self._sum()
-        while sign := self._take("==", "!=", "<=", ">=", "<", ">", "in", "not", "is"):
-            if sign == "is":
-                left = self._test(left)
-                continue
-            if sign == "not":
-                self._need("in")
-            left = _binary(left, self._sum(), _COMPARISONS[sign])
-        return left
-
-    def _test(self, value: Expression) -> Expression:
-        negated = bool(self._take("not"))
-        kind = self._take("defined", "none", "string")
-        tests: dict[str, Callable[[Any], bool]] = {
-            "defined": lambda x: x is not None,
-            "none": lambda x: x is None,
-            "string": lambda x: isinstance(x, str),
-        }
-        if kind not in tests:
-            raise UnknownError("is")
-        return lambda scope: tests[kind](value(scope)) != negated
-
-    def _sum(self) -> Expression:
-        left = self._value()
-        while sign := self._take("+", "~", "%", "-"):
-            left = _binary(left, self._value(), _SUMS[sign])
-        return left
-
-    def _value(self) -> Expression:
-        value = self._atom()
-        while sign := self._take(".", "[", "|"):
-            if sign == "[":
-                value = self._item(value)
-            else:
-                kind, name = self._next()
-                self._place += 1
-                if kind != "name":
-                    raise UnknownError(sign)
-                called = bool(self._take("("))
-                if called:
-                    self._need(")")
-                value = _trimmed(value, name) if sign == "|" or called else _item(value, _constant(name))
-        return value
-
-    def _item(self, value: Expression) -> Expression:
-        key = self.either()
-        if self._take(":"):
-            self._need("]")
-            return lambda scope: value(scope)[key(scope) :]
-        self._need("]")
-        return _item(value, key)
-
-    def _atom(self) -> Expression:
-        kind, text = self._next()
-        self._place += 1
-        if kind == "text":
-            literal = re.sub(r"\\(.)", lambda match: _ESCAPES.get(match[1], match[1]), text[1:-1], flags=re.S)
-            return _constant(literal)
-        if kind == "number":
-            return _constant(int(text))
-        if text == "(" and kind == "sign":
-            inner = self.either()
-            self._need(")")
-            return inner
-        if kind != "name" or self._next()[1] == "(":
-            return self._call(text)
-        if text in _KEYWORDS:
-            return _constant(_KEYWORDS[text])
-        return lambda scope: scope.get(text)
-
-    def _call(self, name: str) -> Expression:
-        """raise_exception(TEXT): a conversation that the template refuses."""
-        if name != "raise_exception":
-            raise UnknownError(name)
-        self._need("(")
-        self.either()
-        self._need(")")
-
-        def refuse(scope: Scope) -> Any:
-            raise UnknownError(name)
-
-        return refuse
-
-
-_COMPARISONS: dict[str, Callable[[Any, Any], Any]] = {
-    "==": lambda a, b: a == b,
-    "!=": lambda a, b: a != b,
-    "<=": lambda a, b: a <= b,
-    ">=": lambda a, b: a >= b,
-    "<": lambda a, b: a < b,
-    ">": lambda a, b: a > b,
-    "in": lambda a, b: a in b,
-    "not": lambda a, b: a not in b,
-}
-_SUMS: dict[str, Callable[[Any, Any], Any]] = {
-    "+": lambda a, b: _joined(a, b) if isinstance(a, str) and isinstance(b, str) else int(a) + int(b),
-    "~": lambda a, b: _joined(str(a), str(b)),
-    "%": lambda a, b: int(a) % int(b),
-    "-": lambda a, b: int(a) - int(b),
-}
-
-
-def _joined(one: str, other: str) -> str:
-    if len(one) + len(other) > LONGEST:
-        raise UnknownError("its text is too long")
-    return one + other
-
-
-def _constant(value: Any) -> Expression:
-    return lambda scope: value
-
-
-def _or(left: Expression, right: Expression) -> Expression:
-    return lambda scope: left(scope) or right(scope)
-
-
-def _and(left: Expression, right: Expression) -> Expression:
-    return lambda scope: left(scope) and right(scope)
-
-
-def _binary(left: Expression, right: Expression, join: Callable[[Any, Any], Any]) -> Expression:
-    return lambda scope: join(left(scope), right(scope))
-
-
-def _item(value: Expression, key: Expression) -> Expression:
-    def get(scope: Scope) -> Any:
-        holder, name = value(scope), key(scope)
-        return holder.get(name) if isinstance(holder, dict) else holder[name]
-
-    return get
-
-
-def _trimmed(value: Expression, name: str) -> Expression:
-    if name not in ("trim", "strip", "length"):
-        raise UnknownError(name)
-    return lambda scope: len(value(scope)) if name == "length" else value(scope).strip()

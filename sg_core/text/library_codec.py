@@ -134,10 +134,15 @@ class LibraryDecoder:
     def _recent(self, ids: list[int]) -> tuple[list[int], str]:
         """The last tokens and their text, cut where a character begins: the rest of one would spoil those after it."""
         length = max(CONTEXT, self._waiting)
-        cuts = [ids[-length - more :] for more in range(LONGEST_CHARACTER)]
-        texts = [self._codec.decode(cut) for cut in cuts]
-        best = min(range(LONGEST_CHARACTER), key=lambda number: texts[number].count(UNFINISHED))
-        return cuts[best], texts[best]
+        tried: list[tuple[int, list[int], str]] = []
+        for more in range(LONGEST_CHARACTER):
+            cut = ids[-length - more :]
+            text = self._codec.decode(cut)
+            tried.append((text.count(UNFINISHED), cut, text))
+            if not tried[-1][0]:
+                break
+        _, cut, text = min(tried, key=lambda one: one[0])
+        return cut, text
 
 
 def _common_length(one: str, other: str) -> int:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sg_core.text.byte_bpe import GPT2_MERGES, merges_digest
-from sg_core.text.jinja import UnknownError, render
-from sg_core.text.templates import BUILT_IN, CHATML, OWN, PLAY, QUESTION, TURNS, Template
+from sg_core.text.jinja import render
+from sg_core.text.jinja_expressions import UnknownError
+from sg_core.text.templates import BUILT_IN, CHATML, OWN, PLAY, QUESTION, TURNS, Conversation, Template
 
 if TYPE_CHECKING:
     from sg_core.text.tokenizer import Tokenizer
@@ -81,23 +82,46 @@ def _of_chat_template(tokenizer: Tokenizer) -> Template | None:
         return render(source, {**values, "messages": messages, "add_generation_prompt": prompt})
 
     try:
-        begin, between, _ = _around(rendered(_PERSON, _ANSWER), _PERSON, _ANSWER)
+        begin, between, tail = _around(rendered(_PERSON, _ANSWER), _PERSON, _ANSWER)
         _, _, again, _ = _around(rendered(_PERSON, _ANSWER, _AGAIN), _PERSON, _ANSWER, _AGAIN)
         _, closing = _around(rendered(_PERSON), _PERSON)
         _, opening = _around(rendered(_PERSON, prompt=True), _PERSON)
+        after = _end_of_turn(begin, again, tail)
+        turn = again.removeprefix(after)  # what begins a person's turn
+        if opening == closing and between.removeprefix(closing).strip():
+            opening = between  # the template has no cue for the model alone
+        closing = next(text for text in (closing, after, "") if opening.startswith(text))
+        marks = [token.content for token in tokenizer.added if token.special and token.content in after]
+        first = min(marks, key=after.find, default="")
+        stop = first or (f"\n{turn.strip()}" if turn.strip() else after)
+        model = (opening.removeprefix(closing), after)
+        own = Template(OWN, (turn, closing), model, begin.removesuffix(turn), (stop,) if stop else (), whole=False)
+        blank = between.removeprefix(opening) if between.startswith(opening) else ""  # which the model itself writes
+        for contents in ((_PERSON,), (_PERSON, _ANSWER, _AGAIN), (_PERSON, _ANSWER, _PERSON, _AGAIN, _PERSON)):
+            if _told(own, contents, blank) != rendered(*contents, prompt=True):
+                return None
     except UnknownError:
         return None
-    turn = _common_end(begin, again)  # what begins a person's turn
-    after = again.removesuffix(turn)
-    opening = between if opening == closing else opening
-    closing = next(text for text in (closing, after, "") if opening.startswith(text))
-    marks = [token.content for token in tokenizer.added if token.special and token.content in after]
-    first = min(marks, key=after.find, default="")
-    stop = first or (f"\n{turn.strip()}" if turn.strip() else after)
-    model = (opening.removeprefix(closing), after)
-    own = Template(OWN, (turn, closing), model, begin.removesuffix(turn), (stop,) if stop else (), whole=False)
     alike = (known for known in BUILT_IN if known.filled({"{end}": _end(tokenizer)}).person == own.person)
     return next((replace(own, name=known.name) for known in alike if own.model[0] == known.model[0]), own)
+
+
+def _end_of_turn(begin: str, again: str, tail: str) -> str:
+    """What ends the model's turn, of all that stands between it and the words of a person."""
+    if tail and again.startswith(tail) and begin.endswith(again.removeprefix(tail)):
+        return tail
+    return again.removesuffix(_common_end(begin, again))
+
+
+def _told(template: Template, contents: Sequence[str], blank: str) -> str:
+    """The text of a conversation. blank: what each answer begins with."""
+    talk = Conversation(template)
+    for number, content in enumerate(contents):
+        if number % 2:
+            talk.answer(blank + content)
+        else:
+            talk.say(content)
+    return talk.text
 
 
 def _common_end(one: str, other: str) -> str:

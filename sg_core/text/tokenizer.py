@@ -127,7 +127,8 @@ class Tokenizer:
         """The ids of a whole text of any length, with those that belong around it.
 
         special: whether special tokens in the text are ids, or plain text. Lone surrogates are read as U+FFFD.
-        Raises SettingError for a text with a token that the model does not have.
+        Raises SettingError for a text with a token that the model does not have, ModelFileError for one of which the
+        files do not say for certain which id it has.
         """
         return [*self.before, *self.encode_part(text, special), *self.after]
 
@@ -168,17 +169,18 @@ class Tokenizer:
         """The same ids, about a million characters at a time: how many characters, their ids."""
         for characters, ids in self._codec.encode_pieces(text, special):
             if self._rows < self.vocab_size and max(ids, default=0) >= self._rows:
-                self._refuse(max(ids), f"the model has only the ids 0 to {self._rows - 1}")
-            if self._disputed and (disputed := next((id for id in ids if id in self._disputed), None)) is not None:
-                given = self._disputed[disputed]
-                self._refuse(
-                    disputed, f"the tokenizers library gives it {given}; leave it out, or renumber it in its file"
+                lacking = f"the model has only the ids 0 to {self._rows - 1}"
+                raise SettingError(self._refused(max(ids), lacking))
+            for id in self._disputed.keys() & set(ids) if self._disputed else ():
+                given = (
+                    f"the tokenizers library gives it {self._disputed[id]}; leave it out, or renumber it in its file"
                 )
+                raise ModelFileError(self._refused(id, given))
             yield characters, ids
 
-    def _refuse(self, id: int, why: str) -> None:
+    def _refused(self, id: int, why: str) -> str:
         token = next(token.content for token in self.added if token.id == id)
-        raise SettingError(f"the text has the token {quoted(token)}, id {id}; {why}")
+        return f"the text has the token {quoted(token)}, id {id}; {why}"
 
     def decode(self, ids: Sequence[int]) -> str:
         """The text of the ids, special ones too; what is not UTF-8 becomes U+FFFD. Raises SettingError."""

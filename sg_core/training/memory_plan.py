@@ -105,11 +105,7 @@ def plan_memory(
         batch += rows * _FLOAT * H
     # a full pass and a smaller last one
     validated = 2 * training.validation_batch * context if training.evaluate_every else 0
-    if (
-        training.adapter is not None or training.recompute == "on"
-    ):  # whose validation keeps no activations for a way back
-        forward_width = _one_way(config) - V
-    validation = validated * _FLOAT * forward_width + (2 * logits(validated) if validated else 0)
+    validation = validated * _FLOAT * (_one_way(config) - V) + (2 * logits(validated) if validated else 0)
     taught = sum(_FLOAT * (one.parameter_count + rows * _one_way(one)) for one in teachers)
     soft = _FLOAT * rows * V if teachers else 0
     adapter = training.adapter

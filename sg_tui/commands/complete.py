@@ -27,6 +27,7 @@ from sg_tui.commands.options import (
     whole,
 )
 from sg_tui.commands.output import DONE, Output
+from sg_tui.terminal.streams import standard_input
 
 if TYPE_CHECKING:
     from sg_core.inference.session import Session
@@ -78,6 +79,8 @@ def run(args: argparse.Namespace, output: Output) -> int:
     optimizations = chosen_optimizations(args.with_, args.without)
     if "" in args.stop:
         raise SettingError("--stop is empty; give the text to end before")
+    if any("\udc80" <= character <= "\udcff" for text in args.stop for character in text):
+        raise SettingError("--stop is not valid UTF-8")
     prompt = _prompt(args.prompt)
     session = _session(args, optimizations, output)
     began = time.perf_counter()
@@ -136,11 +139,9 @@ def _prompt(given: str | None) -> str:
         except UnicodeEncodeError:
             raise DataError("the prompt is not valid UTF-8") from None
         return given
-    if sys.stdin is None:
-        raise DataError("standard input is closed; give the prompt as an argument")
-    if given is None and sys.stdin.isatty():
+    if given is None and sys.stdin is not None and sys.stdin.isatty():
         raise SettingError('a prompt is needed: sg-tui complete "ROMEO:", or - to type it and end with Ctrl+D')
-    data = sys.stdin.buffer.read()
+    data = standard_input("give the prompt as an argument")
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError as problem:

@@ -7,6 +7,7 @@ import sys
 
 from sg_tui.commands.options import Parser
 from sg_tui.commands.output import DONE, Output
+from sg_tui.terminal.streams import can_be_asked
 
 HELP = "list models, fetch one from the Hub, remove one, merge an adapter"
 DESCRIPTION = """\
@@ -93,7 +94,7 @@ def _remove(id: str, sure: bool, output: Output) -> None:
         users = ", which other programs may use too" if place.shared else ""
         output.note(f"{place.path}  {_size(place.size)}{users}")
     if any(place.shared for place in places) and not sure:
-        if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        if not can_be_asked():
             raise SgError(f"{id} lies in a cache that other programs share; to delete it all the same: --yes")
         output.note(f"delete {'this' if len(places) == 1 else 'these'}? y/N")
         if sys.stdin.readline().strip().lower() not in ("y", "yes"):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
@@ -16,6 +15,7 @@ from sg_tui.commands.interrupt import Interrupt
 from sg_tui.commands.options import add_json, add_model, names, whole
 from sg_tui.commands.output import DONE, Output
 from sg_tui.figures import duration
+from sg_tui.terminal.streams import LARGEST, standard_input
 
 if TYPE_CHECKING:
     import numpy as np
@@ -37,7 +37,6 @@ of its tokens, corrected as Pimentel and Meister (2024), "How to Compute the Pro
 token of the next word carries the blank that ends this one, so the probability that a word ends is moved to the word.
 """
 _UNITS = ("token", "word", "line")
-_LARGEST_FILE = 1 << 30
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -99,7 +98,8 @@ def run(args: argparse.Namespace, output: Output) -> int:
 def read_text(file: str) -> str:
     """The text of a file, or of stdin for -, exactly as it is. Raises DataError."""
     where = "stdin" if file == "-" else shown(file)
-    data = sys.stdin.buffer.read() if file == "-" else read_bytes(given_path(file, DataError), _LARGEST_FILE, DataError)
+    path = None if file == "-" else given_path(file, DataError)
+    data = standard_input("name a file") if path is None else read_bytes(path, LARGEST, DataError)
     if not data:
         raise DataError(f"{where} is empty; a text to score is needed")
     try:

@@ -33,6 +33,7 @@ from sg_tui.commands.interrupt import Interrupt
 from sg_tui.commands.output import DONE, FAILED, INTERRUPTED, Output
 from sg_tui.commands.run_recorder import RunRecorder
 from sg_tui.figures import duration
+from sg_tui.terminal.streams import can_be_asked
 
 if TYPE_CHECKING:
     from sg_core.engine.run_control import ControlCommand
@@ -74,7 +75,7 @@ def train(
 
         training = TrainingRun(command, trainer, folder, outbox, interlude, args.export_dtype, args.calibrate, lock)
         report = _Report(trainer, output, args.json, RunRecorder(command, folder))
-        training.attended = sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty()
+        training.attended = can_be_asked()
         training.control.waiting.extend(asked)
         training.tell_start()
         while not training.ended:

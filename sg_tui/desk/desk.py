@@ -309,6 +309,9 @@ class Desk(Glass, LibraryDesk):
     def fade_adapters(self) -> None:
         """A step less of the adapters, after none all of them; a running generation follows at its next token."""
         state = self.generation
+        if not state.loaded:
+            self.say("No model is loaded yet.")
+            return
         if not state.adapters:
             self.say("The model has no adapter to fade; start with one: sg-tui --adapter FOLDER")
             return

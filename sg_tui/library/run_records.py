@@ -107,6 +107,7 @@ def _to_json(run: Run) -> dict[str, Any]:
     return {
         "format": FORMAT,
         "model": run.model,
+        "new": run.new,
         "facts": {**asdict(facts), "out": None, "events": []},
         "steps": [int(curve.steps[i]) for i in kept],
         "losses": [_number(curve.losses[i]) for i in kept],
@@ -139,6 +140,7 @@ def _from_json(data: dict[str, Any], folder: Path) -> Run:
         ),
         number=0,
         model=str(data["model"]),
+        new=data.get("new") is True,  # which an earlier version did not write
     )
     for step, loss, seconds in zip(data["steps"], data["losses"], data["seconds"], strict=True):
         run.curve.add(int(step), _float(loss), float(seconds))

@@ -46,6 +46,11 @@ class ControlActions(TalkActions):
         if self.below == "blocks":
             self.query_one(LayerView).show(self.desk.training.run)
 
+    def show_samples(self) -> None:
+        super().show_samples()
+        self.below = "samples"
+        self.show_below()
+
     def take_line(self, what: str, text: str) -> None:
         run = self._live_run
         if what != CHANGE_LINE:

@@ -71,6 +71,11 @@ class RunsActions(TalkActions):
         self.redraw_chart()
         self.call_after_refresh(self.draw_all)
 
+    def show_samples(self) -> None:
+        super().show_samples()
+        self.comparing = False
+        self.set_class(False, "-comparing")
+
     def show_comparison(self) -> None:
         """Draw the comparison, if it is seen; the newest of the earlier runs stands next to the present one."""
         run = self.desk.training.run

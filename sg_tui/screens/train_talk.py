@@ -73,6 +73,7 @@ class TalkActions(ModeScreen):
         if run is None:  # one that is through is still there
             self.desk.say("No model has been trained yet.")
             return
+        self.show_samples()
         sampling = self.desk.generation.sampling
         command = Generate(self.desk.next_request(), prompt, ANSWER_TOKENS, sampling, from_training=True)
         self.talk.asked(command, run.step)
@@ -80,6 +81,9 @@ class TalkActions(ModeScreen):
         view = self.query_one(SampleView)
         view.talking = True
         view.show(self.desk.training, self.talk)
+
+    def show_samples(self) -> None:
+        """Give the samples their room again, where an answer is seen."""
 
     def action_leave(self) -> None:
         if self.talk.running:

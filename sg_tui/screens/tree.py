@@ -17,7 +17,7 @@ from sg_tui.terminal.textsafe import safe, safe_line
 from sg_tui.widgets.line_input import LineInput
 from sg_tui.widgets.tree_view import TreeView
 
-LEGEND = "› typed  · model  ⑂ taken  ✎ edited  ★ bookmark   number: tokens"
+LEGEND = "› typed  · model  ↳ taken  ✎ edited  ★ bookmark   number: tokens"
 WHOLE = 1200  # characters of a node that are shown beneath the tree
 HINT = "Enter go there  x fold  b bookmark  / search  Del remove  u undo  s save  o open  Esc close"
 

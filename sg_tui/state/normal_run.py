@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sg_core import paths
-from sg_core.training.settings import NEW_MODEL
 from sg_tui.state.training_run import Run
 
 LATEST = 21  # losses of which the middle one is held against the band
@@ -56,8 +55,7 @@ class NormalRun:
 
 def normal_run(run: Run) -> NormalRun | None:
     """What the run may be held against; None for one that is not new, on another text, or with other parts of it."""
-    facts = run.facts
-    if facts.data != _shipped()["data"] or facts.model != NEW_MODEL or facts.training.hold_out:
+    if not run.new or run.facts.data != _shipped()["data"] or run.facts.training.hold_out:
         return None
     return NormalRun(run)
 

@@ -37,7 +37,7 @@ def outcomes(runs: Sequence[Run]) -> list[Row]:
     """How far each run came: its steps, its time, its losses."""
     return [
         ("step", [f"{run.step:,}" for run in runs]),
-        ("trained", [duration(run.seconds or (run.curve.seconds[-1] if len(run.curve) else 0.0)) for run in runs]),
+        ("trained", [duration(max([run.seconds, *run.curve.seconds[-1:]])) for run in runs]),
         ("average loss", [nats(run.curve.average) if len(run.curve) else "–" for run in runs]),
         ("best validation", [nats(run.best.val_loss) if run.best else "–" for run in runs]),
         ("  at step", [f"{run.best.step:,}" if run.best else "–" for run in runs]),

@@ -87,6 +87,7 @@ class Run:
     saved: Saved | None = None
     seconds: float = 0.0  # of training until the last event, pauses left out
     remembered: bool = False  # from an earlier session
+    new: bool = False  # whether its model began from nothing
 
     @property
     def step(self) -> int:

@@ -122,7 +122,10 @@ class TrainingState:
             case RunEvent():
                 if self.run is None:
                     return False
-                self.run.acted(event)
+                running = self._running_since is not None
+                self._hold()
+                self.run.acted(event)  # a way back takes time back, too
+                self._running_since = self._clock() if running else None
             case LayerFigures():
                 if self.run is None:
                     return False
@@ -149,7 +152,9 @@ class TrainingState:
         if self.run is not None and self.run is not known and len(self.run.curve):
             self.earlier.append(self.run)
         if known is None:
-            known = Run(facts, self._runs, self._called(facts))
+            asked = self.command
+            new = asked is not None and asked.model is None and asked.resume is None
+            known = Run(facts, self._runs, self._called(facts), new=new)
             self._runs += 1
         else:
             known.go_on(facts)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields
+from operator import attrgetter
 from typing import Literal, NamedTuple
 
 from sg_tui.state.piece import Piece
@@ -76,7 +77,13 @@ class Node:
 
     def copy(self) -> Node:
         """For another thread."""
-        return replace(self, _pieces=None if self._pieces is None else list(self._pieces))
+        node = Node(*_fields_of(self))  # ten thousand of them at once: `replace` takes five times as long
+        if node._pieces is not None:
+            node._pieces = list(node._pieces)
+        return node
+
+
+_fields_of = attrgetter(*(field.name for field in fields(Node)))
 
 
 def new_node(

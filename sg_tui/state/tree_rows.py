@@ -35,6 +35,8 @@ def rows(tree: Tree) -> list[Row]:
 def _on(tree: Tree, id: int, length: int, depth: int) -> list[tuple[Node, int, bool]]:
     """What stands on a node, in reverse: its forks by their places, then the one that goes straight on."""
     standing = tree.standing(id)
+    if len(standing) < 2:  # nearly all nodes of a large tree
+        return [(node, depth + (node.at < length), node.at < length) for node in standing]
     straight = [node for node in standing if node.at >= length]
     last = straight if len(straight) == 1 else []
     forks = sorted((node for node in standing if node not in last), key=lambda node: node.at)

@@ -145,7 +145,7 @@ def _row(chosen: bool, choice: Choice, width: int) -> Content:
         (f"{_quoted(choice.text):<{WORD}}", style),
         (f"{bar(probability, room):<{room}}", "$secondary"),
         (f"{probability:>7.1%}", "$faint"),
-        (" • " if choice.here else " ⑂ " if choice.written else "   ", "$accent"),
+        (" • " if choice.here else " ↳ " if choice.written else "   ", "$accent"),
     )
 
 

@@ -25,7 +25,7 @@ Heat = Callable[[LayerFigures], str]  # its colour
 class LayerView(Panel):
     """A row a block, as many as there is room for, evenly chosen; a strip of each figure's latest values."""
 
-    TITLE = "blocks: norm of the gradient, update by weight (well: 1e-3), dead GELUs"
+    TITLE = "blocks: gradient, update/weight (well: 1e-3), dead GELUs"
 
     def show(self, run: Run | None) -> None:
         """Draw the run's blocks."""

@@ -79,6 +79,7 @@ class LossChart(Vertical):
 
     COMPONENT_CLASSES = {  # noqa: RUF012 (declared so by Textual)
         "chart--raw",
+        "chart--words",
         "chart--validation",
         "chart--reference",
         "chart--gap",
@@ -203,14 +204,17 @@ class LossChart(Vertical):
         self._draw_events(plot, run)
 
     def _draw_events(self, plot: Plot, run: Run) -> None:
-        """A line at each event, with its number on top; beneath each other where they share a place."""
-        style, (_, _, low, high) = self._style("chart--event"), self._limits
-        rows = max(2, plot.size.height - 2)
-        seen: dict[float, int] = {}
-        for event, x in event_places(run, self._x(run)):
-            level = seen[x] = seen.get(x, -1) + 1
-            heights = np.linspace(low, high, 2 * rows)
+        """A line at each event, with its number on top; beneath each other where they share a column."""
+        style, (left, right, low, high) = self._style("chart--event"), self._limits
+        rows, columns = max(2, plot.size.height - 2), max(2, plot.size.width - plot.margin_left - 2)
+        seen: dict[int, int] = {}
+        places = list(event_places(run, self._x(run)))
+        heights = np.linspace(low, high, 2 * rows)
+        for _, x in places:
             plot.scatter(np.full_like(heights, x), heights, marker="┊", marker_style=style)
+        for event, x in places:  # over all lines
+            column = int((x - left) / (right - left) * columns)
+            level = seen[column] = seen.get(column, -1) + 1
             top = high - (0.5 + level) * (high - low) / rows
             plot.scatter([x], [top], marker=numeral(event.number), marker_style=style)
 
@@ -280,23 +284,24 @@ class LossChart(Vertical):
         return self._style(f"chart--run-{run.number % RUN_COLOURS}")
 
     def _legend(self) -> Text:
-        run = self._run
+        run, words = self._run, self._style("chart--words")
         if run is None or not len(run.curve):
-            return Text("The curve begins with the first step.", self._style("chart--raw"))
-        parts = [("⠢⠔ each step", "chart--raw"), ("━━ average", f"chart--run-{run.number % RUN_COLOURS}")]
+            return Text("The curve begins with the first step.", words)
+        parts = [("⠢⠔", "each step", "chart--raw"), ("━━", "average", f"chart--run-{run.number % RUN_COLOURS}")]
         if run.evaluations:
-            parts.append(("◆ validation", "chart--validation"))
-        if normal_run(run) is not None and self.x_axis != "time":
-            parts.append(("░░ ◇ shipped model: 9 of 10 steps, validation", "chart--normal"))
-        if math.isfinite(reference_loss(run)):
-            parts.append((f"┄┄ nanoGPT {NANOGPT}", "chart--reference"))
-        if run.curve.skipped:
-            parts.append((f"× skipped {run.curve.skipped}", "chart--gap"))
+            parts.append(("◆", "validation", "chart--validation"))
         for event in run.events[-2:]:
-            parts.append((f"{numeral(event.number)} {safe_line(event.words, 30)}", "chart--event"))
+            parts.append((numeral(event.number), safe_line(event.words, 30), "chart--event"))
+        if normal_run(run) is not None and self.x_axis != "time":
+            parts.append(("░░ ◇", "shipped model, 9 of 10 steps", "chart--normal"))
+        if math.isfinite(reference_loss(run)):
+            parts.append(("┄┄", f"nanoGPT {NANOGPT}", "chart--reference"))
+        if run.curve.skipped:
+            parts.append(("×", f"skipped {run.curve.skipped}", "chart--gap"))
         for one in self._earlier:
-            parts.append((f"{letter(one)} {safe_line(one.name, 26)}", f"chart--run-{one.number % RUN_COLOURS}"))
-        return Text("  ").join(Text(words, self._style(name)) for words, name in parts)
+            parts.append((letter(one), safe_line(one.name, 26), f"chart--run-{one.number % RUN_COLOURS}"))
+        drawn = [Text.assemble((sign, self._style(name)), " ", (said, words)) for sign, said, name in parts]
+        return Text("  ").join(drawn)
 
 
 def letter(run: Run) -> str:

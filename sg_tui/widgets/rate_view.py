@@ -27,15 +27,18 @@ class RateView(Panel):
             return
         self.border_title = self.TITLE
         if search.found is not None:
-            found = search.found
-            self.border_title = (
-                f"highest learning rate {number(found.suggested, 2)}: a tenth of where the loss is lowest"
-            )
+            rate = rate_words(search.found.suggested)
+            self.border_title = f"highest learning rate {rate}: a tenth of where the loss is lowest"
         if not search.trials:
             self.set_content(Content.styled("Rates are tried on a copy of the run, which waits meanwhile.", "$faint"))
             return
         rows = _blocks(search.trials, width, height - 1)
         self.set_content(lines([*(Content.styled(row, "$primary") for row in rows), _axis(search, width)]))
+
+
+def rate_words(rate: float) -> str:
+    """With two digits, as it is offered."""
+    return number(float(f"{rate:.2g}"), 3)
 
 
 def _blocks(trials: Sequence[Trial], width: int, height: int) -> list[str]:
@@ -60,7 +63,7 @@ def _axis(search: RateSearch, width: int) -> Content:
     if search.found is not None:
         first, last = math.log(trials[0].rate), math.log(trials[-1].rate)
         share = (math.log(search.found.suggested) - first) / max(1e-9, last - first)
-        mark = f"▲ {number(search.found.suggested, 2)}"
+        mark = f"▲ {rate_words(search.found.suggested)}"
         start = max(0, min(width - len(mark), round(share * (width - 1))))
         row[start : start + len(mark)] = mark
     return Content.styled("".join(row), "$accent")

@@ -59,7 +59,7 @@ def condition(state: GenerationState) -> str:
     if state.old:
         return "before the change"
     if state.speed.busy:
-        return "kernels are compiled meanwhile" if state.speed.compiling else "the machine is busy"
+        return "kernels compile meanwhile" if state.speed.compiling else "the machine is busy"
     return pace_text(state.pace)
 
 

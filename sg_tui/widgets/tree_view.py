@@ -17,7 +17,7 @@ from sg_tui.state.tree_rows import Row, rows, unfold_to
 from sg_tui.terminal.textsafe import safe_line
 from sg_tui.widgets.wrapping import width_of
 
-ORIGINS = {"person": "›", "model": "·", "taken": "⑂", "edit": "✎"}
+ORIGINS = {"person": "›", "model": "·", "taken": "↳", "edit": "✎"}
 SHOWN = 300  # characters of a node that are looked at
 
 

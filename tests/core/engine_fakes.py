@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from array import array
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -171,6 +172,10 @@ class FakeSession:
         self.drafter, self.draft_note = "int8", "draft: int8 weights"
         self.branches = FakeBranches()
         self.dropped: list[int] = []  # how many tokens were written when the cache was dropped
+        self.heard: array[int] | None = None
+
+    def hear(self, urgent: array[int]) -> None:
+        self.heard = urgent
 
     def generate(
         self,

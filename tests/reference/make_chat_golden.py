@@ -21,6 +21,11 @@ TEMPLATES = {
     "roles as tags": "{%- for message in messages -%}\n    {{- '<|' ~ message.role ~ '|>' -}}\n    {{- message.content | trim -}}\n    {{- '<|end|>' -}}\n{%- endfor -%}\n{%- if add_generation_prompt -%}\n    {{- '<|assistant|>' -}}\n{%- endif -%}\n",
     "user, indented": "{% for message in messages %}\n    {% if message.role == 'user' %}\nUser: {{ message.content }}\n    {% else %}\nAssistant: {{ message.content }}\n    {% endif %}\n{% endfor %}\n{% if add_generation_prompt %}\nAssistant:{% endif %}",
     "roles as names": "{{ bos_token }}{% for m in messages %}{% if not loop.first %}{{ '\n' }}{% endif %}{{ m['role']|trim }}: {{ m['content'] }}{% endfor %}{% if add_generation_prompt %}{{ '\nassistant:' }}{% endif %}",
+    "chatml, with first words": "{% for message in messages %}{% if loop.first and messages[0]['role'] != 'system' %}{{ '<|im_start|>system\nYou are helpful<|im_end|>\n' }}{% endif %}{{'<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n'}}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}",
+    "one or the other": "{% for m in messages %}{{ '<|user|>' if m['role'] == 'user' else '<|assistant|>' }}{{ m.get('content') }}<|end|>{% endfor %}{{ '<|assistant|>' if add_generation_prompt else '' }}",
+    "answers marked": "{%- if tools %}{{ tools | tojson(indent=2) }}{%- endif %}{% for m in messages %}{% if m.role == 'assistant' %}<|assistant|>{% generation %}{{ m.content }}<|end|>{% endgeneration %}{% else %}<|user|>{{ m.content }}<|end|>{% endif %}{% endfor %}{% if add_generation_prompt %}<|assistant|>{% endif %}",
+    "names with a capital": "{% for m in messages %}{{ m.role.capitalize() }}: {{ m['content'] }}{{ '\n' }}{% endfor %}{% if add_generation_prompt %}{{ 'Assistant:' }}{% endif %}",
+    "blanks and an end": "{% for message in messages %}{% if message['role'] == 'user' %}{{ ' ' }}{% endif %}{{ message['content'] }}{% if not loop.last %}{{ '  ' }}{% endif %}{% endfor %}{{ eos_token }}",
     "with a namespace": "{% set ns = namespace(x=1) %}{% for message in messages %}{{ message.content }}{% endfor %}",
 }
 CONVERSATIONS = [["Hi there"], ["Hi", "Yes "], ["Say a", "b", "c, d\n e"], ["1", "2", "3", "4"]]

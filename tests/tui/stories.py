@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Callable
 from typing import Any
 
+import pexpect
 from textual.app import App
 from textual.pilot import Pilot
 
 WIDE, STANDARD, SMALL = (120, 40), (80, 24), (60, 20)
-PATIENCE = 20.0  # seconds until a story that does not go on is given up
+PATIENCE = 60.0  # seconds until a story that does not go on is given up
 
 
 async def wait_until(pilot: Pilot[Any], predicate: Callable[[], object], what: str = "") -> None:
@@ -34,3 +36,11 @@ def screen_lines(app: App[Any]) -> list[str]:
 
 def screen_text(app: App[Any]) -> str:
     return "\n".join(line.rstrip() for line in screen_lines(app))
+
+
+def end(child: pexpect.spawn) -> None:
+    """A program in a pseudo-terminal is over when this returns, however busy the machine is."""
+    if child.isalive():
+        child.kill(signal.SIGKILL)
+        child.wait()
+    child.close()

@@ -77,7 +77,8 @@ def test_the_parts_sum_to_the_difference_in_every_precision_and_with_a_head_mute
     split = look(session.decoder, 7, rival=3).why
     assert split is not None
     logits = model.logits(ids[:7], precision=precision, interventions=session.interventions)[-1]
-    assert abs(split.total - (logits[ids[7]] - logits[3])) < TOLERANCE
+    # beside reduced weights a number at the edge between two of 8 or 16 bits may fall to either side
+    assert abs(split.total - (logits[ids[7]] - logits[3])) < (TOLERANCE if precision == "f32" else 0.02)
     assert split.heads[1, 2] == 0.0
 
 

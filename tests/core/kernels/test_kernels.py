@@ -69,11 +69,11 @@ def test_linear_forward_is_the_matrix_product(M: int, N: int, K: int) -> None:
 @pytest.mark.parametrize("precision", PRECISIONS)
 @pytest.mark.parametrize("K", [20, 100, 192, 1080, 2080])  # int4: tails of numbers, of vectors, of both, and none
 def test_a_row_has_the_same_bits_alone_and_among_others_on_any_number_of_threads(K: int, precision: str) -> None:
-    M, N = 23, 150
+    M, N = 70, 150
     x, weight, bias = numbers(M, K), numbers(N, K, seed=1), numbers(N, seed=2)
     together, alone = np.empty((M, N), np.float32), np.empty((M, N), np.float32)
     forward_rows(together, x, weight, bias, 0, M, 0, 1, precision)
-    for rows, threads in ((1, 1), (1, 7), (2, 2), (3, 2), (5, 3), (8, 1)):
+    for rows, threads in ((1, 1), (1, 7), (2, 2), (3, 2), (5, 3), (8, 1), (11, 2), (23, 3), (64, 2)):
         alone[:] = np.nan
         for m in range(0, M, rows):
             for thread in range(threads):

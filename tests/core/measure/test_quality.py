@@ -72,8 +72,9 @@ def test_the_divergence_is_from_f32_to_the_precision(model: GPT2, text: Validati
         exact, other = logprobs(model, inputs), logprobs(rounded, inputs)
         expected += float((np.exp(exact) * (exact - other)).sum())
     (row,) = measure_quality(model, ["bf16"], text) or []
-    # looked-up embeddings stay exact in a session, here they were rounded too
-    assert 0.2 < row.kl / (expected / text.tokens) < 1.5
+    # looked-up embeddings stay exact in a session, here they were rounded too; a session rounds keys and values, and on
+    # some processors whatever is multiplied
+    assert 0.2 < row.kl / (expected / text.tokens) < 4.0
 
 
 def test_fewer_bits_diverge_more_and_the_order_is_the_one_asked_for(model: GPT2, text: ValidationText) -> None:

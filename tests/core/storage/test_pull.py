@@ -232,6 +232,7 @@ def test_another_architecture_is_refused_before_its_weights_come(server: Any) ->
         (["config.json", "model.safetensors"], "adapter_config.json", "tiny-gpt2 is an adapter .PEFT., not a whole"),
         (["model.safetensors"], "pytorch_model.bin", "has no model.safetensors but pytorch_model.bin, .*can run code"),
         (["model.safetensors"], "flax_model.msgpack", "flax_model.msgpack, weights of Flax; convert"),
+        (["model.safetensors"], None, "has no model.safetensors; take another repository of this model"),
         (["config.json"], None, "has weights but no config.json"),
         (["config.json", "model.safetensors"], None, "is a tokenizer without a model"),
         (["vocab.json", "merges.txt"], None, "can't be used: it has no tokenizer files"),

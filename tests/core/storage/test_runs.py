@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 from contextlib import suppress
 from pathlib import Path
@@ -52,3 +54,13 @@ def test_a_request_that_can_not_be_read_is_one_line(tmp_path: Path, text: str) -
         read_request(tmp_path)
     assert "\n" not in str(caught.value)
     assert REQUEST in str(caught.value)
+
+
+def test_where_no_folder_can_be_made_the_reason_is_told(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def on_a_disk_without_writing(path: str, *_: object) -> None:
+        number = errno.EROFS if os.path.isdir(os.path.dirname(path)) else errno.ENOENT
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "mkdir", on_a_disk_without_writing)
+    with pytest.raises(CheckpointError, match="can't be made: read-only file system; name another place"):
+        new_run_folder("a")

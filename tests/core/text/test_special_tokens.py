@@ -126,11 +126,11 @@ def test_an_added_token_that_the_library_numbers_otherwise_is_not_read_in_silenc
     folder = write_files(tmp_path / "m", vocab=VOCABULARY, merges=[], added_tokens={"<x>": 270})
     tokenizer = Tokenizer.from_folder(folder)
     assert tokenizer.encode("x", special=True) == [120]
-    with pytest.raises(SettingError, match=r"'<x>', id 270; the tokenizers library gives it 257"):
+    with pytest.raises(ModelFileError, match=r"'<x>', id 270; the tokenizers library gives it 257"):
         tokenizer.encode("a<x>", special=True)
     tokens = [added(258, "<b>"), added(257, "<a>")]  # not in order: the library counts
     folder = write_files(tmp_path / "n", tokenizer=fast(VOCABULARY, [], *tokens), tokenizer_config=FAST)
-    with pytest.raises(SettingError, match=r"'<b>', id 258; the tokenizers library gives it 257"):
+    with pytest.raises(ModelFileError, match=r"'<b>', id 258; the tokenizers library gives it 257"):
         Tokenizer.from_folder(folder).encode("<b>", special=True)
 
 

@@ -14,7 +14,8 @@ from tokenizer_folders import VOCABULARY, decoder_entry, write_files
 
 from sg_core.errors import SettingError
 from sg_core.text.byte_bpe import SYMBOLS
-from sg_core.text.jinja import LONGEST, UnknownError, render
+from sg_core.text.jinja import render
+from sg_core.text.jinja_expressions import LONGEST, UnknownError
 from sg_core.text.recognition import misread, templates_for
 from sg_core.text.templates import BUILT_IN, PLAY, Conversation, Template, choose, read_own
 from sg_core.text.text_stream import CUE
@@ -22,7 +23,9 @@ from sg_core.text.tokenizer import Tokenizer
 
 GOLDEN = json.loads((Path(__file__).parents[2] / "reference" / "golden" / "chat_templates.json").read_text())
 CASES: list[dict[str, Any]] = GOLDEN["cases"]
-BLANK_FIRST = ("user and a first sentence", "user, indented", "roles as names")  # the model writes it after the colon
+# the model itself writes the blank before its answer
+BLANK_FIRST = ("user and a first sentence", "user, indented", "roles as names", "names with a capital", "inst")
+OF_NO_FORM = "blanks and an end"  # turns told apart by where they stand, and an end after the last one alone
 BEYOND = "with a namespace"  # the one template that uses what is not known here
 MARKS = ["<|im_start|>", "<|im_end|>", "<|user|>", "<|assistant|>", "<|end|>", "<|system|>", "<s>", "</s>"]
 
@@ -60,7 +63,7 @@ def test_templates_render_as_in_transformers(case: dict[str, Any]) -> None:
 
 def spoken(case: dict[str, Any]) -> bool:
     """Whether a conversation has come to the model's turn, in texts without blanks that a template may strip."""
-    return len(case["contents"]) == 3 and case["prompt"] and case["name"] != BEYOND
+    return len(case["contents"]) == 3 and case["prompt"] and case["name"] not in (BEYOND, OF_NO_FORM)
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if spoken(case)], ids=lambda case: case["name"])
@@ -81,6 +84,8 @@ def test_a_conversation_is_what_the_model_was_trained_on(tmp_path: Path, case: d
     ("name", "stop"),
     [
         ("chatml", "<|im_end|>"),
+        ("chatml, with first words", "<|im_end|>"),
+        ("one or the other", "<|end|>"),
         ("turns", "</s>"),
         ("tags and an end tag", "<|end|>"),
         ("instruction", "</s>"),
@@ -114,7 +119,8 @@ NOT_KNOWN = [
     "{% for", "{{", "{% if x %}", "{% endif %}", "{% for m in messages %}", "{{ a b }}", "{{ lipsum() }}", "{{ 'a }}",
     "{{ messages.__class__ }}{{ messages[9] }}", "{{ x|map }}", "{% include 'x' %}", "{{ 1 % 0 }}", "{{ '%9d' % 1 }}",
     f"{{{{ {'(' * 30_000} }}}}", "{% for a in messages %}" * 40 + "x" + "{% endfor %}" * 40, "x" * (LONGEST + 1),
-    "{{ raise_exception('no') }}", "{% set x = 'ab' %}" + "{% set x = x + x %}" * 60,
+    "{{ raise_exception('no') }}", "{{ messages | tojson(indent=2) }}", "{{ 'a'.split(',') }}", "{{ 'a' is iterable }}",
+    "{{ strftime_now('%d') }}", "{{ 'a' if }}", "{% generation %}", "{% set x = 'ab' %}" + "{% set x = x + x %}" * 60,
 ]  # fmt: skip
 
 
@@ -128,6 +134,7 @@ def test_what_is_not_known_is_refused(template: str) -> None:
 PIECES = [
     "{% if ", "{% for m in ", "{% set x = ", "{% else %}", "{% endif %}", "{% endfor %}", " %}", "{{ ", " }}", "m",
     "messages", ".role", "['content']", " == ", "'user'", " + ", "(", ")", "not ", " and ", "|trim", "[0]", "\n",
+    " if ", " else ", "{% generation %}", "{% endgeneration %}", ".get(", " is string", "|title",
     " text ", "loop.last", "1",
 ]  # fmt: skip
 
@@ -245,6 +252,11 @@ def test_a_file_of_templates_that_can_not_be_used_is_named(tmp_path: Path, text:
 
 
 # ---------------------------------------------------------------- told
+
+
+def test_a_template_that_no_turns_make_is_not_understood(tmp_path: Path) -> None:
+    source = GOLDEN["templates"][OF_NO_FORM]
+    assert "of no form that is understood" in misread(tokenizer_of(tmp_path, "</s>", chat_template=source))
 
 
 def test_a_template_that_is_not_understood_is_told_with_the_one_in_its_place(tmp_path: Path) -> None:

@@ -50,6 +50,10 @@ def test_closed_standard_input_is_one_line_where_it_is_wanted(model: str) -> Non
     assert done.returncode == 1
     assert done.stderr.startswith("sg-tui complete: standard input is closed")
     assert done.stderr.count("\n") == 1
+    for command in (("score", "-"), ("bench", "--ablate-each", "-"), ("chat",)):
+        closed = shell("<&-", *command, "--model", model)
+        assert closed.returncode == 1
+        assert "standard input is closed" in closed.stderr.splitlines()[-1]
     assert shell("<&-", *COMPLETE, "--model", model).returncode == 0
     assert "needs a terminal" in shell("<&-").stderr
 
@@ -59,6 +63,17 @@ def test_narration_that_nobody_hears_stops_nothing(model: str, redirection: str)
     done = shell(redirection, *COMPLETE, "--model", model)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout
+
+
+@pytest.mark.parametrize("command", ["complete", "score"])
+def test_an_input_without_an_end_is_refused_before_it_fills_the_memory(model: str, command: str) -> None:
+    done = shell("</dev/zero", command, "-", "--model", model)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith(f"sg-tui {command}: standard input has more than 67,108,864 bytes")
+
+
+def test_a_text_that_no_terminal_can_send_is_refused(model: str) -> None:
+    assert exit_code("complete", "x", "--model", model, "--stop", "a\udcff") == 2
 
 
 def test_all_streams_closed_is_a_status(model: str) -> None:

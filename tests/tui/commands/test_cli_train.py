@@ -78,7 +78,7 @@ def test_a_run_leaves_its_curve_for_the_app_which_a_resume_goes_on_with(
     rows += records(capsys, "train", "--resume", str(run), "--steps", "8", "--sample-every", "8")
     kept = load_record(run)
     assert kept is not None
-    assert kept.name == "tiny on mist.txt"
+    assert (kept.name, kept.new) == ("tiny on mist.txt", True)
     told = by_kind(rows, "loss")
     assert [*kept.curve.steps] == [*told] == [1, 2, 3, 4, 5, 6, 7, 8]
     assert [*kept.curve.losses] == pytest.approx([*told.values()], rel=1e-5)  # as a file keeps them

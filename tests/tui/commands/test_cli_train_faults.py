@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
@@ -218,9 +219,10 @@ def test_narration_on_a_terminal_that_is_gone_loses_nothing(train: tuple[str, ..
 
 
 def test_progress_in_a_log_comes_at_most_once_a_second(train: tuple[str, ...], tmp_path: Path) -> None:
+    begun = time.monotonic()
     process = start(
         *train, "--save-every", "1", "--steps", "40", "--out", str(tmp_path / "run"), stdout=subprocess.DEVNULL
     )
     _, err = process.communicate(timeout=120)
     assert process.returncode == 0
-    assert err.decode().count("saving") <= 3
+    assert err.decode().count("saving") <= time.monotonic() - begun + 1

@@ -317,6 +317,7 @@ async def test_a_flush_that_costs_much_makes_the_next_ones_come_later(
     async with opened(ScriptedEngine()) as (_, app, _):
         now = 1e6
         monkeypatch.setattr("sg_tui.app.time.perf_counter", lambda: now)
+        monkeypatch.setattr("sg_tui.app.time.thread_time", lambda: now)
         flushed: list[float] = []
 
         def nothing_there() -> int:
@@ -325,12 +326,19 @@ async def test_a_flush_that_costs_much_makes_the_next_ones_come_later(
 
         monkeypatch.setattr(app, "_hand_on", nothing_there)
         app._look()
-        now += 0.1
-        app._drawn(now - 0.1)  # 100 ms: none in the next 200
+        now += 0.02
+        app._drawn(now - 0.02)  # a tenth of the time: none in the next 180 ms
         for _ in range(6):
             now += 0.06
             app._look()
-        assert [round(one - 1e6, 2) for one in flushed] == [0.0, 0.34, 0.4, 0.46]
+        assert [round(one - 1e6, 2) for one in flushed] == [0.0, 0.2, 0.26, 0.32, 0.38]
+        flushed.clear()
+        begin, now = now, now + 1.0
+        app._drawn(begin)  # never later than half a second
+        for _ in range(6):
+            now += 0.12
+            app._look()
+        assert [round(one - begin, 2) for one in flushed] == [1.6, 1.72]
 
 
 async def test_a_notice_is_one_harmless_line() -> None:

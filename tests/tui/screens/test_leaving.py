@@ -15,6 +15,7 @@ from pathlib import Path
 import pexpect
 import pyte
 import pytest
+from stories import end
 
 from sg_tui.library.store import Store
 
@@ -93,7 +94,7 @@ def terminal(home: Path) -> Iterator[Terminal]:
     terminal = Terminal()
     yield terminal
     with suppress(OSError):  # closed by the test
-        terminal.child.close(force=True)
+        end(terminal.child)
 
 
 def kept(home: Path) -> list[str]:
@@ -147,7 +148,7 @@ def test_what_was_on_the_screen_for_a_second_survives_any_kill(home: Path, kills
             terminal.watch(1.0)
         finally:
             terminal.child.kill(signal.SIGKILL)
-            terminal.child.close(force=True)
+            end(terminal.child)
         (text,) = [one for one in kept(home) if one.startswith(f"Text{number}.")]
         assert text.count("word") >= words > 0
 

@@ -98,6 +98,21 @@ async def test_a_key_moves_at_once_and_is_kept_and_a_taken_one_is_refused() -> N
         await see(pilot, "Ctrl+R retry")
 
 
+async def test_a_letter_chosen_for_walking_acts_at_once() -> None:
+    async with opened(ScriptedEngine()) as (pilot, app, screen):
+        await send(pilot, "ROMEO:")
+        await wait_until(pilot, lambda: not app.desk.generation.running)
+        await at(pilot, "at the chosen token")
+        await type_in(pilot, "y")
+        await pilot.press("escape")
+        await wait_until(pilot, lambda: app.screen is screen)
+        await pilot.press("escape")
+        await see(pilot, "y inside")
+        await pilot.press("y")
+        await wait_until(pilot, lambda: screen.inspecting)
+    choose({}, ACTIONS)
+
+
 async def test_keys_of_the_file_that_mean_two_things_are_told() -> None:
     paths.config_dir().mkdir(parents=True, exist_ok=True)
     (paths.config_dir() / "settings.toml").write_text('[keys]\n"write.retry" = "ctrl+z"\n"app.help" = "f13"\n')

@@ -11,6 +11,7 @@ from pathlib import Path
 import pexpect
 import pyte
 import pytest
+from stories import end
 
 TESTS = Path(__file__).parents[1]
 REPLY = "one two \x1b]52;c;QUJD\x07 [/bold] 漢字 \x9b2J three"
@@ -66,7 +67,7 @@ class Terminal:
 def terminal(home: Path) -> Iterator[Terminal]:
     terminal = Terminal(80, 24)
     yield terminal
-    terminal.child.close(force=True)
+    end(terminal.child)
 
 
 def test_a_session_from_the_first_key_to_the_last(terminal: Terminal) -> None:
@@ -100,4 +101,4 @@ def test_copying_reaches_the_terminal_through_tmux(home: Path) -> None:
         terminal.send("\x03")
         terminal.until(lambda: b"\x1bPtmux;\x1b\x1b]52;c;cHJvbXB0\x07\x1b\\" in terminal.raw)
     finally:
-        terminal.child.close(force=True)
+        end(terminal.child)

@@ -39,6 +39,14 @@ async def test_a_change_is_asked_for_on_a_line_and_marked_on_the_curve(size: tup
         await story.see("learning rate 0.0005, schedule cosine")  # as it is now
 
 
+async def test_marks_of_one_place_stand_beneath_each_other() -> None:
+    async with training(steps=60) as story:
+        await story.emit(CHANGE, RunEvent(2, 1, 60, "back", {"to": 30}), RunEvent(3, 2, 30, "change", {"dropout": 0.2}))
+        story.screen._drawn = (-1, None)
+        story.screen._drawn_at = 0.0
+        await story.until(lambda: all(one in story.text for one in "①②③"), "all three on the curve")
+
+
 async def test_a_change_that_cant_be_read_stays_on_the_line() -> None:
     async with training() as story:
         await story.press("e")
@@ -128,3 +136,13 @@ async def test_the_marks_of_a_run_are_there_in_the_next_session(tmp_path: Path) 
         (tmp_path / "one" / "events.jsonl").write_text("nonsense\n")
         [again] = load_records(tmp_path)
         assert again.events == []
+
+
+async def test_an_answer_is_seen_whatever_stood_in_its_place() -> None:
+    async with training() as story:
+        for key, class_name in (("h", "-blocks"), ("c", "-comparing")):
+            await story.press(key)
+            await story.until(lambda name=class_name: story.screen.has_class(name), "something else")
+            await story.press("g")
+            await story.until(lambda: story.screen.query_one("#samples").display, "the samples")
+            assert not story.screen.has_class(class_name)

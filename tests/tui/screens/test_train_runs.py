@@ -11,7 +11,7 @@ from train_story import CONFIG, Story, train_view, training
 from sg_core.engine.commands import Generate, Load, SaveTraining, Train
 from sg_core.engine.events import Sample, Saved, TrainingEnded, TrainingStarted
 from sg_core.training.results import StepResult
-from sg_core.training.settings import NEW_MODEL, PRESETS, TrainingConfig
+from sg_core.training.settings import PRESETS, TrainingConfig
 from sg_tui.screens.write import WriteScreen
 from sg_tui.state.normal_run import NormalRun
 from sg_tui.state.training_run import Run
@@ -164,9 +164,7 @@ async def test_enter_alone_lets_the_model_go_on_also_after_the_end() -> None:
 async def test_behind_the_curve_of_a_new_run_lies_the_band_of_the_shipped_one(size: tuple[int, int]) -> None:
     async with training(size) as story:
         preset = PRESETS["tinyshakespeare"]
-        facts = TrainingStarted(
-            NEW_MODEL, preset.config, preset.training, "tinyshakespeare", 411_268, 49_422, 0, None
-        )  # fmt: skip
+        facts = TrainingStarted("tiny", preset.config, preset.training, "tinyshakespeare", 411_268, 49_422, 0, None)
         normal = NormalRun(Run(facts, 0, "tinyshakespeare"))
         middle = [sum(normal.at(step)) / 2 for step in range(1, 601)]
         await story.emit(facts, *(StepResult(step, loss, 1e-3, 1.0, 9e3) for step, loss in enumerate(middle, 1)))

@@ -115,7 +115,7 @@ async def test_branches_at_a_token_are_walked_through() -> None:
         await wait_until(pilot, lambda: manuscript.text == "a one theone two three")
         await pilot.press("right_square_bracket")
         await wait_until(pilot, lambda: manuscript.text == "a one two three")
-        await see(pilot, "⑂")
+        await see(pilot, "↳")
         await pilot.press("right_square_bracket")
         await wait_until(pilot, lambda: manuscript.text == "a one theone two three")
 

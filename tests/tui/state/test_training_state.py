@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from sg_core.config import GPT2Config
 from sg_core.engine.commands import Train
 from sg_core.engine.events import Event, Failed, Loaded, Phase, Sample, Saved, TrainingEnded, TrainingStarted
+from sg_core.storage.run_log import BACK, RunEvent
 from sg_core.training.results import Evaluation, StepResult
 from sg_core.training.settings import TrainingConfig
 from sg_tui.state.training_run import Curve, Smoothed, seconds_left
@@ -144,6 +145,18 @@ def test_a_pause_is_not_counted_as_training() -> None:
     assert state.run is not None
     assert state.status == "running"
     assert list(state.run.curve.seconds) == pytest.approx([10, 15])
+
+
+def test_going_back_takes_back_the_time_since_then() -> None:
+    clock = Clock()
+    state = running(clock=clock)
+    for number in range(1, 11):
+        clock.now += 2
+        state.take(step(number))
+    state.take(RunEvent(1, 0, 10, BACK, {"to": 5}))
+    assert state.seconds == 10
+    clock.now += 3
+    assert state.seconds == 13
 
 
 def test_talking_during_a_pause_leaves_it_a_pause() -> None:
