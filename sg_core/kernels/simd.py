@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from llvmlite import binding as _binding
 from llvmlite import ir
 from numba import config as _config
 from numba import types
@@ -18,8 +19,10 @@ cgutils: Any = _cgutils
 intrinsic: Any = _intrinsic
 config: Any = _config
 get_host_cpu_features: Any = _codegen.get_host_cpu_features
+get_host_cpu_name: Any = _binding.get_host_cpu_name
 # What Numba compiles for: this processor's, unless NUMBA_CPU_FEATURES or NUMBA_ENABLE_AVX say otherwise.
 FEATURES: str = get_host_cpu_features() if config.CPU_FEATURES is None else config.CPU_FEATURES
+PROCESSOR: str = get_host_cpu_name() if config.CPU_NAME is None else config.CPU_NAME
 WIDE = "+avx512f" in FEATURES.split(",")
 LANES = 16 if WIDE else 8  # float32 numbers a vector: one AVX-512 or AVX2 register (two of NEON)
 

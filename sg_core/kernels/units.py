@@ -11,9 +11,10 @@ from typing import Any
 
 from llvmlite import ir
 
-from sg_core.kernels.simd import FEATURES, I32, LANES, VECTOR, cgutils
+from sg_core.kernels.simd import FEATURES, I32, LANES, PROCESSOR, VECTOR, cgutils
 
-_ON = frozenset(FEATURES.split(","))
+# All of Apple's have dot products, and need not name their features.
+_ON = frozenset([*FEATURES.split(","), *(["+dotprod"] if PROCESSOR.startswith("apple-m") else [])])
 _I8, _I16 = ir.IntType(8), ir.IntType(16)
 SUMS = ir.VectorType(I32, LANES)
 BYTES = ir.VectorType(_I8, 4 * LANES)
