@@ -12,7 +12,7 @@ from sg_core.kernels.blocked import add_blocked
 from sg_core.kernels.copying import copy
 from sg_core.kernels.formats import BFLOAT16, INT8
 from sg_core.kernels.jit import kernel
-from sg_core.kernels.narrow_products import dots_rounded
+from sg_core.kernels.narrow_products import dots_quantized, dots_rounded
 from sg_core.kernels.products import dots_bfloat16, dots_float32, dots_int4, dots_int8
 from sg_core.kernels.simd import ONE, ZERO, apart
 from sg_core.kernels.team import share_start
@@ -29,7 +29,10 @@ def _dots(
     out: Any, x: Any, words: Any, place: int, stored: int, scales: Any, share: int, panel: Any,
     m0: int, m1: int, n0: int, n1: int,
 ) -> None:  # fmt: skip
-    """out[m0:m1, n0:n1] += x[m0:m1]·w[n0:n1]ᵀ, compiled for float32 weights or, when first used, for all others."""
+    """out[m0:m1, n0:n1] += x[m0:m1]·w[n0:n1]ᵀ, compiled for float32 weights and, when first used, for others.
+
+    int8 words say that x is rounded to that too, a row at a time; bytes tell their format in `stored`.
+    """
 
 
 @overload(_dots)
@@ -45,7 +48,10 @@ def _choose_dots(out, x, words, place, stored, scales, share, panel, m0, m1, n0,
         else:
             dots_int4(out, x, words, place, scales, share, panel, m0, m1, n0, n1)
 
-    return float32 if words.dtype == types.float32 else reduced
+    def quantized(out, x, words, place, stored, scales, share, panel, m0, m1, n0, n1):  # type: ignore[no-untyped-def]
+        dots_quantized(out, x, words, place, scales, share, panel, m0, m1, n0, n1)
+
+    return {types.float32: float32, types.int8: quantized}.get(words.dtype, reduced)
 
 
 @kernel

@@ -13,7 +13,7 @@ import numpy as np
 from sg_core.kernels.jit import kernel, variant
 from sg_core.kernels.narrow_tiles import BFLOAT16_PAIRS, INT8_QUADS, STEP_BYTES, Narrow, narrow_tile
 from sg_core.kernels.products import FEW, PANEL_SIZE, SEVERAL_ROWS, STREAMS
-from sg_core.kernels.simd import LANES, ONE, apart, put_bfloat16, put_int8
+from sg_core.kernels.simd import LANES, ONE, apart, as_int8, put_bfloat16, put_int8
 from sg_core.kernels.tiles import DOT_COLUMNS, DOT_ROWS, LINE
 
 _N_BLOCK = 64  # rows of w that stay in the L2 cache while the rows of x pass
@@ -37,7 +37,7 @@ def _round_int8(room: Any, place: int, words: int, x: Any, start: int, length: i
     factor = _ONE / scale if scale > _ZERO else _ZERO
     total = np.int32(0)
     for j in range(length):
-        q = np.rint(x[start + j] * factor)
+        q = as_int8(x[start + j] * factor)
         total += np.int32(q)
         put_int8(room, 4 * place + j, q)
     for j in range(length, 4 * words):

@@ -58,13 +58,15 @@ def _four_by_four(builder: Any, sums: Any, x: Any, w: Any) -> Any:
 
 
 def _dot_product(builder: Any, sums: Any, x: Any, w: Any) -> Any:
-    """NEON's, in two halves."""
-    halves = []
-    for half in (0, 1):
-        few = [_part(builder, vector, half, 2) for vector in (sums, x, w)]
-        halves.append(_call(builder, "llvm.aarch64.neon.sdot.v4i32.v16i8", few[0].type, *few))
-    order = ir.Constant(SUMS, list(range(LANES)))
-    return builder.shuffle_vector(*halves, order)
+    """NEON's, four sums at a time."""
+    parts = []
+    for part in range(LANES // 4):
+        few = [_part(builder, vector, part, LANES // 4) for vector in (sums, x, w)]
+        parts.append(_call(builder, "llvm.aarch64.neon.sdot.v4i32.v16i8", few[0].type, *few))
+    while len(parts) > 1:
+        order = ir.Constant(ir.VectorType(I32, 2 * parts[0].type.count), list(range(2 * parts[0].type.count)))
+        parts = [builder.shuffle_vector(*parts[n : n + 2], order) for n in range(0, len(parts), 2)]
+    return parts[0]
 
 
 def _pairs_of_words(builder: Any, sums: Any, x: Any, w: Any) -> Any:
@@ -91,7 +93,7 @@ def _part(builder: Any, vector: Any, number: int, parts: int) -> Any:
 
 
 def int8_unit(features: frozenset[str]) -> tuple[Step, bool]:
-    """The step of x, w: BYTES, signed; and whether w's lie 128 higher there, so that they have no sign."""
+    """The step of x, w: BYTES, signed; and whether w is to be 128 higher there, so that it has no sign."""
     wide = LANES == 16
     if ("+avx512vnni" if wide else "+avxvnni") in features:
         return _four_by_four, True
@@ -102,4 +104,4 @@ def int8_unit(features: frozenset[str]) -> tuple[Step, bool]:
     return _plain, False
 
 
-dot_int8, INT8_OFFSET = int8_unit(_ON)
+INT8_UNIT = int8_unit(_ON)

@@ -15,15 +15,15 @@ _Step = tuple[str, Callable[[], None]]
 def compiled(precision: str = PRECISIONS[0]) -> bool:
     """Whether the kernels of generation in a precision are compiled, in memory, or verified in the folder.
 
-    Reduced precisions share a forward pass.
+    Most reduced precisions share a forward pass.
     """
     from sg_core.kernels.drawing import draw
     from sg_core.kernels.ranking import likeliest
     from sg_core.network.forward import forward
 
-    reduced = Precision.named(precision).reduced
+    kernels = Precision.named(precision).kernels
     plain = [signature for signature in _signatures(forward) if signature[-2:] == ["none", "none"]]  # without more
-    passes = (signature for signature in plain if _reads_bytes(signature) == reduced)
+    passes = (signature for signature in plain if _kernels_of(signature) == kernels)
     return any(True for _ in passes) and bool(_signatures(likeliest)) and bool(_signatures(draw))
 
 
@@ -140,9 +140,11 @@ def _signatures(function: Any) -> list[list[str]]:
     return kept + [[str(kind) for kind in signature] for signature in function.signatures]
 
 
-def _reads_bytes(signature: list[str]) -> bool:
-    """Whether a forward pass reads stored weights, not float32."""
-    return any("uint8" in kind for kind in signature)
+def _kernels_of(signature: list[str]) -> str:
+    """The `Precision.kernels` of a forward pass: by the words it reads."""
+    if any(kind.startswith("array(int8") for kind in signature):
+        return "w8a8"
+    return "bf16" if any("uint8" in kind for kind in signature) else PRECISIONS[0]
 
 
 def _tiny() -> Any:

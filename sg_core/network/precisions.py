@@ -20,8 +20,9 @@ class Precision:
     """A storage of weights.
 
     bits: of a stored number. format: its number in `kernels.formats.FORMATS`. scaled: neighbours share a scale.
-    kernels: the name of the precision that stands for all which the same kernels compute. drafter: the name of the one
-    whose weights write ahead for these, "" where none is so much cheaper.
+    kernels: the name of the precision that stands for all which the same kernels compute; they are chosen by the
+    `element` of the stored words. drafter: the name of the one whose weights write ahead for these, "" where none is so
+    much cheaper.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Precision:
     scaled: bool
     kernels: str
     drafter: str = ""
+    element: str = "u1"
 
     @staticmethod
     def named(name: str) -> Precision:
@@ -137,6 +139,8 @@ _ALL = (
     Precision("f32", 32, 0, scaled=False, kernels="f32", drafter="int8"),
     _BFloat16("bf16", 16, 1, scaled=False, kernels="bf16", drafter="int8"),
     _Int8("int8", 8, 2, scaled=True, kernels="bf16", drafter="int4"),
+    # what is multiplied with them is rounded to int8 too, a row at a time
+    _Int8("w8a8", 8, 2, scaled=True, kernels="w8a8", drafter="int4", element="i1"),
     _Int4("int4", 4, 3, scaled=True, kernels="bf16"),
 )
 _BY_NAME = {one.name: one for one in _ALL}

@@ -139,4 +139,4 @@ def _room(config: GPT2Config, storage: Precision) -> Weights:
     size = count * storage.bits // 8
     require_memory(size, f"{storage.name} weights", SettingError)
     scales = np.zeros(count // share if storage.scaled else 1, np.float32)
-    return Weights(storage, plan, np.empty(size, np.uint8), scales, share)
+    return Weights(storage, plan, np.empty(size, storage.element), scales, share)

@@ -12,6 +12,7 @@ import pytest
 from sg_core.config import GPT2Config
 from sg_core.errors import SettingError
 from sg_core.gpt2 import GPT2
+from sg_core.kernels.units import BFLOAT16_DOTS
 from sg_core.measure.quality import PIECE, Quality, ValidationText, measure_quality, validation_text
 from sg_core.network.precisions import PRECISIONS
 from sg_core.text.vocabulary import learn_vocabulary
@@ -72,8 +73,8 @@ def test_the_divergence_is_from_f32_to_the_precision(model: GPT2, text: Validati
         exact, other = logprobs(model, inputs), logprobs(rounded, inputs)
         expected += float((np.exp(exact) * (exact - other)).sum())
     (row,) = measure_quality(model, ["bf16"], text) or []
-    # looked-up embeddings stay exact in a session, here they were rounded too
-    assert 0.2 < row.kl / (expected / text.tokens) < 1.5
+    # what is multiplied with them stays exact here, and in a session where the processor has no products of two such
+    assert 0.2 < row.kl / (expected / text.tokens) < (3.0 if BFLOAT16_DOTS else 1.5)
 
 
 def test_fewer_bits_diverge_more_and_the_order_is_the_one_asked_for(model: GPT2, text: ValidationText) -> None:
@@ -124,7 +125,7 @@ def shipped(source: str) -> dict[str, Quality]:
     return {row.precision: row for row in rows}
 
 
-@pytest.mark.parametrize(("precision", "most"), [("bf16", 0.001), ("int8", 0.005), ("int4", 0.03)])
+@pytest.mark.parametrize(("precision", "most"), [("bf16", 0.001), ("int8", 0.005), ("w8a8", 0.005), ("int4", 0.03)])
 def test_the_shipped_model_loses_next_to_nothing_on_its_own_text(
     real_dataset: Path, precision: str, most: float
 ) -> None:
@@ -133,7 +134,7 @@ def test_the_shipped_model_loses_next_to_nothing_on_its_own_text(
     assert 0 < row.kl < most
 
 
-@pytest.mark.parametrize(("precision", "most"), [("bf16", 0.003), ("int8", 0.015), ("int4", 0.09)])
+@pytest.mark.parametrize(("precision", "most"), [("bf16", 0.003), ("int8", 0.015), ("w8a8", 0.03), ("int4", 0.09)])
 def test_the_shipped_model_loses_little_on_another_text(precision: str, most: float) -> None:
     """A text that surprises it at every token: errors weigh a few times as much."""
     row = shipped("python-docs")[precision]
