@@ -12,16 +12,17 @@ from sg_core.kernels.blocked import add_blocked
 from sg_core.kernels.copying import copy
 from sg_core.kernels.formats import BFLOAT16, INT8
 from sg_core.kernels.jit import kernel
+from sg_core.kernels.matrix_products import dots_tiled
 from sg_core.kernels.narrow_products import dots_quantized, dots_rounded
 from sg_core.kernels.products import dots_bfloat16, dots_float32, dots_int4, dots_int8
 from sg_core.kernels.simd import ONE, ZERO, apart
 from sg_core.kernels.team import share_start
-from sg_core.kernels.units import BFLOAT16_DOTS
+from sg_core.kernels.units import BFLOAT16_DOTS, BFLOAT16_TILES
 
 _ZERO = np.float32(0.0)
 # Beside bfloat16 weights x is rounded to that too where the processor multiplies the two at once: every row of every
 # pass alike, so that a token has the same bits in a prompt and on its own.
-_dots_bfloat16 = dots_rounded if BFLOAT16_DOTS else dots_bfloat16
+_dots_bfloat16 = dots_tiled if BFLOAT16_TILES else dots_rounded if BFLOAT16_DOTS else dots_bfloat16
 overload: Any = _overload  # Numba does not annotate it
 
 

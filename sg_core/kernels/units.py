@@ -6,6 +6,9 @@ LANES sums.
 
 from __future__ import annotations
 
+import ctypes
+import platform
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -39,8 +42,20 @@ def _call(builder: Any, name: str, result: Any, *arguments: Any) -> Any:
 
 # ---------------------------------------------------------------- bfloat16
 
+
+def _registers_permitted() -> bool:
+    """Ask Linux, for this process and all its threads, for the state of matrix registers; False where there is none."""
+    if not sys.platform.startswith("linux") or platform.machine() != "x86_64":
+        return False
+    arch_prctl, request, tile_data = 158, 0x1023, 18
+    return bool(ctypes.CDLL(None).syscall(*map(ctypes.c_long, (arch_prctl, request, tile_data))) == 0)
+
+
+# Without the permission the first use would end the process: feature and answer decide.
+BFLOAT16_TILES = {"+amx-tile", "+amx-bf16", "+avx512f"} <= _ON and _registers_permitted()
 # Of AMD's processors, which sse4a tells: on Intel's the instruction has half the rate of a float32 multiplication.
-BFLOAT16_DOTS = {"+avx512bf16", "+avx512bw", "+sse4a"} <= _ON
+BFLOAT16_DOTS = not BFLOAT16_TILES and {"+avx512bf16", "+avx512bw", "+sse4a"} <= _ON
+ROUNDS_BESIDE_BFLOAT16 = BFLOAT16_TILES or BFLOAT16_DOTS  # activations, where the unit takes both sides in 16 bits
 
 
 def dot_bfloat16(builder: Any, sums: Any, x: Any, w: Any) -> Any:

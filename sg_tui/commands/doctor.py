@@ -24,6 +24,8 @@ _FEATURES = (
     "avx512f",
     "avx512vnni",
     "avx512bf16",
+    "avxvnni",
+    "amx-bf16",
     "neon",
     "fullfp16",
     "dotprod",

@@ -52,7 +52,7 @@ def forward_rows(
         whole = np.pad(weight, ((0, 0), (0, -weight.shape[1] % share)))
         words, scales = to_int4(whole.reshape(-1, share))
     panel = np.full(PANEL_SIZE, np.nan, np.float32)
-    stored = np.int64(Precision.named(precision).format)
+    stored = Precision.named(precision).format
     linear.linear_forward(out, x, words, 0, stored, scales, share, panel, bias, start, stop, thread, threads)
 
 

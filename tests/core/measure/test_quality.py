@@ -12,7 +12,7 @@ import pytest
 from sg_core.config import GPT2Config
 from sg_core.errors import SettingError
 from sg_core.gpt2 import GPT2
-from sg_core.kernels.units import BFLOAT16_DOTS
+from sg_core.kernels.units import ROUNDS_BESIDE_BFLOAT16
 from sg_core.measure.quality import PIECE, Quality, ValidationText, measure_quality, validation_text
 from sg_core.network.precisions import PRECISIONS
 from sg_core.text.vocabulary import learn_vocabulary
@@ -74,7 +74,7 @@ def test_the_divergence_is_from_f32_to_the_precision(model: GPT2, text: Validati
         expected += float((np.exp(exact) * (exact - other)).sum())
     (row,) = measure_quality(model, ["bf16"], text) or []
     # what is multiplied with them stays exact here, and in a session where the processor has no products of two such
-    assert 0.2 < row.kl / (expected / text.tokens) < (3.0 if BFLOAT16_DOTS else 1.5)
+    assert 0.2 < row.kl / (expected / text.tokens) < (3.0 if ROUNDS_BESIDE_BFLOAT16 else 1.5)
 
 
 def test_fewer_bits_diverge_more_and_the_order_is_the_one_asked_for(model: GPT2, text: ValidationText) -> None:
