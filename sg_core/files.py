@@ -119,7 +119,8 @@ def read_json_object(path: Path, limit: int, error: type[SgError]) -> dict[str, 
 
 
 def parse_json_object(data: bytes, where: str, error: type[SgError]) -> dict[str, Any]:
-    """A JSON object from UTF-8 bytes. Raises `error`, beginning with `where`; also for duplicate keys."""
+    """A JSON object from UTF-8 bytes, which may begin with a mark of their order. Raises `error`, beginning with
+    `where`; also for duplicate keys."""
 
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         result = dict(pairs)
@@ -130,7 +131,7 @@ def parse_json_object(data: bytes, where: str, error: type[SgError]) -> dict[str
         return result
 
     try:
-        value = json.loads(data.decode("utf-8"), object_pairs_hook=unique)
+        value = json.loads(data.decode("utf-8-sig"), object_pairs_hook=unique)
     except UnicodeDecodeError as problem:
         raise error(f"{where} is not UTF-8 text (byte {problem.start})") from problem
     except RecursionError as problem:

@@ -16,6 +16,7 @@ from sg_core.inference.session import Session
 from sg_core.network.adapters import Adapters
 from sg_core.network.interventions import Interventions
 from sg_core.network.model import Model
+from sg_core.network.narrow import gathered
 from sg_core.network.optimizations import Optimizations
 from sg_core.network.parameters import Parameters, Piece, initial
 from sg_core.network.precisions import Precision
@@ -54,6 +55,7 @@ class GPT2(Model):
 
         Raises ModelFileError when it isn't there or can't be used, SettingError for an unknown precision.
         """
+        from sg_core.storage.diagnosis import ADAPTER
         from sg_core.storage.hub import resolve
         from sg_core.storage.pretrained import check_weights, read_config, read_weights
 
@@ -66,6 +68,8 @@ class GPT2(Model):
         model._folder = folder
         if unused:
             model.notes = (f"beside GPT-2 its folder holds other tensors, which are not used: {_listed(unused)}",)
+        if (folder / ADAPTER).is_file():
+            model.notes += (f"its folder holds an adapter too, which is not used; for that: --adapter {shown(folder)}",)
         return model
 
     @classmethod
@@ -173,18 +177,16 @@ class GPT2(Model):
         self.parameters.require_all()
         if self.adapters:
             raise SettingError("adapters act beside the weights; merge them first, or take them away")
-        parameters = {name: self.parameters.view(name) for name in self.parameters}
+        whole = self.parameters.in_float32()
+        parameters = {name: whole.view(name) for name in whole}
         write_model(Path(folder), self.config, parameters, self.tokenizer, dtype)
 
 
 def _held_in(config: GPT2Config, precision: str, pieces: Iterable[Piece]) -> tuple[Parameters, Weights | None]:
-    """What a model holds of its weights: float32 parameters, or lean ones and the matrices in a precision."""
+    """What a model holds of its weights: all parameters, or lean ones and the matrices in a precision."""
     if Precision.named(precision).reduced:
         return converted(config, precision, pieces)
-    parameters = Parameters(config)
-    for piece in pieces:
-        parameters.put(piece)
-    return parameters, None
+    return gathered(config, pieces), None
 
 
 def _tokenizer_of(folder: Path, config: GPT2Config) -> Tokenizer | None:

@@ -15,3 +15,4 @@ Cancelled: TypeAlias = Callable[[], bool]  # asked now and then; True: give the 
 
 FloatArray: TypeAlias = "npt.NDArray[np.float32]"
 Bytes: TypeAlias = "npt.NDArray[np.uint8]"
+Words: TypeAlias = "npt.NDArray[np.float32] | npt.NDArray[np.uint16] | npt.NDArray[np.uint8]"  # stored numbers

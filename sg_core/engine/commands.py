@@ -200,6 +200,7 @@ class Train:
     config: name of a training preset (settings.PRESETS).
     out: folder of the run; None for a fresh one among the runs, or for the resumed run's own.
     resume: folder of an earlier run; data, model, config and training are then the run's own.
+    watch_every: steps between two looks at a block, told as LayerFigures; 0 never.
     Ends with exactly one TrainingEnded, unless it is refused because another training is there.
     """
 
@@ -211,6 +212,7 @@ class Train:
     resume: str | None = None
     sample_every: int = 100
     sample_prompt: str = "\n"
+    watch_every: int = 8
 
 
 @dataclass(frozen=True, slots=True)

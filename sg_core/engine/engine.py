@@ -291,14 +291,14 @@ class Engine:
             session, version = self._models.training_session()
         else:
             session, version = self._models.ready_session(), int
-        inbox = self._inbox
 
         def cancelled() -> bool:
-            return inbox.closed or inbox.stopped(order) or inbox.holds(Generate, Load, Bench, Race)
+            return self._inbox.closed or self._inbox.stopped(order) or self._inbox.holds(Generate, Load, Bench, Race)
 
         waited = max(0.0, self._free_at - order.at)
         order = replace(order, at=order.at + waited)
-        self._generation = Generation(order, command, session, self._outbox, cancelled, version, waited * 1e3)
+        told = (self._outbox, cancelled, version, waited * 1e3, lambda: self._models.preparing_ahead)
+        self._generation = Generation(order, command, session, *told)
 
     def _end_generation(self) -> None:
         if self._generation is not None:

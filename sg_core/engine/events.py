@@ -1,7 +1,7 @@
 """What comes out of the engine thread: frozen, plain data.
 
 Events are appended to `engine.Engine.events`, a deque that the reader drains with `popleft`. The results of a training,
-`StepResult`, `Evaluation` and `Trial`, and what is done to its run, a `RunEvent`, are events as they are.
+`StepResult`, `Evaluation`, `LayerFigures`, `Trial`, and what is done to its run, a `RunEvent`, are events as they are.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from sg_core.measure.race import Lap
 from sg_core.network.optimizations import Optimizations
 from sg_core.storage.run_log import RunEvent
 from sg_core.text.templates import PLAY, Template
-from sg_core.training.results import Evaluation, StepResult, Trial
+from sg_core.training.results import Evaluation, LayerFigures, StepResult, Trial
 from sg_core.training.settings import TrainingConfig
 
 if TYPE_CHECKING:
@@ -87,7 +87,8 @@ class TokenEvent:
     """One token of a running generation, as the model wrote it: its text is raw, and may be empty.
 
     wall_ms: from the token before to this one; 0 where the engine had rested or done other work before it, so that its
-    caches were cold. interruptions: how often the system took a processor away meanwhile, where it tells.
+    caches were cold. interruptions: how often the system took a processor away meanwhile, where it tells. compiling:
+    the engine itself compiled kernels beside it.
     """
 
     request: int
@@ -98,6 +99,7 @@ class TokenEvent:
     number: int = 0  # of the continuation it belongs to
     wall_ms: float = 0.0
     interruptions: int = 0
+    compiling: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +133,7 @@ class ReadRate:
     threads: int
     bytes_per_token: int
     bytes_per_second: float
+    held: str = ""  # how the weights are, where the precision does not tell: "f32 held in 16 bits"
 
     @property
     def bound_ms(self) -> float:
@@ -379,6 +382,7 @@ Event = (
     | Exported
     | RunEvent
     | Trial
+    | LayerFigures
     | RateFound
     | TrainingEnded
     | Measured

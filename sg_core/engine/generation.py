@@ -25,6 +25,7 @@ class Generation:
     cancelled: asked before every token and within a long prompt; True ends it.
     weights_version: a number that changes with the weights; what was computed with older ones is computed again.
     waited_ms: how long the command had waited for other work before `order.at`.
+    compiling: whether kernels are compiled meanwhile.
     """
 
     def __init__(
@@ -36,6 +37,7 @@ class Generation:
         cancelled: Cancelled,
         weights_version: Callable[[], int] = int,
         waited_ms: float = 0.0,
+        compiling: Callable[[], bool] = bool,
     ) -> None:
         self.request = command.request
         self.session = session
@@ -46,7 +48,7 @@ class Generation:
         self.alone = command.n == 1  # one text, which is the session's
         self._outbox = outbox
         self._cancelled = cancelled
-        self._weights_version = weights_version
+        self._weights_version, self._compiling = weights_version, compiling
         self._version = weights_version()
         self._times = TokenTimes()
         self._drafted, self._accepted = session.drafted, session.accepted  # before
@@ -126,7 +128,8 @@ class Generation:
             self._outbox.emit(ContextMoved(self.request, token.context_moved, number))
         self._outbox.phase("decoding")
         used, precision, texts = self.session.optimizations, self.session.precision, self._top_texts(token)
-        self._outbox.emit(TokenEvent(self.request, token, texts, used, precision, number, wall_ms, lost))
+        beside = self._compiling()
+        self._outbox.emit(TokenEvent(self.request, token, texts, used, precision, number, wall_ms, lost, beside))
         if wall_ms or together > 1 or sum(self._counts) == 1:  # others found cold caches
             self._times.add(token.ms / together, used.bursts and together == 1)
         self._untold = sum(self._counts) > 1 and not self._outbox.metrics_due()

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
 READ_PASSES = 3  # between two looks at whether something else is wanted
 READ_ROUNDS = 4
-LEAST_READ = 1 << 20  # bytes: fewer are over before the clock has told
 
 
 def rows(command: Bench, session: Session, progress: Progress, cancelled: Cancelled) -> Iterator[Measured]:
@@ -41,16 +40,18 @@ def rows(command: Bench, session: Session, progress: Progress, cancelled: Cancel
 
 def read_rate(session: Session, cancelled: Cancelled) -> ReadRate | None:
     """How fast the session's threads read as many bytes as its weights have; None when cancelled."""
-    from sg_core.kernels.bandwidth import SIZE, ReadBandwidth
+    from sg_core.kernels.bandwidth import LEAST, MOST, ReadBandwidth
     from sg_core.network.weights import bytes_read
 
-    count = bytes_read(session.model.config, session.precision)
+    storage = session.model.storage(session.precision)
+    count = bytes_read(session.model.config, storage)
     reader = ReadBandwidth(session.threads)
     for _ in range(READ_ROUNDS):
         if cancelled():
             return None
-        reader.measure(READ_PASSES, min(max(count, LEAST_READ), SIZE))
-    return ReadRate(session.precision, session.threads, count, reader.bytes_per_second)
+        reader.measure(READ_PASSES, min(max(count, LEAST), MOST))
+    held = storage.label if storage.label != session.precision else ""
+    return ReadRate(session.precision, session.threads, count, reader.bytes_per_second, held)
 
 
 def steps(command: MeasureSteps, threads: int | None, cancelled: Cancelled) -> StepsMeasured | None:
@@ -70,12 +71,11 @@ def scores(command: Score, session: Session, progress: Progress, cancelled: Canc
     """What the session's model thinks of every token of a text, in its precision; None when cancelled."""
     from sg_core.gpt2 import GPT2
     from sg_core.measure.compilation import warm_up_scores
-    from sg_core.network.precisions import Precision
 
     model, tokenizer = session.model, session.tokenizer
     if not isinstance(model, GPT2) or tokenizer is None or not command.text:
         return None
-    warm_up_scores(progress, Precision.named(session.precision).kernels)
+    warm_up_scores(progress, model.storage(session.precision).kernels)
     ids = tokenizer.encode_prompt(command.text)
     if not ids:
         return None

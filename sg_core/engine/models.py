@@ -94,15 +94,17 @@ class Models:
         threads = self._threads if command.threads is None else command.threads
         wanted = self._precision if command.precision is None else Precision.named(command.precision).name
         try:
-            self._compiled.require(Precision.named(wanted).kernels, cancelled)
+            parts = self.parts  # imported before that is told
             self._outbox.phase("loading", command.model)
-            base, adapters = self.parts.base_of(command.model) or command.model, command.adapters
+            base, adapters = parts.base_of(command.model) or command.model, command.adapters
             if base != command.model:  # an adapter was named, which brings its model
                 adapters = (command.model, *adapters)
             model = self.parts.load_one(base, wanted) if command.one_precision else self.parts.load(base)
+            kernels = model.storage(wanted).kernels
+            self._compiled.require(kernels, cancelled)
             if adapters:
                 self.parts.load_adapters(model, adapters)
-                self._compiled.require_adapters(Precision.named(wanted).kernels, cancelled)
+                self._compiled.require_adapters(kernels, cancelled)
             go_on(cancelled)
         except StoppedError:
             raise ModelFileError(f"loading {shown(command.model)} was stopped") from None
@@ -167,12 +169,12 @@ class Models:
 
     def set_precision(self, precision: str) -> None:
         """From the next token on, of these and all later models. Raises SgError: nothing has changed then."""
-        storage = Precision.named(precision)
+        Precision.named(precision)
         sessions = self._sessions()
-        if sessions:
-            self._compiled.require(storage.kernels, lambda: False)
+        for session in sessions:
+            self._compiled.require(session.model.storage(precision).kernels, lambda: False)
         if self.session is not None and self.session.model.adapters.stack:
-            self._compiled.require_adapters(storage.kernels, lambda: False)
+            self._compiled.require_adapters(self.session.model.storage(precision).kernels, lambda: False)
         if self.looking.scales and self.session is not None:
             self._warming.require(_kernels(self.session, precision))
         for session in reversed(sessions):  # the loaded one last: it is the one that is told
@@ -289,7 +291,7 @@ class Models:
         if trainee.session is None:
             own = trainee.model.precision
             precision = self._precision if own == PRECISIONS[0] else own  # a frozen base is held in one alone
-            self._compiled.require(Precision.named(precision).kernels, lambda: False)
+            self._compiled.require(trainee.model.storage(precision).kernels, lambda: False)
             trainee.session = self._new_session(trainee.model, precision, self._threads)
         trainee.session.rewind(0)
         trainee.session.precision = trainee.session.precision  # stored anew where the weights have changed
@@ -320,7 +322,7 @@ class Models:
         """Let two settings race on the loaded model, and tell the end. Raises SgError."""
         session, count = self.ready_session(), 0
         for side in (command.left, command.right):
-            self._compiled.require(Precision.named(side.precision).kernels, cancelled)
+            self._compiled.require(session.model.storage(side.precision).kernels, cancelled)
             self._tell_conversion(side.precision)
         for lap in self.parts.race(command, session, cancelled):
             count += 1
@@ -357,7 +359,7 @@ class Models:
 
     def _scored(self, command: Score, cancelled: Cancelled) -> Scored | None:
         session = self.ready_session()
-        kernels = f"scores {Precision.named(session.precision).kernels}"
+        kernels = f"scores {session.model.storage(session.precision).kernels}"
         progress = self._compiled.progress(kernels, cancelled)
         try:
             scored = self.parts.score(command, session, progress, cancelled)
@@ -373,4 +375,4 @@ def _first(data: str | tuple[str, ...]) -> str:
 
 def _kernels(session: Session, precision: str) -> Kernels:
     """What looking inside needs."""
-    return Precision.named(precision).kernels, bool(session.model.adapters.stack)
+    return session.model.storage(precision).kernels, bool(session.model.adapters.stack)

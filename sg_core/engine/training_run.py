@@ -81,6 +81,7 @@ class TrainingRun:
         self._interlude = interlude
         self._export_dtype = export_dtype
         self._wants_calibration = calibrate
+        trainer.watch.every = command.watch_every
         own = folder if command.resume and not command.out else None
         self.control = RunControl(trainer, outbox, interlude, own)
         if command.resume and own is None and not trainer.steering.coming:
@@ -218,6 +219,8 @@ class TrainingRun:
 
     def _tell_step(self, result: StepResult) -> None:
         self._outbox.emit(result)
+        if self.trainer.watch.figures is not None:
+            self._outbox.emit(self.trainer.watch.figures)
         if result.skipped:
             self._outbox.emit(Notice(f"step {result.step} was skipped: its loss or gradient was not finite"))
 

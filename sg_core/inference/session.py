@@ -22,6 +22,7 @@ from sg_core.inference.writer import Processor, Writer, check_request
 from sg_core.network.interventions import Interventions
 from sg_core.network.model import Model
 from sg_core.network.optimizations import Optimizations
+from sg_core.network.precisions import Precision
 from sg_core.network.probes import Probes
 from sg_core.network.weights import bytes_read
 from sg_core.notices import tell
@@ -157,7 +158,7 @@ class Session:
         """What writing ahead takes here, or why it can't be done, in one line."""
         if not (drafter := self.drafter):
             return f"draft does nothing here: there are no cheaper weights than {self.precision} of this model"
-        size = bytes_read(self.model.config, drafter) / 1e6
+        size = bytes_read(self.model.config, Precision.named(drafter)) / 1e6
         return f"draft: {drafter} weights, {size:,.0f} MB more, write ahead"
 
     @property

@@ -10,7 +10,9 @@ import numpy as np
 from sg_core.kernels.jit import entry, unordered
 from sg_core.kernels.team import Team, barrier, share_start
 
-SIZE = 256 << 20  # bytes read in one pass: far more than any cache holds
+SIZE = 256 << 20  # bytes read in one pass: far more than most caches hold
+MOST = 512 << 20  # bytes of a larger model that are worth reading: no cache holds so many
+LEAST = 1 << 20  # fewer are over before the clock has told
 _GRAIN = 16  # float32 numbers of a cache line
 
 

@@ -17,7 +17,7 @@ from sg_core.kernels.tiles import expansion
 
 overload: Any = _overload  # Numba does not annotate it
 
-_expand_bfloat16, _expand_int8, _expand_int4 = (expansion(stored) for stored in FORMATS[1:])
+_expand_bfloat16, _expand_int8, _expand_int4, _expand_float16 = (expansion(stored) for stored in FORMATS[1:])
 
 
 def _token_row(row: Any, token: int, words: Any, place: int, stored: int, scales: Any, share: int, panel: Any) -> None:
@@ -46,7 +46,15 @@ def _choose_token_row(row, token, words, place, stored, scales, share, panel):  
                 _expand_int4(panel, ZERO, words, source, scales, source // INT4_GROUP, length)
                 copy(row, c, panel, ZERO, min(length, C - c))
 
-    return float32 if words.dtype == types.float32 else reduced
+    def halves(row, token, words, place, stored, scales, share, panel):  # type: ignore[no-untyped-def]
+        C = row.shape[0]
+        first = place + token * C
+        if stored == BFLOAT16:
+            _expand_bfloat16(row, ZERO, words, first, scales, ZERO, C)
+        else:
+            _expand_float16(row, ZERO, words, first, scales, ZERO, C)
+
+    return {types.float32: float32, types.uint16: halves}.get(words.dtype, reduced)
 
 
 @kernel

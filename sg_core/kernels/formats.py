@@ -1,6 +1,7 @@
 """How weights are stored, and the LLVM code that reads LANES of them as float32.
 
-float32 weights lie in a float32 array, the others in an array of bytes. A stored number is worth exactly what is
+float32 weights lie in a float32 array, those that hold the same numbers in 16 bits in an array of uint16, the others in
+an array of bytes. A stored number is worth exactly what is
 written here wherever it is read: alone, among others, or expanded beforehand.
 """
 
@@ -18,7 +19,7 @@ _I8, _I16 = ir.IntType(8), ir.IntType(16)
 _WIDE_I32 = ir.VectorType(I32, LANES)
 INT4_GROUP = 32  # neighbouring weights of a row that share a scale
 
-FLOAT32, BFLOAT16, INT8, INT4 = constants(4)  # what `forward` is told
+FLOAT32, BFLOAT16, INT8, INT4, FLOAT16 = constants(5)  # what `forward` is told
 
 Values = list[Any]
 
@@ -75,6 +76,16 @@ def _read_bfloat16_one(builder: Any, words: Any, place: Any, scale: Any) -> Any:
     return builder.bitcast(builder.shl(bits, ir.Constant(I32, 16)), F32)
 
 
+def _read_float16(builder: Any, words: Any, place: Any, scale: Any) -> Values:
+    """Exact, subnormal numbers too: one instruction where the processor has it, a few of LLVM's elsewhere."""
+    bits = _load(builder, words, place, _I16)
+    return [builder.fpext(builder.bitcast(bits, ir.VectorType(ir.HalfType(), LANES)), VECTOR)]
+
+
+def _read_float16_one(builder: Any, words: Any, place: Any, scale: Any) -> Any:
+    return builder.fpext(builder.bitcast(_load_one(builder, words, place, _I16), ir.HalfType()), F32)
+
+
 def _read_int8(builder: Any, words: Any, place: Any, scale: Any) -> Values:
     number = builder.sitofp(builder.sext(_load(builder, words, place, _I8), _WIDE_I32), VECTOR)
     return [builder.fmul(number, spread(builder, builder.load(scale)))]
@@ -126,6 +137,7 @@ FORMATS = (
     Format("bfloat16", 16, 1, 0, _read_bfloat16, _read_bfloat16_one),
     Format("int8", 8, 1, 0, _read_int8, _read_int8_one),
     Format("int4", 4, 2, INT4_GROUP, _read_int4, _read_int4_one),
+    Format("float16", 16, 1, 0, _read_float16, _read_float16_one),
 )
 # Those of a KV cache; what has scales is read without them (see `stored_attention`).
 UNSCALED = (*FORMATS[:2], Format("number8", 8, 1, 0, _read_number8, _read_number8_one))

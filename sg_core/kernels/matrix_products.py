@@ -19,16 +19,16 @@ SPAN = 2048  # numbers of a row that are summed before they are added to the res
 STEP = 32  # those of one product
 PRODUCTS = ((0, 4, 6), (1, 4, 7), (2, 5, 6), (3, 5, 7))  # sums, rows of w, rows of x
 _PAIR = 2 * ROWS  # rows of each side
-_REGISTER = np.int64(ROWS * ROW_BYTES // 4)  # words
-# Words of the room: four registers of sums, one of them transposed, what is copied of w, rounded rows, transposed ones.
-_SUMS = np.int64(0)
+# Words of a register, and of the room: four of sums, one of them transposed, what is copied of w, rounded rows, others.
+_REGISTER: Any = np.int64(ROWS * ROW_BYTES // 4)
+_SUMS: Any = np.int64(0)
 _TURNED = _SUMS + 4 * _REGISTER
 _COPY = _TURNED + _REGISTER
 _ROUNDED = _COPY + 2 * _REGISTER
 _LAID = _ROUNDED + ROWS * SPAN // 2
-_STRIDE = np.int64(ROW_BYTES)
-_AHEAD = np.int64(8 * STEP)  # numbers: how far before its use a weight is asked for, there or in the next 32 rows
-_NONE = np.int64(-1)
+_STRIDE: Any = np.int64(ROW_BYTES)
+_AHEAD: Any = np.int64(8 * STEP)  # numbers: how far before its use a weight is asked for, there or in the next 32 rows
+_NONE: Any = np.int64(-1)
 _ZERO = np.float32(0.0)
 
 

@@ -153,7 +153,7 @@ def _dots(stored: Format) -> Any:
     return dots
 
 
-dots_bfloat16, dots_int8, dots_int4 = (_dots(stored) for stored in _REDUCED)
+dots_bfloat16, dots_int8, dots_int4, dots_float16 = (_dots(stored) for stored in _REDUCED)
 
 
 def outer_band(vectors: int, stored: Format | None = None, *, ahead: bool = False) -> Any:

@@ -4,7 +4,7 @@ A row is one greedy run from a prompt of one token. Its figure, `ms_per_token`, 
 run's own tokens, choosing the token included; compiling and a few warm-up tokens come before and are not counted.
 With lookup or draft tokens come in bursts, most of them free: the figure is then the mean.
 With a switch off a token costs more the longer the text is, so the median is the cost near the middle of the run,
-and `minimum` and `maximum` are mostly its two ends; `mean` is the time of the whole run by its tokens.
+and `minimum` and `maximum` are mostly its two ends. `mean` is wall time: all that passed in the run, by its tokens.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 TOKENS = 200  # of a row, unless the context is shorter
 TOKENS_OF_MANY = 32  # of a row of all combinations, which are many and mostly slow
 _WARM_UP_TOKENS = 3
+_Reading = tuple[int, int]  # threads, and bytes that they read
 _RATE_SECONDS = 0.5  # a read rate that old is measured again: on shared machines it halves and doubles in moments
 
 
@@ -74,12 +75,13 @@ def _numbers(optimizations: Optimizations) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """One run. ms: the time of each token, in order."""
+    """One run. ms: the time of each token, in order, as its session tells it. seconds: what passed meanwhile."""
 
     optimizations: Optimizations
     precision: str
     threads: int
     ms: tuple[float, ...]
+    seconds: float
 
     @property
     def tokens(self) -> int:
@@ -89,12 +91,12 @@ class Timing:
     @property
     def ms_per_token(self) -> float:
         """The median; where tokens come in bursts the mean."""
-        return self.mean if self.optimizations.bursts else statistics.median(self.ms)
+        return statistics.fmean(self.ms) if self.optimizations.bursts else statistics.median(self.ms)
 
     @property
     def mean(self) -> float:
-        """The whole run by its tokens, in ms."""
-        return statistics.fmean(self.ms)
+        """Wall time of the run by its tokens, in ms."""
+        return 1000.0 * self.seconds / len(self.ms)
 
     @property
     def minimum(self) -> float:
@@ -138,11 +140,14 @@ def time_tokens(
         pass
     session.rewind(0)
     ms: list[float] = []
+    seconds, begun = 0.0, time.perf_counter()
     for token in session.generate(prompt, count, greedy, cancelled=cancelled):
+        seconds += time.perf_counter() - begun
         ms.append(token.ms)
         if progress is not None:
             progress(len(ms), count)
-    return Timing(optimizations, precision, session.threads, tuple(ms)) if len(ms) == count else None
+        begun = time.perf_counter()
+    return Timing(optimizations, precision, session.threads, tuple(ms), seconds) if len(ms) == count else None
 
 
 def _token_count(model: Model, tokens: int | None) -> int:
@@ -157,7 +162,7 @@ class Measurement:
     """A row: a run, beside what the machine could do at best.
 
     weight_bytes: read for each token in the precision of the run; read_rate: the best bytes per second the machine
-    reads with as many threads; peak_bytes: the most memory the process held during the run.
+    reads so many bytes with, by as many threads; peak_bytes: the most memory the process held during the run.
     """
 
     model: str
@@ -183,12 +188,12 @@ class Measurement:
 
 
 class Benchmark:
-    """Measures rows on one model, and beside each row the read bandwidth with the row's number of threads."""
+    """Measures rows on one model, and beside each row how fast as many threads read as many bytes."""
 
     def __init__(self, model: GPT2) -> None:
         self.model = model
-        self._bandwidths: dict[int, ReadBandwidth] = {}
-        self._measured_at: dict[int, float] = {}
+        self._bandwidths: dict[_Reading, ReadBandwidth] = {}
+        self._measured_at: dict[_Reading, float] = {}
 
     def replace(self, load: Callable[[], GPT2]) -> None:
         """Measure another model from now on; the one before is given up first."""
@@ -209,7 +214,8 @@ class Benchmark:
         from sg_core.inference.threads import default_threads
         from sg_core.network.weights import bytes_read
 
-        readers = threads or default_threads(4 * self.model.config.parameter_count)
+        weights = bytes_read(self.model.config, self.model.storage(precision)) + self.model.adapters.nbytes
+        readers = (threads or default_threads(4 * self.model.config.parameter_count), weights)
         peaks = [0]
 
         def between_tokens(done: int, total: int) -> None:
@@ -229,18 +235,17 @@ class Benchmark:
         if timing is None:
             return None
         peaks.append(peak_memory())
-        weights = bytes_read(self.model.config, precision) + self.model.adapters.nbytes
         return Measurement(self.model.name, timing, weights, self._read_rate(readers), max(peaks))
 
-    def _read_rate(self, threads: int) -> float:
+    def _read_rate(self, reading: _Reading) -> float:
         """The best bytes per second so far; measured again when the last time is a while ago."""
-        from sg_core.kernels.bandwidth import ReadBandwidth
+        from sg_core.kernels.bandwidth import LEAST, MOST, ReadBandwidth
 
-        now = time.monotonic()
-        if threads not in self._bandwidths or now - self._measured_at[threads] > _RATE_SECONDS:
-            self._bandwidths.setdefault(threads, ReadBandwidth(threads)).measure()
-            self._measured_at[threads] = now
-        return self._bandwidths[threads].bytes_per_second
+        now, (threads, count) = time.monotonic(), reading
+        if reading not in self._bandwidths or now - self._measured_at[reading] > _RATE_SECONDS:
+            self._bandwidths.setdefault(reading, ReadBandwidth(threads)).measure(size=min(max(count, LEAST), MOST))
+            self._measured_at[reading] = now
+        return self._bandwidths[reading].bytes_per_second
 
 
 def peak_memory() -> int:

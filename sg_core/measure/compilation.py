@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from sg_core.files import shown
-from sg_core.network.precisions import PRECISIONS, Precision
+from sg_core.network.precisions import NARROW, PRECISIONS, Precision, kernels_of
 from sg_core.types import Progress
 
 _Step = tuple[str, Callable[[], None]]
@@ -53,6 +53,7 @@ def warm_up(
 ) -> None:
     """Compile, or load from the cache, the kernels of generation in a precision and, if asked, of training.
 
+    precision: the name of one, or what its `kernels` are called (see `Model.storage`).
     window: also those that probes and interventions need, so that the first of them does not wait. adapters: those
     that adapters need. optimizer, teachers, recompute: those of a training.
 
@@ -61,7 +62,7 @@ def warm_up(
     steps = [("sampling", _warm_sampling), _forward_step(precision)]
     if window:
         name, _ = _forward_step(precision)
-        steps += [(f"{name} with a window", lambda: _warm_window(Precision.named(precision).kernels))]
+        steps += [(f"{name} with a window", lambda: _warm_window(kernels_of(precision)))]
     if adapters:
         steps += [_adapter_step(precision)]
     if training:
@@ -76,7 +77,7 @@ def warm_up(
 
 def warm_up_adapters(training: bool = False, progress: Progress | None = None, precision: str = PRECISIONS[0]) -> None:
     """As `warm_up`, the kernels that write with adapters in a precision and, if asked, train one."""
-    kernels = Precision.named(precision).kernels
+    kernels = kernels_of(precision)
     steps = [("sampling", _warm_sampling), _adapter_step(precision)]
     if training:
         steps += [("backward pass for adapters", lambda: _warm_adapter_backward(kernels))]
@@ -86,14 +87,13 @@ def warm_up_adapters(training: bool = False, progress: Progress | None = None, p
 
 def warm_up_scores(progress: Progress | None = None, precision: str = PRECISIONS[0], *, adapters: bool = False) -> None:
     """As `warm_up`, the kernels that score a text."""
-    storage = Precision.named(precision)
     forward = _adapter_step(precision) if adapters else _forward_step(precision)
-    _compile([forward, ("scores", lambda: _warm_scores(storage.kernels, adapters))], progress)
+    _compile([forward, ("scores", lambda: _warm_scores(kernels_of(precision), adapters))], progress)
 
 
 def warm_up_losses(progress: Progress | None = None, precision: str = PRECISIONS[0]) -> None:
     """As `warm_up`, the kernels that tell the losses of a text, with what is inside changed or not."""
-    kernels = Precision.named(precision).kernels
+    kernels = kernels_of(precision)
     name, step = _forward_step(precision)
     steps = [(name, step), (f"{name} with a window", lambda: _warm_window(kernels))]
     _compile([*steps, ("loss", lambda: _warm_losses(kernels))], progress)
@@ -106,7 +106,7 @@ def warm_up_inside(
 
     adapters: with adapters too.
     """
-    kernels = Precision.named(precision).kernels
+    kernels = kernels_of(precision)
     name, _ = _forward_step(precision)
     steps = [(f"{name} with a window", lambda: _warm_window(kernels))]
     if adapters:
@@ -115,14 +115,14 @@ def warm_up_inside(
 
 
 def _forward_step(precision: str) -> _Step:
-    storage = Precision.named(precision)
-    name = "forward pass for stored weights" if storage.reduced else "forward pass"
-    return name, lambda: _warm_forward(storage.kernels)
+    kernels = kernels_of(precision)
+    name = "forward pass" if kernels == PRECISIONS[0] else "forward pass for stored weights"
+    return name, lambda: _write(_tiny(kernels))
 
 
 def _adapter_step(precision: str) -> _Step:
     name, _ = _forward_step(precision)
-    return f"{name} with adapters", lambda: _warm_adapters(Precision.named(precision).kernels)
+    return f"{name} with adapters", lambda: _write(_adapted(kernels_of(precision)))
 
 
 def _compile(steps: list[_Step], progress: Progress | None) -> None:
@@ -147,11 +147,19 @@ def _kernels_of(signature: list[str]) -> str:
     return "bf16" if any("uint8" in kind for kind in signature) else PRECISIONS[0]
 
 
-def _tiny() -> Any:
+def _tiny(kernels: str = PRECISIONS[0]) -> Any:
+    """A model whose own precision is computed by these."""
     from sg_core.config import GPT2Config
     from sg_core.gpt2 import GPT2
+    from sg_core.network.narrow import NarrowParameters
+    from sg_core.network.precisions import LOSSLESS
 
-    return GPT2.random(GPT2Config(vocab_size=8, n_ctx=8, n_layer=1, n_head=1, n_embd=8))
+    config = GPT2Config(vocab_size=8, n_ctx=8, n_layer=1, n_head=1, n_embd=8)
+    if kernels != NARROW:
+        return GPT2.random(config, precision=kernels)
+    parameters = NarrowParameters(config, LOSSLESS[0])
+    parameters.initialize(0)
+    return GPT2(config, parameters)
 
 
 def _warm_sampling() -> None:
@@ -166,40 +174,35 @@ def _warm_sampling() -> None:
     choose(logits, np.empty(0, np.int64), Sampling(), 0)
 
 
-def _warm_forward(precision: str) -> None:
-    for _ in _tiny().session(precision=precision, threads=1).generate([0, 1], max_tokens=1):
+def _write(model: Any) -> None:
+    for _ in model.session(threads=1).generate([0, 1], max_tokens=1):
         pass
 
 
-def _warm_scores(precision: str, adapters: bool) -> None:
-    (_adapted() if adapters else _tiny()).score([0, 1], precision=precision)
+def _warm_scores(kernels: str, adapters: bool) -> None:
+    (_adapted if adapters else _tiny)(kernels).score([0, 1])
 
 
-def _warm_losses(precision: str) -> None:
-    _tiny().losses([0, 1], [0, 1], precision=precision)
+def _warm_losses(kernels: str) -> None:
+    _tiny(kernels).losses([0, 1], [0, 1])
 
 
-def _warm_window(precision: str, *, adapters: bool = False) -> None:
+def _warm_window(kernels: str, *, adapters: bool = False) -> None:
     from sg_core.network.probes import Probes
 
-    session = (_adapted() if adapters else _tiny()).session(precision=precision, threads=1)
+    session = (_adapted if adapters else _tiny)(kernels).session(threads=1)
     session.probes = Probes("hook_embed")
     for _ in session.generate([0, 1], max_tokens=1):
         pass
 
 
-def _adapted() -> Any:
+def _adapted(kernels: str = PRECISIONS[0]) -> Any:
     from sg_core.network.adapters import new_adapter
     from sg_core.network.lora_settings import LoraSettings
 
-    model = _tiny()
+    model = _tiny(kernels)
     model.adapters = model.adapters.with_(new_adapter(LoraSettings(r=1), model.config, 0))
     return model
-
-
-def _warm_adapters(precision: str) -> None:
-    for _ in _adapted().session(precision=precision, threads=1).generate([0, 1], max_tokens=1):
-        pass
 
 
 def _batch() -> tuple[Any, Any, Any]:
@@ -239,14 +242,14 @@ def _warm_recompute() -> None:
     batch.loss_and_gradients(ids, ids, Parameters(model.config))
 
 
-def _warm_adapter_backward(precision: str) -> None:
+def _warm_adapter_backward(kernels: str) -> None:
     import numpy as np
 
     from sg_core.kernels.team import Team
     from sg_core.network.batch_pass import BatchPass
 
-    model, ids = _adapted(), np.zeros((1, 2), np.int32)
-    batch = BatchPass(model.parameters, 1, 2, Team(1), model.weights(precision), adapters=model.adapters)
+    model, ids = _adapted(kernels), np.zeros((1, 2), np.int32)
+    batch = BatchPass(model.parameters, 1, 2, Team(1), model.weights(model.precision), adapters=model.adapters)
     batch.losses(ids, ids)
     batch.loss_and_adapter_gradients(ids, ids, model.adapters.stack[0][0].like())
 

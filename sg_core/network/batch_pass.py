@@ -15,7 +15,7 @@ from sg_core.kernels.products import PANEL_SIZE
 from sg_core.kernels.stored import STORED_ROOM
 from sg_core.kernels.team import Team
 from sg_core.memory import aligned
-from sg_core.network.activations import Activations
+from sg_core.network.activations import FC, Activations
 from sg_core.network.adapter_backward import adapter_backward
 from sg_core.network.adapters import Adapter, Adapters
 from sg_core.network.backward import backward, loss_forward
@@ -215,6 +215,14 @@ class BatchPass:
             self._pass.adapters(rows, adapter_rate), gradients.arena, gradients.lowest,
         )  # fmt: skip
         return float(self._losses.sum() / rows)
+
+    def inputs_of_activation(self, layer: int) -> FloatArray | None:
+        """(B*T, H) what a block's activation was given in the last pass; None where that is not kept."""
+        activations, H = self._activations, self._parameters.config.hidden_size
+        if not activations.kept or activations.recomputed:
+            return None
+        place, size = int(activations.places[layer, FC]), activations.rows * H
+        return activations.arena[place : place + size].reshape(activations.rows, H)
 
     def _make_backward_room(self) -> tuple[FloatArray, ...]:
         config, rows, threads = self._parameters.config, self._activations.rows, self._team.threads

@@ -254,6 +254,7 @@ def attention(g: Any, place: int, layer: int, qkv: Any) -> Any:
         attend_to_caches(g, out, qkv, layer, scale)
     else:
         if g.kv != FLOAT32:
+            barrier(g.cells, g.threads)  # others may still look at them
             round_as_stored(g.kv, qkv, g.sequences, g.stop, g.heads, g.thread, g.threads)
         site = dropout_key(g.key, layer + 1, ATTENTION_DROPOUT)
         attention_forward(

@@ -109,6 +109,7 @@ class Pass:
     def __init__(self, parameters: Parameters, weights: Weights, team: Team, adapters: Adapters | None = None) -> None:
         config = parameters.config
         activation = config.activation_function
+        parameters = parameters.vectors
         self.parameters, self.weights, self.team = parameters, weights, team
         self._no_cache = KVCache(config, weights.storage.cached, 0).read_by(weights.storage)
         self._times = np.zeros(len(OPERATIONS) + 1, np.int64)

@@ -15,6 +15,7 @@ from sg_core.kernels.team import Team, physical_cores
 from sg_core.network.adapters import Adapters
 from sg_core.network.batch_pass import BatchPass
 from sg_core.network.interventions import Interventions
+from sg_core.network.narrow import NarrowParameters
 from sg_core.network.parameters import Parameters
 from sg_core.network.precisions import Precision
 from sg_core.network.probes import Probes
@@ -73,6 +74,8 @@ class Model:
     def weights(self, precision: str) -> Weights:
         """The matrices in a precision; one other than f32 is made at first use, and again when the parameters change.
 
+        In f32 they are those of the parameters, in 16 bits as long as these are narrow.
+
         Where one alone is held, `parameters` are others afterwards. Raises SettingError, and ModelFileError where
         weights are read anew.
         """
@@ -85,11 +88,24 @@ class Model:
                     f"{self.name} was loaded in {self._only.precision} alone; load it in f32 to use {precision}"
                 )
             return self._only
+        if narrow := self._narrow(precision):
+            return narrow
         version, kept = self.current_version() - self._adapter_changes, self._reduced
         if kept is None or kept[0] != version or kept[1].precision != precision:
             self._reduced = None  # before the next one takes memory
             kept = self._reduced = (version, quantized(self.parameters, precision))
         return kept[1]
+
+    def storage(self, precision: str) -> Precision:
+        """How the matrices are stored in a precision that can be had."""
+        narrow = self._narrow(precision)
+        return narrow.storage if narrow else Precision.named(precision)
+
+    def _narrow(self, precision: str) -> Weights | None:
+        """The matrices in 16 bits that are all there is to them, where that is so."""
+        if Precision.named(precision).reduced or not isinstance(self.parameters, NarrowParameters):
+            return None
+        return self.parameters.matrices
 
     @property
     def adapters(self) -> Adapters:

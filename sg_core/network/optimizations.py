@@ -71,7 +71,7 @@ class Optimizations:
     @property
     def alike(self) -> Optimizations:
         """The same switches without those that make tokens come in bursts."""
-        return self.without("lookup", "draft")
+        return self.without("lookup", "draft") if self.bursts else self
 
     @property
     def needs_earlier_rows(self) -> bool:

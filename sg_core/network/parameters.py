@@ -130,13 +130,30 @@ class Parameters(Mapping[str, FloatArray]):
         self.config = config
         self.lean = lean  # position embedding, norms and biases only
         self.layout = layout(config, lean)
-        self.arena: FloatArray = aligned(self.layout.size, zero=True) if arena is None else arena
+        self._arena: FloatArray = aligned(self.layout.size, zero=True) if arena is None else arena
         self.handed_out = False  # whether someone may hold a view, and so edit the numbers at any time
         self._tensors = {tensor.name: tensor for tensor in self.layout.tensors}
 
     def __getitem__(self, name: str) -> FloatArray:
         self.handed_out = True
         return self.view(name)
+
+    @property
+    def arena(self) -> FloatArray:
+        """All numbers, flat."""
+        return self._arena
+
+    @property
+    def vectors(self) -> Parameters:
+        """What a pass reads beside matrices that are held elsewhere: norms, biases and the position embedding."""
+        return self
+
+    def widen(self) -> None:
+        """Hold every number in float32, to be edited."""
+
+    def in_float32(self) -> Parameters:
+        """These numbers, to be read: elsewhere where they are held in fewer bits."""
+        return self
 
     def view(self, name: str) -> FloatArray:
         """As `parameters[name]`, for those who don't keep it."""

@@ -27,20 +27,20 @@ from sg_core.network.parameters import (
     whole_groups,
 )
 from sg_core.network.precisions import Precision
-from sg_core.types import Bytes, FloatArray
+from sg_core.types import FloatArray, Words
 
 
 @dataclass(frozen=True, slots=True)
 class Weights:
     """The matrices of a model in one storage format.
 
-    layout: where each begins. words: the stored numbers, float32 or bytes. share: so many neighbours have one of
-    `scales` in common. damaged: tensors that held NaN or infinite numbers.
+    layout: where each begins. words: the stored numbers, float32, uint16 where 16 bits hold the same, else bytes.
+    share: so many neighbours have one of `scales` in common. damaged: tensors that held NaN or infinite numbers.
     """
 
     storage: Precision
     layout: ParameterLayout
-    words: FloatArray | Bytes
+    words: Words
     scales: FloatArray
     share: int
     damaged: tuple[str, ...] = ()
@@ -87,9 +87,9 @@ class Weights:
         return self.storage.expand(self.words, scales, start, count * stride).reshape(count, stride)[:, :width]
 
 
-def bytes_read(config: GPT2Config, precision: str) -> int:
+def bytes_read(config: GPT2Config, storage: Precision) -> int:
     """Bytes of weights that a token reads: matrices, scales and vectors; of the embeddings' rows only the token's."""
-    C, H, storage = config.n_embd, config.hidden_size, Precision.named(precision)
+    C, H = config.n_embd, config.hidden_size
     row, wide_row = (whole_groups(width, storage.row_group) for width in (C, H))
     matrices = config.vocab_size * row + config.n_layer * ((4 * C + H) * row + C * wide_row)
     vectors = config.n_layer * (9 * C + H) + 2 * C + 2 * C  # biases and norms, and one row of each embedding
@@ -106,7 +106,7 @@ def quantized(parameters: Parameters, precision: str) -> Weights:
     storage = Precision.named(precision)
     if not storage.reduced:
         return Weights(storage, parameters.layout, parameters.arena, np.zeros(1, np.float32), 1)
-    weights = _room(parameters.config, storage)
+    weights = unfilled(parameters.config, storage)
     for piece in parameters.pieces():
         if len(piece.tensor.shape) == 2:
             weights.store(piece)
@@ -119,7 +119,7 @@ def converted(config: GPT2Config, precision: str, pieces: Iterable[Piece]) -> tu
     Their matrices exist in float32 only while they pass; the parameters are lean. Raises SettingError.
     """
     storage = Precision.named(precision)
-    parameters, weights = Parameters(config, lean=True), _room(config, storage)
+    parameters, weights = Parameters(config, lean=True), unfilled(config, storage)
     damaged: dict[str, None] = {}
     for piece in pieces:
         name = piece.tensor.name
@@ -132,11 +132,11 @@ def converted(config: GPT2Config, precision: str, pieces: Iterable[Piece]) -> tu
     return parameters, replace(weights, damaged=tuple(damaged))
 
 
-def _room(config: GPT2Config, storage: Precision) -> Weights:
+def unfilled(config: GPT2Config, storage: Precision) -> Weights:
     """Weights whose numbers are still to be stored."""
     plan, share = layout(config, group=storage.row_group), storage.group_size(_width(config))
     count = plan.decayed
     size = count * storage.bits // 8
     require_memory(size, f"{storage.name} weights", SettingError)
     scales = np.zeros(count // share if storage.scaled else 1, np.float32)
-    return Weights(storage, plan, np.empty(size, storage.element), scales, share)
+    return Weights(storage, plan, np.empty(size, np.uint8).view(storage.element), scales, share)

@@ -12,22 +12,20 @@ from sg_core.files import open_regular, shown
 from sg_core.storage import hub_cache
 from sg_core.storage.manifest import MANIFEST
 from sg_core.storage.model_config import CONFIG, parse_config
+from sg_core.text.file_names import TOKENIZERS
 
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 ADAPTER = "adapter_config.json"
 
-TOKENIZER_FILES = (
-    "vocab.json", "merges.txt", "tokenizer.json", "vocab.txt",
-    "spiece.model", "tokenizer.model", "sentencepiece.bpe.model", "sentencepiece.model", "spm.model",
-)  # fmt: skip
-_WANTED = (CONFIG, WEIGHTS, INDEX, *TOKENIZER_FILES)
+_WANTED = (CONFIG, WEIGHTS, INDEX, *TOKENIZERS)
 _HERE = f"a folder with {CONFIG}, {WEIGHTS} and tokenizer files"
 _TRANSFORMERS = "AutoModelForCausalLM.from_pretrained(FOLDER{how}).save_pretrained(FOLDER)"
 _CODE = "a kind of file that can run code and is never opened here; convert it where you trust it, "
 # names of weights that are not opened here -> what they are and how they become safetensors
 _OTHER_WEIGHTS: tuple[tuple[str, str], ...] = (
-    (r".*\.gguf", "a file of llama.cpp; take the repository it was made from, which has " + WEIGHTS),
+    (r".*\.gguf|ggml.*\.bin", "a file of llama.cpp; take the repository it was made from, which has " + WEIGHTS),
+    (r"gpt2_\w+\.bin", "weights of llm.c; take the model they were made from, which has " + WEIGHTS),
     (r"ckpt\.pt", f"a checkpoint of nanoGPT, {_CODE}"
         "its matrices transposed, into transformers' GPT2LMHeadModel, and save_pretrained(FOLDER)"),
     (r"tf_model.*\.h5|saved_model\.pb|.*\.ckpt\.(index|meta|data.*)", f"weights of TensorFlow, {_CODE}"
@@ -43,6 +41,8 @@ _OTHER_WEIGHTS: tuple[tuple[str, str], ...] = (
 )  # fmt: skip
 _NOT_WEIGHTS = re.compile(r"(training_args|optimizer|scheduler|scaler|rng_state.*)\.(bin|pt|pth)")
 _SHARD = re.compile(r"model-\d+-of-\d+\.safetensors")
+_DATASET = re.compile(r"dataset_info\.json|dataset_dict\.json|.*\.(parquet|arrow)")
+_TEXT = re.compile(r".*\.(txt|jsonl|md|rst|gz|csv|tsv)", re.I)
 _LFS = b"version https://git-lfs.github.com/spec/"
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
@@ -107,10 +107,17 @@ def explain(names: Collection[str], where: str) -> str:
     if other := other_weights(names):
         return f"{where} has no {WEIGHTS} but {other}"
     if CONFIG in names:
-        return f"{where} has no {WEIGHTS}"
-    if any(name in names for name in TOKENIZER_FILES):
+        return f"{where} has no {WEIGHTS}; copy it there from where {CONFIG} came from"
+    if any(name in names for name in TOKENIZERS):
         return f"{where} is a tokenizer without a model: it has neither {CONFIG} nor {WEIGHTS}; {_HERE} is needed"
+    if data := sorted(name for name in names if _DATASET.fullmatch(name)):
+        return (
+            f"{where} is a dataset (it has {shown(data[0])[:60]}), not a model; to train on it, write its texts into a "
+            ".jsonl file and give that: sg-tui train --data FILE"
+        )
     first = ", ".join(shown(name)[:60] for name in sorted(names)[:3])
+    if all(_TEXT.fullmatch(name) for name in names):
+        return f"{where} holds texts ({first}), not a model; to train on them: sg-tui train --data {where}"
     return f"{where} is no model (it has {first}{', ...' if len(names) > 3 else ''}); {_HERE} is needed"
 
 
@@ -130,6 +137,8 @@ def explain_file(path: Path) -> str:
         return f"{shown(path)} is a file; give its folder: {shown(path.parent)}"
     if other := other_weights([path.name]):
         return f"{shown(path.parent)} holds no model but {other}"
+    if _TEXT.fullmatch(path.name):
+        return f"{shown(path)} is a text, not a model; to train on it: sg-tui train --data {shown(path)}"
     return f"{shown(path)} is a file; give the folder with its {CONFIG} and {WEIGHTS}"
 
 
@@ -148,6 +157,11 @@ def _elsewhere(folder: Path, names: Collection[str]) -> str | None:
             f"{shown(folder)} is the Hub's cache, with {len(cached)} {'model' if len(cached) == 1 else 'models'}; "
             f"give the id of one, for example {hub_cache.id_of(cached[0])}"
         )
+    if (folder / "hub").is_dir() and (cached := hub_cache.repositories(folder / "hub")):
+        return (
+            f"{shown(folder)} is the folder above the Hub's cache (HF_HOME); give the id of a model, for example "
+            f"{hub_cache.id_of(cached[0])}"
+        )
     found = [name for name in sorted(names) if is_model(names_of(folder / name))]
     if not found:
         return None
@@ -158,6 +172,8 @@ def _elsewhere(folder: Path, names: Collection[str]) -> str | None:
 
 def check_first_bytes(folder: Path, name: str) -> None:
     """Raises ModelFileError for a file that is, by its first bytes, not what its name says."""
+    if (folder / name).is_symlink() and not (folder / name).exists():
+        raise ModelFileError(f"{shown(folder / name)} is a link to a file that is gone; fetch the model again")
     first = b""
     with contextlib.suppress(ModelFileError, OSError), open_regular(folder / name, ModelFileError) as file:
         first = file.read(len(_LFS))

@@ -124,7 +124,7 @@ def _fetched(id: str) -> Path:
     if (folder / CONFIG).is_file():
         return model_folder(folder)
     if cached is not None:
-        said = explain(names_of(cached), f"the model {id} in the Hub's cache")
+        said, _, _ = explain(names_of(cached), f"the model {id} in the Hub's cache").partition(";")
         raise ModelFileError(f"{said}; fetch it whole with: {get}")
     alike = [model.name for model in installed() if model.name.endswith(f"/{id}")]
     hint = f", but {alike[0]} is" if alike else ""

@@ -15,9 +15,10 @@ from typing import Any
 from sg_core.errors import DownloadError
 from sg_core.files import shown
 from sg_core.storage import hub_cache
-from sg_core.storage.diagnosis import INDEX, TOKENIZER_FILES, WEIGHTS
+from sg_core.storage.diagnosis import INDEX, WEIGHTS
 from sg_core.storage.download import BUSY, BusyError, Patience, RemoteFile
 from sg_core.storage.model_config import CONFIG
+from sg_core.text.file_names import TOKENIZERS
 from sg_core.types import Progress
 
 HUB_TIMEOUT = 10.0  # seconds until the Hub must have answered a question
@@ -62,7 +63,7 @@ class Repository:
             facts = hub.HfApi(endpoint=self._endpoint).model_info(self._id, timeout=HUB_TIMEOUT)
             listed = [file.rfilename for file in facts.siblings or []]
             return [name for name in listed if "/" not in name and not name.startswith(".")]
-        return [name for name in (CONFIG, WEIGHTS, INDEX, *TOKENIZER_FILES, *likely) if self.ask(name) is not None]
+        return [name for name in (CONFIG, WEIGHTS, INDEX, *TOKENIZERS, *likely) if self.ask(name) is not None]
 
     def _facts(self, hub: Any, name: str, url: str) -> Any:
         patience = Patience(f"the Hub, asked for {self._id},", self._report, self._check)

@@ -28,7 +28,7 @@ _SIZES = {
 # names of one activation: those on the left compute what the one on the right does
 _ACTIVATIONS = {
     "gelu_new": "gelu_new", "gelu_fast": "gelu_new", "gelu_pytorch_tanh": "gelu_new", "gelu_accurate": "gelu_new",
-    "gelu": "gelu", "gelu_python": "gelu", "quick_gelu": "quick_gelu", "relu": "relu",
+    "gelu_python_tanh": "gelu_new", "gelu": "gelu", "gelu_python": "gelu", "quick_gelu": "quick_gelu", "relu": "relu",
 }  # fmt: skip
 _FLAGS = ("tie_word_embeddings", "scale_attn_weights", "scale_attn_by_inverse_layer_idx")
 # fields that change the computation, with the values, besides null, under which it is the one built here

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from io import BufferedReader
 from pathlib import Path
@@ -31,8 +31,10 @@ from sg_core.types import FloatArray
 LARGEST_INDEX = 16 << 20
 
 # causal masks that old checkpoints store beside the weights
-_BUFFER = re.compile(r"h\.\d+\.attn\.(masked_)?bias")
-_WRAPPERS = re.compile(r"(module|_orig_mod|pretrained_model)\.")  # of DDP, torch.compile and TRL, around every name
+_BUFFER = re.compile(r"h\.\d+\.(attn|crossattention)\.(masked_)?bias")
+# of torch.compile, FSDP and checkpointed activations, around a model or any part of it
+_WRAPPERS = re.compile(r"\b(_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.")
+_POSITIONS = "wpe.weight"  # of every GPT-2; no other of its names ends so
 _BODY = re.compile(r"(h\.\d|wte\.|wpe\.|ln_f\.|lm_head\.)")  # names that are GPT-2's own; others are further heads
 
 
@@ -99,7 +101,8 @@ class _Weights:
             file = stack.enter_context(open_regular(path, ModelFileError))
             header = read_header(file, where)
             for tensor in expected:
-                if tensor not in header and _stem(tensor) != HEAD_NAME:  # a tied head may be listed and not stored
+                # a tied head may be listed and not stored
+                if tensor not in header and not f".{tensor}".endswith(f".{HEAD_NAME}"):
                     raise ModelFileError(f"{where} lacks {quoted(tensor)}, which {INDEX} places there")
             for tensor in header:
                 if tensor in self._tensors:
@@ -116,8 +119,9 @@ class _Weights:
         found: dict[str, str] = {}
         unexpected: list[str] = []
         heads: list[str] = []  # tensors called lm_head.weight
+        around = _around(self._tensors)
         for name in self._tensors:
-            short = _stem(name)
+            short = _stem(name, around)
             canonical = short if short == HEAD_NAME else PREFIX + short
             if canonical in found or (short == HEAD_NAME and heads):
                 raise ModelFileError(f"{shown(self._folder)} has {quoted(short)} twice, under several names")
@@ -166,11 +170,16 @@ class _Weights:
             )
 
 
-def _stem(name: str) -> str:
+def _around(names: Iterable[str]) -> str:
+    """What wraps a whole model puts before all its names: DDP "module.", a program's own class "model." or the like."""
+    bare = (_WRAPPERS.sub("", name) for name in names)
+    found = (name.removesuffix(_POSITIONS) for name in bare if f".{name}".endswith(f".{_POSITIONS}"))
+    return min(found, key=len, default="").removesuffix(PREFIX)
+
+
+def _stem(name: str, around: str) -> str:
     """A tensor's name without what wraps the model, and without GPT-2's own prefix."""
-    while (wrapped := _WRAPPERS.match(name)) is not None:
-        name = name[wrapped.end() :]
-    return name.removeprefix(PREFIX)
+    return _WRAPPERS.sub("", name).removeprefix(around).removeprefix(PREFIX)
 
 
 def _list(kind: str, names: list[str]) -> str:

@@ -21,13 +21,14 @@ from sg_core import paths
 from sg_core.errors import DownloadError, ModelFileError, SettingError
 from sg_core.files import make_folder, shown
 from sg_core.storage import hub_cache
-from sg_core.storage.diagnosis import ADAPTER, INDEX, TOKENIZER_FILES, WEIGHTS, explain, is_model, names_of
+from sg_core.storage.diagnosis import ADAPTER, INDEX, WEIGHTS, explain, is_model, names_of
 from sg_core.storage.download import RemoteFile, fetch, require_space, sha256_of
 from sg_core.storage.hub import old_folder
 from sg_core.storage.hub_api import Repository, UnreachableError
 from sg_core.storage.model_config import CONFIG
 from sg_core.storage.pretrained import check_weights, read_config, shard_names
 from sg_core.storage.waiting import exclusive, interruptible
+from sg_core.text.file_names import SETTINGS, TOKENIZERS
 from sg_core.text.tokenizer import Tokenizer
 from sg_core.types import Cancelled, Progress
 
@@ -36,10 +37,6 @@ T = TypeVar("T")
 STALE = 7 * 24 * 3600.0  # seconds after which what a stopped download left is swept away
 STALE_OLD = 24 * 3600.0  # the same of version 0.1, which this version does not go on with
 
-_EXTRAS = (
-    "tokenizer_config.json", "added_tokens.json", "special_tokens_map.json", "generation_config.json",
-    "chat_template.json", "chat_template.jinja",
-)  # fmt: skip
 _UNUSABLE = (ADAPTER, "pytorch_model.bin", "tf_model.h5", "flax_model.msgpack", "model.onnx")  # asked for to name them
 _STAGING = ".sg-tui"  # inside the model's place in the cache, where the library does not look
 
@@ -128,10 +125,10 @@ class _Pull:
         index = self._hub.ask(INDEX) if weights is None else None
         if config is None or (weights is None and index is None):
             raise DownloadError(explain(self._hub.names(_UNUSABLE), self._id))
-        tokenizer = [file for name in TOKENIZER_FILES if (file := self._hub.ask(name)) is not None]
+        tokenizer = [file for name in TOKENIZERS if (file := self._hub.ask(name)) is not None]
         if not tokenizer:
             raise DownloadError(f"{self._id} can't be used: it has no tokenizer files, so it could write nothing")
-        extras = [file for name in _EXTRAS if (file := self._hub.ask(name)) is not None]
+        extras = [file for name in SETTINGS if (file := self._hub.ask(name)) is not None]
         first = [config, *tokenizer, *extras]
         if index is None:
             return [*first, *([weights] if weights else [])]

@@ -50,17 +50,20 @@ def read_header(file: BufferedReader, where: str) -> dict[str, StoredTensor]:
     """
     size = os.fstat(file.fileno()).st_size
     if size < 8:
-        raise ModelFileError(f"{where} has {size} bytes; a safetensors file begins with 8 bytes of header length")
+        raise ModelFileError(
+            f"{where} has {size} bytes; a safetensors file begins with 8 bytes of header length; fetch it again"
+        )
     file.seek(0)
     length = int.from_bytes(file.read(8), "little")
     if length > LARGEST_HEADER:
         raise ModelFileError(
             f"{where} is no model or no safetensors file: its header would have {length:,} bytes, at most "
-            f"{LARGEST_HEADER:,} are read"
+            f"{LARGEST_HEADER:,} are read; fetch it again"
         )
     if 8 + length > size:
         raise ModelFileError(
-            f"{where} is cut off or no safetensors file: its header has {length:,} bytes, the file {size:,}"
+            f"{where} is cut off or no safetensors file: its header has {length:,} bytes, the file {size:,}; "
+            "fetch it again"
         )
     entries = parse_json_object(file.read(length), f"the header of {where}", ModelFileError)
     _check_metadata(entries.pop("__metadata__", {}), where)

@@ -20,6 +20,7 @@ AROUND = 2000  # characters on both sides of a cut by which it is checked
 CUTS = 200  # places that are tried
 CONTEXT = 16  # tokens before, by which a token's text is found
 UNFINISHED = "\N{REPLACEMENT CHARACTER}"  # at the end of a decoded text: the character may go on
+LONGEST_CHARACTER = 4  # tokens, each of a byte
 MOST_WAITING = 16  # tokens without a certain text, until their text is given as it is
 
 _CUT = re.compile(r"(?<=[^\s])(?=\s)|(?<=\n)(?=\S)")
@@ -106,9 +107,8 @@ class LibraryDecoder:
 
     def __init__(self, codec: LibraryCodec, before: Sequence[int]) -> None:
         self._codec = codec
-        self._ids = list(before[-CONTEXT:])
-        self._given = codec.decode(self._ids)
         self._waiting = 0  # tokens at the end of ids whose text has not been given
+        self._ids, self._given = self._recent(list(before))
 
     def push(self, id: int) -> bytes:
         """What is certain now; an unfinished character, or what the decoder may still change, waits."""
@@ -127,9 +127,17 @@ class LibraryDecoder:
     def _give(self, text: str) -> bytes:
         common = len(self._given) if text.startswith(self._given) else _common_length(text, self._given)
         new = text[common:]
-        self._ids = self._ids[-max(CONTEXT, self._waiting) :]
-        self._given, self._waiting = self._codec.decode(self._ids), 0
+        self._ids, self._given = self._recent(self._ids)
+        self._waiting = 0
         return new.encode("utf-8")
+
+    def _recent(self, ids: list[int]) -> tuple[list[int], str]:
+        """The last tokens and their text, cut where a character begins: the rest of one would spoil those after it."""
+        length = max(CONTEXT, self._waiting)
+        cuts = [ids[-length - more :] for more in range(LONGEST_CHARACTER)]
+        texts = [self._codec.decode(cut) for cut in cuts]
+        best = min(range(LONGEST_CHARACTER), key=lambda number: texts[number].count(UNFINISHED))
+        return cuts[best], texts[best]
 
 
 def _common_length(one: str, other: str) -> int:

@@ -88,6 +88,7 @@ class Tokenizer:
         self._finder = AddedTokens(self._marks)
         self.vocabulary = description.vocabulary | {token.content: token.id for token in self.added}
         self.special_ids = special.special_ids
+        self._disputed = special.disputed
         self.end_ids = special.end_ids
         self.roles = dict(special.roles or {})
         self.end_of_text = _end_of_text(self.vocabulary, special)
@@ -167,14 +168,17 @@ class Tokenizer:
         """The same ids, about a million characters at a time: how many characters, their ids."""
         for characters, ids in self._codec.encode_pieces(text, special):
             if self._rows < self.vocab_size and max(ids, default=0) >= self._rows:
-                self._refuse(max(ids))
+                self._refuse(max(ids), f"the model has only the ids 0 to {self._rows - 1}")
+            if self._disputed and (disputed := next((id for id in ids if id in self._disputed), None)) is not None:
+                given = self._disputed[disputed]
+                self._refuse(
+                    disputed, f"the tokenizers library gives it {given}; leave it out, or renumber it in its file"
+                )
             yield characters, ids
 
-    def _refuse(self, id: int) -> None:
+    def _refuse(self, id: int, why: str) -> None:
         token = next(token.content for token in self.added if token.id == id)
-        raise SettingError(
-            f"the text has the token {quoted(token)}, id {id}; the model has only the ids 0 to {self._rows - 1}"
-        )
+        raise SettingError(f"the text has the token {quoted(token)}, id {id}; {why}")
 
     def decode(self, ids: Sequence[int]) -> str:
         """The text of the ids, special ones too; what is not UTF-8 becomes U+FFFD. Raises SettingError."""

@@ -16,14 +16,11 @@ from sg_core.errors import ModelFileError
 from sg_core.files import parse_json_object, read_bytes, shown
 from sg_core.text import tokenizer_json
 from sg_core.text.byte_bpe import Merge, check_merges, check_vocabulary, peculiar
-from sg_core.text.special_tokens import SpecialTokens, gather
+from sg_core.text.file_names import SENTENCEPIECE, SETTINGS, TOKENIZERS, VOCABULARIES
+from sg_core.text.special_tokens import END_OF_TEXT, SpecialTokens, gather
 from sg_core.text.wordpiece import bert_content, parse_vocab_txt
 
 LARGEST_FILE = 64 << 20  # GPT-2's own files have 1 MB and 0.5 MB; tokenizer.json of other models up to 30 MB
-VOCABULARIES = ("tokenizer.json", "vocab.json", "merges.txt", "vocab.txt")  # any of these: the folder has a tokenizer
-SETTINGS = ("tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "generation_config.json")
-FILES = (*VOCABULARIES, *SETTINGS, "chat_template.jinja", "chat_template.json")
-_SENTENCEPIECE = ("spiece.model", "sentencepiece.bpe.model", "tokenizer.model", "spm.model", "sentencepiece.model")
 _CONFIG = "config.json"
 _GPT2 = "GPT2Tokenizer"
 _BERT = ("BertTokenizer", "DistilBertTokenizer", "ElectraTokenizer")
@@ -57,12 +54,16 @@ class Description:
 
 def has_tokenizer(folder: Path) -> bool:
     """Whether a folder has any file of a tokenizer's vocabulary."""
-    return any((folder / name).exists() for name in (*VOCABULARIES, *_SENTENCEPIECE))
+    return any((folder / name).exists() for name in TOKENIZERS)
 
 
 def read_description(folder: Path) -> Description:
     """Raises ModelFileError, naming file and field, for what is missing, malformed, contradictory or unknown."""
-    data = {name: read_bytes(folder / name, LARGEST_FILE, ModelFileError) for name in FILES if (folder / name).exists()}
+    data = {
+        name: read_bytes(folder / name, LARGEST_FILE, ModelFileError)
+        for name in (*VOCABULARIES, *SETTINGS)
+        if (folder / name).exists()
+    }
     parsed = {name: parse_json_object(data[name], name, ModelFileError) for name in _to_parse(data)}
     if (folder / _CONFIG).exists():
         config = read_bytes(folder / _CONFIG, LARGEST_FILE, ModelFileError)
@@ -80,8 +81,9 @@ class _Reader:
     def __init__(self, folder: Path, data: Mapping[str, bytes], parsed: Mapping[str, Mapping[str, Any]]) -> None:
         self._folder, self._data, self._parsed = folder, data, parsed
         self._settings = parsed.get("tokenizer_config.json", {})
-        named = self._settings.get("tokenizer_class") or parsed.get(_CONFIG, {}).get("tokenizer_class") or _GPT2
-        self._class = shown(named)[:60].removesuffix("Fast")
+        named = self._settings.get("tokenizer_class") or parsed.get(_CONFIG, {}).get("tokenizer_class")
+        self._is_named = bool(named)
+        self._class = shown(named or _GPT2)[:60].removesuffix("Fast")
 
     def read(self) -> Description:
         content = self._parsed.get("tokenizer.json")
@@ -105,12 +107,20 @@ class _Reader:
                     f"merges.txt here; {_SAVE_FAST}"
                 )
             return self._gpt2(dict(self._parsed["vocab.json"]), parse_merges(self._data["merges.txt"]))
-        for name in (*_SENTENCEPIECE, "vocab.txt"):
+        for name in (*SENTENCEPIECE, "vocab.txt"):
             if (self._folder / name).exists():
-                raise ModelFileError(f"{shown(self._folder)} has {name} of a {self._class}; {_SAVE_FAST}")
+                raise ModelFileError(f"{shown(self._folder)} has {name}{self._whose(name)}")
         raise ModelFileError(
             f"{shown(self._folder)} has no tokenizer: vocab.json and merges.txt, or tokenizer.json, are needed"
         )
+
+    def _whose(self, name: str) -> str:
+        if not self._is_named and name == "vocab.txt":
+            return (
+                ", and no file names its tokenizer_class; if it is BERT's, as with most Chinese GPT-2s, write "
+                '{"tokenizer_class": "BertTokenizer"} into tokenizer_config.json'
+            )
+        return f" of {f'a {self._class}' if self._is_named else 'a class that no file names'}; {_SAVE_FAST}"
 
     def _require_gpt2(self, content: Mapping[str, Any]) -> None:
         if unlike := tokenizer_json.unlike_gpt2(content):
@@ -144,7 +154,7 @@ class _Reader:
             tuple(around[1]),
             f"the vocabulary {why}" if why else "",
             _gpt2_content(vocabulary, merges, prefix_space) if why else {},
-            self._files(special),
+            self._files(vocabulary, special),
             self._chat_template(),
         )
 
@@ -176,7 +186,7 @@ class _Reader:
             tuple(after),
             why,
             content if why else {},
-            self._files(special),
+            self._files(vocabulary, special),
             self._chat_template(),
         )
 
@@ -194,8 +204,12 @@ class _Reader:
         tasks = self._parsed.get(_CONFIG, {}).get("task_specific_params")
         return _TURNS if isinstance(tasks, dict) and "conversational" in tasks else ""
 
-    def _files(self, special: SpecialTokens) -> dict[str, bytes]:
+    def _files(self, vocabulary: Mapping[str, int], special: SpecialTokens) -> dict[str, bytes]:
         files = dict(self._data)
+        usual = [token.id for token in special.added if token.content == END_OF_TEXT]
+        if usual and END_OF_TEXT not in vocabulary and not any(END_OF_TEXT.encode() in data for data in files.values()):
+            told_ids = self._parsed.get("added_tokens.json", {})
+            files["added_tokens.json"] = _json({**told_ids, END_OF_TEXT: usual[0]})
         lacking: dict[str, str] = {}
         if self._class != _GPT2 and not self._settings.get("tokenizer_class"):
             lacking["tokenizer_class"] = self._class

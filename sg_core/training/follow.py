@@ -14,6 +14,7 @@ def follow(trainer: Trainer) -> None:
     for told in trainer.ranks.told():
         match told["do"]:
             case "step":
+                trainer.watch.every = told["watch"]
                 with suppress(TrainingError):  # the first process tells it, and saves
                     trainer.step(told["rate"])
             case "validate":

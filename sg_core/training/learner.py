@@ -115,6 +115,7 @@ def make_learner(model: GPT2, config: TrainingConfig) -> WholeModel:
     """What the settings name. Raises SettingError."""
     if model.adapters:
         raise SettingError(f"{shown(model.name)} has adapters, which would be lost: merge them, or take them away")
+    model.parameters.widen()
     return AdapterOnly(model, config) if config.lora else WholeModel(model, config)
 
 

@@ -9,7 +9,7 @@ from sg_core.config import GPT2Config
 from sg_core.errors import TrainingError
 from sg_core.memory import available_memory
 from sg_core.network.adapters import adapter_size
-from sg_core.network.precisions import PRECISIONS
+from sg_core.network.precisions import PRECISIONS, Precision
 from sg_core.network.weights import bytes_read
 from sg_core.training.ranks import ALONE, Ranks
 from sg_core.training.settings import TrainingConfig
@@ -135,7 +135,7 @@ def loaded_bytes(config: GPT2Config, training: TrainingConfig) -> int:
     if training.precision == PRECISIONS[0]:
         return _FLOAT * config.parameter_count
     embeddings = (config.vocab_size + config.n_ctx) * config.n_embd
-    return bytes_read(config, training.precision) + _FLOAT * embeddings
+    return bytes_read(config, Precision.named(training.precision)) + _FLOAT * embeddings
 
 
 def _weights(config: GPT2Config, training: TrainingConfig) -> int:

@@ -12,6 +12,7 @@ import time
 from dataclasses import dataclass
 
 from sg_core.config import GPT2Config
+from sg_core.network.precisions import Precision
 from sg_core.network.weights import bytes_read
 from sg_core.training.settings import TrainingConfig
 from sg_core.training.trainer import Trainer
@@ -82,6 +83,6 @@ def checkpoint_bytes(trainer: Trainer) -> int:
 
 def checkpoint_size(config: GPT2Config, training: TrainingConfig, learned: int, tokens: int) -> int:
     """As `checkpoint_bytes`, of so many numbers that learn from so many tokens."""
-    frozen = bytes_read(config, training.precision) if training.lora else 0
+    frozen = bytes_read(config, Precision.named(training.precision)) if training.lora else 0
     copies = 3 if training.average == "none" else 4
     return copies * _FLOAT * learned + frozen + _FLOAT * tokens

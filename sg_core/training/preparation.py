@@ -13,7 +13,7 @@ from sg_core.files import absolute, expanded, given_path, shown
 from sg_core.storage import runs
 from sg_core.storage.run_log import read_events
 from sg_core.training.ranks import ALONE, Ranks
-from sg_core.training.settings import FIELD, PARTS, TrainingConfig
+from sg_core.training.settings import FIELD, NEW_MODEL, PARTS, TrainingConfig
 from sg_core.types import Cancelled, Progress
 
 if TYPE_CHECKING:
@@ -139,7 +139,7 @@ def _new_model(
     text = texts.beginning(min(train_characters(texts), LARGEST_SAMPLE))
     tokenizer = learn_vocabulary(text, config.vocab_size, learned)
     model = GPT2.random(
-        replace(config, vocab_size=tokenizer.vocab_size), seed=seed, tokenizer=tokenizer, name="new model"
+        replace(config, vocab_size=tokenizer.vocab_size), seed=seed, tokenizer=tokenizer, name=NEW_MODEL
     )
     model.parameters.initialize_small(seed)
     return model

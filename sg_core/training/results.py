@@ -24,6 +24,21 @@ class StepResult:
 
 
 @dataclass(frozen=True, slots=True)
+class LayerFigures:
+    """What the matrices of one block, or its adapter, did in a step. grad_norm: of their gradient, not clipped.
+
+    update_ratio: the norm of their change by that of the weights, about 1e-3 when all is well. dead: share of hidden
+    units that gave next to nothing for every token that was computed at a time, NaN where that is not known.
+    """
+
+    step: int
+    layer: int
+    grad_norm: float
+    update_ratio: float
+    dead: float
+
+
+@dataclass(frozen=True, slots=True)
 class Trial:
     """One step of a search for a learning rate. smoothed: an average of the losses so far, which forgets."""
 

@@ -173,6 +173,7 @@ PRESETS: dict[str, Preset] = {
     "gpt2-xl": Preset(GPT2Config.gpt2_xl(), _LARGE, "1,558 M parameters: GPT-2 XL from nothing"),
 }
 
+NEW_MODEL = "new model"  # the name of one that begins from nothing, until it is saved
 FINE_TUNE = "fine-tune"  # what is done to a model that is there, beside the names of PRESETS
 _FINE_TUNING = TrainingConfig(
     steps=500,

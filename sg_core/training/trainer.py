@@ -28,6 +28,7 @@ from sg_core.text.tokenizer import Tokenizer
 from sg_core.text.tokenizer_files import has_tokenizer
 from sg_core.training.averaging import WeightAverage
 from sg_core.training.dataset import TextDataset
+from sg_core.training.layers import LayerWatch
 from sg_core.training.learner import make_learner, require_same_base, saved_model
 from sg_core.training.memory_plan import loaded_bytes, require_training_memory
 from sg_core.training.muon import make_optimizer
@@ -87,6 +88,7 @@ class Trainer:
         trained = self._learner.trained
         self._gradients = SlotTree(trained, len(ranks.own_slots(config.slots)))
         self._optimizer = make_optimizer(trained, config, self._team, ranks)
+        self.watch = LayerWatch(trained, self._optimizer.own, ranks)
         self._average = WeightAverage(trained, config) if config.average != "none" else None
         self._teachers = load_teachers(model, config, self._team)
         self._batch_pass = self._learner.batch_pass(self._team)
@@ -137,17 +139,19 @@ class Trainer:
             self.replay()
         began = time.perf_counter()
         config = self.config
-        with self.ranks.together("step", rate=rate):
+        with self.ranks.together("step", rate=rate, watch=self.watch.every):
             losses = [self._slot(slot) for slot in self.ranks.own_slots(config.slots)]
             self._gradients.finish(self._team)
             loss = sum(self.ranks.gather(losses).tolist())
             gradients = self._optimizer.total(self._gradients.total)
             norm = self._optimizer.norm(gradients)
+            self.watch.before(self.step_count + 1, gradients, self._batch_pass)
             rate = learning_rate(self.step_count, config) if rate is None else rate
             usable = math.isfinite(loss) and math.isfinite(norm)
             if usable:
                 self._optimizer.update(gradients, rate, norm)
                 self._learner.changed()
+                self.watch.after()
                 self._skipped_in_a_row = 0
                 if self._average is not None:
                     self._average.add(self.step_count + 1)
@@ -173,9 +177,7 @@ class Trainer:
             inputs, targets = (ids[windows] for ids in batch(self.dataset, index, config))
             key = dropout_key(config.seed, index, part)
             lesson = None if self._teachers is None else self._teachers.lesson(inputs)
-            loss += share * self._learner.gradients(
-                self._batch_pass, inputs, targets, gradients, key, share, lesson
-            )  # fmt: skip
+            loss += share * self._learner.gradients(self._batch_pass, inputs, targets, gradients, key, share, lesson)
         self._gradients.add(self._team)
         return loss
 
@@ -200,10 +202,7 @@ class Trainer:
         return act
 
     def replay(self) -> list[RunEvent]:
-        """Do again what was done to the run at this step, when it is a resumed one; returns what was.
-
-        Raises CheckpointError where that can't be done.
-        """
+        """Do again what was done to a resumed run at this step; returns that. Raises CheckpointError where it can't."""
         again = []
         while (event := self.steering.due(self.step_count)) is not None:
             self.prepared(event)()

@@ -26,7 +26,7 @@ def run_ablations(args: argparse.Namespace, model: GPT2, precision: str, output:
 
     ids = model.require_tokenizer().encode(read_text(args.ablate_each))
     ids = ids if args.tokens is None else ids[: args.tokens + 1]
-    warm_up_losses(output.compiling, precision)
+    warm_up_losses(output.compiling, model.storage(precision).kernels)
     began = time.perf_counter()
 
     def tell(done: int, total: int) -> None:

@@ -36,12 +36,13 @@ DESCRIPTION = """\
 Measure greedy decoding from a prompt of one token: by default one row with every usual optimization on. The
 figure of a row is the median of its tokens' times, choosing the token included, compiling and warming up not; with
 lookup or draft, whose tokens come in bursts, it is the mean. With an optimization off a token costs more the longer the
-text is: the median is then the cost near the middle of the run, the minimum and maximum mostly its two ends. Beside
-each row stands the bound: the weights a token must read, at the best rate this machine reads memory with as many
-threads, measured in the same run. The peak memory is that of a row's run. With --quality no time is measured, but what
-each precision costs in perplexity on a validation text; with --ablate-each what each head and MLP is worth on a text.
+text is: the median is then the cost near the middle of the run, the minimum and maximum mostly its two ends. The mean
+is wall time, all that passed, by the run's tokens. Beside each row stands the bound: the weights a token must read, at
+the best rate as many threads of this machine read as many bytes with, measured in the same run. The peak memory is that
+of a row's run. With --quality no time is measured, but what each precision costs in perplexity on a validation text;
+with --ablate-each what each head and MLP is worth on a text.
 """
-_HEADER = "12345678 ms/token      min      max   tok/s   GB/s  x bound  x faster  peak MB"
+_HEADER = "123456789 ms/token    mean      min      max   GB/s x bound x faster  peak MB"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -191,7 +192,9 @@ class _Bench:
 
         began = time.perf_counter()
         for precision in precisions:
-            warm_up(progress=self._output.compiling, precision=precision, adapters=bool(self._benchmark.model.adapters))
+            model = self._benchmark.model
+            kernels = model.storage(precision).kernels if model.has(precision) else precision
+            warm_up(progress=self._output.compiling, precision=kernels, adapters=bool(model.adapters))
         self._began = time.perf_counter()
         self._output.note(f"kernels were compiled or loaded in {self._began - began:.1f} s, which no figure contains")
 
@@ -221,11 +224,12 @@ class _Bench:
         timing = row.timing
         threads = f"{timing.threads} thread{'s' if timing.threads > 1 else ''}"
         name = f"{title}: " if title else ""
+        storage = self._benchmark.model.storage(timing.precision)
         self._output.line(
-            f"{name}{row.model}, {timing.precision}, {threads}, {timing.tokens} tokens after a prompt of one"
+            f"{name}{row.model}, {storage.label}, {threads}, {timing.tokens} tokens after a prompt of one"
         )
         weights = f"{row.weight_bytes / 1e6:,.4g} MB of weights at {row.read_rate / 1e9:.1f} GB/s"
-        self._output.line(f"bound {row.bound_ms:.3g} ms/token: {weights}, the best this machine reads")
+        self._output.line(f"bound {row.bound_ms:.3g} ms/token: {weights}, the best this machine reads so much with")
         numbered = [f"{one.number} {one.name}" for one in TABLE]
         for part in (numbered[:4], numbered[4:]):
             self._output.line(" ".join(part))
@@ -256,7 +260,10 @@ class _Bench:
 
 
 def as_json(row: Measurement) -> dict[str, Any]:
-    """A row as --json prints it. mean: the run's time by its tokens; ms_per_token: the median, in bursts the mean."""
+    """A row as --json prints it.
+
+    mean: wall time of the run by its tokens; ms_per_token: the median of its tokens' own times, in bursts their mean.
+    """
     timing = row.timing
     return {
         "model": row.model,
@@ -280,6 +287,6 @@ def as_line(row: Measurement, faster: float) -> str:
     """A row under _HEADER: the numbers of the optimizations that are on, then the figures."""
     timing = row.timing
     switches = "".join(str(one.number) if getattr(timing.optimizations, one.name) else "." for one in TABLE)
-    times = "".join(f"{ms:9.3f}" for ms in (timing.minimum, timing.maximum))
-    rates = f"{timing.tokens_per_second:8,.0f}{row.gb_per_second:7.1f}{row.ratio_to_bound:9.2f}{faster:10.2f}"
-    return f"{switches}{timing.ms_per_token:9.3f}{times}{rates}{row.peak_bytes / 1e6:9,.0f}"
+    times = f"{timing.ms_per_token:9.3f}{timing.mean:8.3f}{timing.minimum:9.3f}{timing.maximum:9.3f}"
+    rates = f"{row.gb_per_second:7.1f}{row.ratio_to_bound:8.2f}{faster:9.2f}"
+    return f"{switches}{times}{rates}{row.peak_bytes / 1e6:9,.0f}"

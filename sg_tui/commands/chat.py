@@ -89,7 +89,8 @@ def _start(args: argparse.Namespace, own: list[Template], output: Output) -> tup
     for note in model.notes:
         output.note(f"{args.model}: {note}")
     session = model.session(precision=args.precision, threads=args.threads)
-    warm_up(progress=output.compiling, precision=session.precision, adapters=bool(model.adapters))
+    kernels = model.storage(session.precision).kernels
+    warm_up(progress=output.compiling, precision=kernels, adapters=bool(model.adapters))
     if complaint := misread(model.tokenizer):
         output.note(complaint)
     return session, templates_for(model.tokenizer, own)

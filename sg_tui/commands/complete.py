@@ -171,7 +171,7 @@ def _session(args: argparse.Namespace, optimizations: Optimizations, output: Out
         from sg_core.measure.ablation import muted
 
         session.interventions = muted(model, ablated)
-    precisions = [session.precision]
+    precisions = [model.storage(session.precision).kernels]
     if optimizations.draft:
         output.note(session.draft_note)
         precisions += [session.drafter] if session.drafter else []

@@ -29,7 +29,8 @@ def run_quality(args: argparse.Namespace, model: GPT2, precisions: list[str], ou
     with Interrupt() as interrupt:
         text = validation_text(model, args.data, args.tokens, output.progress, interrupt)
         for precision in dict.fromkeys([PRECISIONS[0], *precisions]):
-            warm_up(progress=output.compiling, precision=precision, adapters=bool(model.adapters))
+            kernels = model.storage(precision).kernels
+            warm_up(progress=output.compiling, precision=kernels, adapters=bool(model.adapters))
         began = time.perf_counter()
 
         def tell(done: int, total: int) -> None:

@@ -10,7 +10,6 @@ from sg_core.engine.commands import Race
 from sg_core.inference.sampling import Sampling
 from sg_core.measure.race import Standings, race
 from sg_core.measure.setting import Setting
-from sg_core.network.precisions import Precision
 from sg_tui.commands.interrupt import Interrupt
 from sg_tui.commands.output import DONE, Output
 from sg_tui.state.race_state import lap_record, lead_words, same_words, summary
@@ -27,7 +26,7 @@ def run_race(args: argparse.Namespace, load: Callable[[], GPT2], output: Output)
     model = load()
     from sg_core.measure.compilation import warm_up
 
-    for kernels in dict.fromkeys(Precision.named(side.precision).kernels for side in (left, right)):
+    for kernels in dict.fromkeys(model.storage(side.precision).kernels for side in (left, right)):
         warm_up(progress=output.compiling, precision=kernels)
     tokens = args.tokens or TOKENS
     prompt = [model.config.vocab_size - 1]  # the end of a text, in a vocabulary such as GPT-2's

@@ -142,7 +142,8 @@ class Scorer:
             tensors = ", ".join(damaged[:5])
             self._output.note(f"{name}: {len(damaged)} tensors hold NaN or infinite numbers, first {tensors}")
         for precision in precisions:
-            warm_up_scores(self._output.compiling, precision, adapters=bool(model.adapters))
+            kernels = model.storage(precision).kernels
+            warm_up_scores(self._output.compiling, kernels, adapters=bool(model.adapters))
         self._go_on()
         return model
 

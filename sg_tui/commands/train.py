@@ -78,6 +78,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="steps between two samples of text; 0 never",
     )
+    parser.add_argument(
+        "--watch",
+        type=whole(0),
+        default=0,
+        metavar="N",
+        help="steps between two looks at a block, each at the next one: norm of its gradient, update by weight (about "
+        "1e-3 is well), share of dead GELUs; 0 never (0)",
+    )
     parser.add_argument("--sample-prompt", default="\n", metavar="TEXT", help="what a sample continues (a line break)")
     parser.add_argument(
         "--export-dtype",

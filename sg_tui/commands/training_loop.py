@@ -28,9 +28,10 @@ from sg_core.engine.training_run import SAVE_ADVICE, TrainingRun
 from sg_core.errors import CheckpointError, SgError
 from sg_core.files import given_path
 from sg_core.storage.run_log import RunEvent
-from sg_core.training.results import Evaluation, StepResult
+from sg_core.training.results import Evaluation, LayerFigures, StepResult
 from sg_tui.commands.interrupt import Interrupt
 from sg_tui.commands.output import DONE, FAILED, INTERRUPTED, Output
+from sg_tui.commands.run_recorder import RunRecorder
 from sg_tui.figures import duration
 
 if TYPE_CHECKING:
@@ -56,10 +57,13 @@ def train(
     """
     outbox = Outbox()
     command = Train(
+        model=args.model,
+        config=args.config or "tiny",
         out=str(folder) if args.out else None,
         resume=args.resume,
         sample_every=args.sample_every,
         sample_prompt=args.sample_prompt,
+        watch_every=args.watch,
     )
     with Interrupt() as interrupt:
 
@@ -69,7 +73,7 @@ def train(
             return training.stopping
 
         training = TrainingRun(command, trainer, folder, outbox, interlude, args.export_dtype, args.calibrate, lock)
-        report = _Report(trainer, output, args.json)
+        report = _Report(trainer, output, args.json, RunRecorder(command, folder))
         training.attended = sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty()
         training.control.waiting.extend(asked)
         training.tell_start()
@@ -120,13 +124,14 @@ def _move(training: TrainingRun, failure: str, output: Output) -> bool:
 class _Report:
     """Events as lines: JSON, or figures for people about once a second."""
 
-    def __init__(self, trainer: Trainer, output: Output, as_json: bool) -> None:
+    def __init__(self, trainer: Trainer, output: Output, as_json: bool, recorder: RunRecorder) -> None:
         self.reason = ""  # why the training ended
         self.failure = ""
         self.refused = ""  # why something that was asked for can't be done to the run
         self.last_saved = "the last checkpoint"
         self.broken: OSError | SgError | None = None  # the output takes nothing any more
         self._trainer = trainer
+        self._recorder = recorder
         self._output = output
         self._json = as_json
         self._began = time.monotonic()
@@ -139,6 +144,7 @@ class _Report:
         while outbox.events:
             event = outbox.events.popleft()
             self._note(event)
+            self._recorder.take(event)
             if self.broken is None:
                 try:
                     self._tell_event(event)
@@ -171,6 +177,11 @@ class _Report:
                     {"step": step, "calibrated": scale, "before": before, "val_loss_per_char": after},
                     f"calibrated: final norm x {scale:.3f}, validation {before:.4f} -> {after:.4f} a character",
                 )
+            case LayerFigures(step=step, layer=layer, grad_norm=norm, update_ratio=ratio, dead=dead):
+                look = {"step": step, "layer": layer, "grad_norm": norm, "update_ratio": ratio, "dead": dead}
+                shares = "" if math.isnan(dead) else f"  dead GELUs {dead:.1%}"
+                line = f"step {step}: block {layer}  gradient {norm:.3g}  update/weight {ratio:.1e}{shares}"
+                self._tell(look, line)
             case RunEvent(step=step, number=number):
                 record = {"step": step, "event": event.kind, "number": number, **event.values}
                 self._tell(record, f"step {step}: {event.words} (line {number} of the run's log)")

@@ -22,7 +22,6 @@ from sg_core.engine.commands import (
     StopTraining,
 )
 from sg_core.engine.events import (
-    ContextMoved,
     Done,
     Event,
     Exported,
@@ -126,7 +125,6 @@ class Desk(Glass, LibraryDesk):
         self.writing = Writing(chat=self.preferences.mode == "chat", cast=self.preferences.cast, plain=plain)
         self.load_trouble = ""  # why the model that was asked for is not there, until someone has told it
         self._loading = False
-        self._told_of_move = False
         self.several: Continuations | None = None  # what the newest generation writes, if not the text itself
 
     # ------------------------------------------------------------ the engine
@@ -273,9 +271,6 @@ class Desk(Glass, LibraryDesk):
         match event:
             case Notice(text=text):
                 self.say(text)
-            case ContextMoved(kept=kept) if not self._told_of_move:
-                self._told_of_move = True
-                self.say(f"The context is full: the model now sees the newest {kept:,} tokens, and so on from here.")
             case Exported(folder=folder, adapter=adapter):
                 self.say(f"The trained {'adapter' if adapter else 'model'} is in {folder}; Ctrl+L opens it.")
             case Failed() if self.inspector.concerns(event):

@@ -27,9 +27,14 @@ class Inspector:
         self._awaited = (0, 0)  # the newest look: its request, and the piece it is about
         self._text = ""  # the id of the text that is looked into
         self._place: int | None = None  # the piece of it that was chosen last
+        self._chosen: int | None = None  # as given at the newest look
+        self._out_of_sight: int | None = None  # a chosen piece that the model does not see while it writes
+        self._running = False
 
     def take(self, event: Event, pieces: Sequence[Piece]) -> bool:
         """Take what the engine tells; False when nothing changed."""
+        if isinstance(event, Failed) and event.command == "Look" and self._running:
+            self._out_of_sight = self._chosen
         if not isinstance(event, Looked):
             return self.state.take(event)
         if event.live and pieces:
@@ -46,16 +51,23 @@ class Inspector:
         self._follow(False)
 
     def look(self, writing: Writing, index: int | None, running: bool, precision: str) -> None:
-        """Ask for the inside of the token that piece `index` is, None for the newest one."""
+        """Ask for the inside of the token that piece `index` is, None for the newest one.
+
+        While the model writes it is the newest one, too, where it does not see the other: that is asked for at the end.
+        """
         state, pieces = self.state, writing.manuscript.pieces
         if not state.shown:
             return
         if writing.id != self._text:
             self._text = writing.id
             state.leave()
-        newest = index is None
+        self._chosen, self._running = index, running
+        if self._out_of_sight is not None and (not running or index != self._out_of_sight):
+            self._out_of_sight, self._asked = None, ()
+        state.elsewhere = self._out_of_sight is not None
+        newest = index is None or state.elsewhere
         self._follow(newest and running)
-        place = _worded(pieces, len(pieces) - 1 if index is None else index)
+        place = _worded(pieces, len(pieces) - 1 if newest or index is None else index)
         if place is None:
             return
         if place != self._place:

@@ -36,7 +36,8 @@ def _speed(state: GenerationState) -> Iterator[Record]:
     yield {
         "kind": "ms_per_token", "setting": setting.name, "statistic": figure.statistic, "n": figure.n, "ms": figure.ms,
         "low": figure.low, "high": figure.high, "wall_ms": state.speed.wall_ms, "app_share": state.speed.tax,
-        "busy": state.speed.busy, "bound_ms": state.reads.bound_ms if state.reads else None,
+        "busy": state.speed.busy, "compiling": state.speed.compiling,
+        "bound_ms": state.reads.bound_ms if state.reads else None,
         "bytes_read": state.reads.bytes_per_token if state.reads else None,
     }  # fmt: skip
     for name, ms in state.speed.operations.items():

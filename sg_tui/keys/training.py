@@ -20,6 +20,7 @@ TRAINING = (
     Action("back_to_best", ("b",), "back", "Go back to the step with the lowest validation loss", "train", footer=4),
     Action("fork", ("k",), "fork", "Write the run as it is into a folder of its own, and go on", "train", footer=4),
     Action("find_rate", ("r",), "find rate", "Try all learning rates on a copy of the run", "train", footer=3),
+    Action("blocks", ("h",), "blocks", "Blocks: gradient, update by weight, dead GELUs", "train", footer=5),
     Action("new_run", ("n",), "new run", "Start another run (when none is under way)", "train", footer=2),
     Action("toggle_log", ("l",), "log", "Loss on a logarithmic or a linear axis", "train", footer=4),
     Action("next_x_axis", ("x",), "x axis", "Loss by step, by tokens or by time", "train", footer=4),

@@ -32,7 +32,7 @@ WRITING = (
         "write",
         footer=6,
     ),
-    Action("chat_or_complete", ("alt+c",), "chat", "Chat as in a play, or complete one text", "write", footer=3),
+    Action("chat_or_complete", ("alt+c",), "chat", "Chat as in a play, or complete one text", "write", footer=4),
     Action(
         "panel",
         ("ctrl+t", "f6"),

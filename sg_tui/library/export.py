@@ -14,6 +14,7 @@ from typing import Any
 from sg_core.errors import SettingError
 from sg_core.files import read_bytes
 from sg_tui.library.store import dump_turns, load_turns
+from sg_tui.library.tree_table import WRONG
 from sg_tui.state.inside_state import changes_text
 from sg_tui.state.manuscript import Manuscript, Piece
 from sg_tui.terminal.textsafe import safe, safe_line
@@ -116,7 +117,7 @@ def read(path: Path) -> Document:
     if path.suffix.lower() == ".json":
         try:
             return _read_json(json.loads(data))
-        except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError):
+        except (*WRONG, AttributeError):
             raise ValueError(f"{name} is no text that sg-tui exported as JSON") from None
     manuscript = Manuscript()
     manuscript.begin([Piece(data.decode("utf-8", "replace"), "person")])

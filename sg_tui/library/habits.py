@@ -24,7 +24,7 @@ class Habits:
     def __init__(self, folder: Path) -> None:
         self._path = folder / NAME
         self._uses: dict[str, tuple[float, float]] = {}  # weight at a time, in seconds since 1970
-        with suppress(OSError, ValueError, TypeError, AttributeError, RecursionError):
+        with suppress(OSError, ValueError, TypeError, AttributeError, OverflowError, RecursionError):
             data = json.loads(read_bytes(self._path, LARGEST, SettingError))
             read = {str(name): (float(weight), float(at)) for name, (weight, at) in data.items()}
             self._uses = {name: use for name, use in read.items() if all(map(math.isfinite, use))}

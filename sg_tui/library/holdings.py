@@ -11,7 +11,7 @@ from sg_core.errors import SgError
 from sg_tui.figures import size
 from sg_tui.library import marks
 from sg_tui.library.run_records import load_records
-from sg_tui.library.search import SearchIndex
+from sg_tui.library.search import DamagedIndexError, SearchIndex
 from sg_tui.library.store import SavedText, Store
 from sg_tui.state.shelf import Item
 
@@ -34,9 +34,17 @@ class Texts:
             marks.forget_old(store)
             self._index = SearchIndex(store.path.parent if store.path else None)
         texts = store.texts()
-        whole = not words.split() or self._index.take_in(store, texts)
-        found = {hit.id: hit.around for hit in self._index.find(words)}
+        try:
+            found, whole = self._search(self._index, store, texts, words)
+        except DamagedIndexError:
+            self._index.begin_again()
+            found, whole = self._search(self._index, store, texts, words)
         return [_text(one) for one in texts], found, whole
+
+    @staticmethod
+    def _search(index: SearchIndex, store: Store, texts: list[SavedText], words: str) -> tuple[dict[str, str], bool]:
+        whole = not words.split() or index.take_in(store, texts)
+        return {hit.id: hit.around for hit in index.find(words)}, whole
 
 
 def _text(one: SavedText) -> Item:

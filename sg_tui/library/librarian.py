@@ -13,6 +13,7 @@ from pathlib import Path
 from sg_core.storage.lock import FileLock, HeldError
 from sg_tui.library.store import SESSION, Place, Store
 from sg_tui.library.unkept import TextNews, Unkept
+from sg_tui.terminal.textsafe import safe_line
 
 Work = Callable[[Store], None]
 RETRY = 2.0  # seconds between two attempts to keep what no file takes
@@ -115,7 +116,8 @@ class Librarian:
         store.notices.clear()
 
     def _tell(self, notice: str) -> None:
-        """Each notice once."""
+        """Each notice once, on one line."""
+        notice = safe_line(notice)
         if notice not in self._told:
             self._told.add(notice)
             self.notices.append(notice)

@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ FORMAT = 1
 SECONDS_BETWEEN = 5.0  # writes of a running run's curve
 MOST_POINTS = 4000  # of a curve that is kept; a longer one is thinned evenly
 MOST_BYTES = 4 << 20  # of a file that is read
+_FARTHEST = 1 << 53  # step or second: beyond it not every whole number is a float
 EVALUATIONS, RUNS = 500, 6  # kept of a run; read of a folder of runs
 SAMPLES, SAMPLE_CHARACTERS = 40, 2000  # kept of a run, evenly spread; of a sample
 
@@ -74,13 +76,20 @@ def load_records(runs: Path, most: int = RUNS) -> list[Run]:
     """The newest runs in the folder `runs` that have a readable curve, oldest first. Anything else is passed over."""
     found: list[Run] = []
     for folder in _newest(runs):
-        with suppress(OSError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError):
-            path = folder / NAME
-            if path.is_file() and path.stat().st_size <= MOST_BYTES:
-                found.append(_from_json(json.loads(path.read_text(encoding="ascii")), folder))
+        if (run := load_record(folder)) is not None:
+            found.append(run)
         if len(found) >= most:
             break
     return found[::-1]
+
+
+def load_record(folder: Path) -> Run | None:
+    """The run in a folder; None where it has no readable curve."""
+    with suppress(OSError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError):
+        path = folder / NAME
+        if path.is_file() and path.stat().st_size <= MOST_BYTES:
+            return _from_json(json.loads(path.read_text(encoding="ascii")), folder)
+    return None
 
 
 def _newest(runs: Path) -> list[Path]:
@@ -141,6 +150,9 @@ def _from_json(data: dict[str, Any], folder: Path) -> Run:
     if data["saved"] is not None:
         run.saved = Saved(int(data["saved"]), str(folder))
     run.seconds = float(data["seconds"][-1])
+    for axis in (run.curve.steps, run.curve.seconds):
+        if axis[0] < 0 or not axis[-1] < _FARTHEST or any(not one <= other for one, other in pairwise(axis)):
+            raise ValueError("a curve that goes back")
     with suppress(CheckpointError):  # a log that can't be read costs the marks alone
         run.events = still_to_come(read_events(folder), 0)
     return run

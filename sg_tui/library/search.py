@@ -12,7 +12,9 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from sg_tui.library.damage import as_damage
 from sg_tui.library.elsewhere import remove
 from sg_tui.library.store import SavedText, Store
 from sg_tui.terminal.textsafe import safe_line
@@ -34,6 +36,10 @@ class Hit:
     around: str
 
 
+class DamagedIndexError(sqlite3.DatabaseError):
+    """The index can't be used; all it holds can be read again."""
+
+
 class SearchIndex:
     """What stands in the texts of one library. The file holds nothing that is not in the library too.
 
@@ -41,12 +47,23 @@ class SearchIndex:
     """
 
     def __init__(self, folder: Path | None) -> None:
-        self._db, self.fts = _open(None if folder is None else folder / NAME)
+        self._path = None if folder is None else folder / NAME
+        self._db, self.fts = _open(self._path)
+
+    def begin_again(self) -> None:
+        """Make a damaged index anew, empty. Raises sqlite3.Error."""
+        self._db.close()
+        if self._path is not None:
+            remove(self._path)
+        self._db, self.fts = _open(self._path)
 
     def take_in(self, store: Store, texts: list[SavedText], seconds: float = 0.2) -> bool:
-        """Read what is new or has changed, for about so long; whether all of it is in. Raises sqlite3.Error."""
+        """Read what is new or has changed, for about so long; whether all of it is in.
+
+        Raises sqlite3.Error of the library, DamagedIndexError of the index.
+        """
         until = time.monotonic() + seconds
-        known = dict(self._db.execute("SELECT id, stamp FROM words"))
+        known = dict(self._ask("SELECT id, stamp FROM words"))
         for gone in known.keys() - {text.id for text in texts}:
             self._put(gone, None, 0.0)
         for text in texts:
@@ -59,33 +76,33 @@ class SearchIndex:
 
     def _put(self, id: str, body: str | None, stamp: float) -> None:
         """Replace what is known of a text; None: it is gone."""
-        self._db.execute("BEGIN IMMEDIATE")
+        self._ask("BEGIN IMMEDIATE")
         try:
             for table in ("words", "found") if self.fts else ("words",):
-                self._db.execute(f"DELETE FROM {table} WHERE id = ?", (id,))
+                self._ask(f"DELETE FROM {table} WHERE id = ?", (id,))
             if body is not None:
                 clean = body.encode("utf-8", "replace").decode("utf-8")
-                self._db.execute("INSERT INTO words VALUES (?, ?, ?)", (id, stamp, "" if self.fts else clean))
+                self._ask("INSERT INTO words VALUES (?, ?, ?)", (id, stamp, "" if self.fts else clean))
                 if self.fts:
-                    self._db.execute("INSERT INTO found VALUES (?, ?)", (id, clean))
-            self._db.execute("COMMIT")
-        except BaseException:
-            self._db.execute("ROLLBACK")
-            raise
+                    self._ask("INSERT INTO found VALUES (?, ?)", (id, clean))
+            self._ask("COMMIT")
+        finally:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
 
     def find(self, words: str) -> list[Hit]:
-        """The texts that hold every word, or its beginning; the best first. Raises sqlite3.Error."""
+        """The texts that hold every word, or its beginning; the best first. Raises DamagedIndexError."""
         wanted = re.findall(r"\w+", words)
         if not wanted:
             return []
         if self.fts:
             query = " ".join(f'"{word}"*' for word in wanted)
-            return [Hit(str(id), safe_line(str(around))) for id, around in self._db.execute(_FIND, (query, MOST))]
+            return [Hit(str(id), safe_line(str(around))) for id, around in self._ask(_FIND, (query, MOST))]
         return self._look_through([word.casefold() for word in wanted])
 
     def _look_through(self, wanted: list[str]) -> list[Hit]:
         hits = []
-        for id, body in self._db.execute("SELECT id, body FROM words ORDER BY stamp DESC"):
+        for id, body in self._ask("SELECT id, body FROM words ORDER BY stamp DESC"):
             folded = body.casefold()
             places = [re.search(rf"\b{re.escape(word)}", folded) for word in wanted]
             if all(places) and (first := places[0]) is not None:
@@ -93,6 +110,15 @@ class SearchIndex:
                 cut = " ".join(body[start : first.end() + AROUND].split())
                 hits.append(Hit(str(id), safe_line(f"{'…' if start else ''}{cut}…")))
         return hits[:MOST]
+
+    def _ask(self, command: str, values: tuple[object, ...] = ()) -> list[tuple[Any, ...]]:
+        try:
+            with as_damage():
+                return self._db.execute(command, values).fetchall()
+        except sqlite3.DatabaseError as problem:
+            if getattr(problem, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_FULL):
+                raise  # there is nothing wrong with it
+            raise DamagedIndexError(str(problem)) from problem
 
     def close(self) -> None:
         """Let go of the file."""
@@ -109,6 +135,7 @@ def _open(path: Path | None) -> tuple[sqlite3.Connection, bool]:
     raise sqlite3.OperationalError("SQLite can't search, not even in memory")
 
 
+@as_damage()
 def _connect(path: Path | None) -> tuple[sqlite3.Connection, bool]:
     database = sqlite3.connect(path or ":memory:", timeout=0.4, isolation_level=None, check_same_thread=False)
     try:

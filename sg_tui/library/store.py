@@ -9,13 +9,15 @@ import json
 import sqlite3
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from sg_core.storage.lock import FileLock, HeldError
 from sg_tui.library import marks, tree_table
+from sg_tui.library.damage import as_damage, salvage
 from sg_tui.library.elsewhere import is_private, last_folder, remove, stamp
 from sg_tui.library.migration import keep_copy
 from sg_tui.library.tree_table import Growth, dumped, read_author
@@ -58,6 +60,10 @@ _ADOPT = (
     f"INSERT OR REPLACE INTO marks SELECT * FROM aside.marks WHERE id IN ({_NEWER.format(table='marks', key='id')})",
 )
 KEPT_IN = (("texts", "id"), ("marks", "id"), *((table, "text") for table in ("tails", "trees", "nodes", "chunks")))
+_COLUMNS = """
+SELECT tables.name, group_concat(columns.name) FROM sqlite_master AS tables, pragma_table_info(tables.name) AS columns
+WHERE tables.type = 'table' GROUP BY tables.name
+"""
 _PLACE = "INSERT OR REPLACE INTO places VALUES (?, ?, ?, ?)"
 
 
@@ -147,7 +153,7 @@ class Store:
                 if turn == len(turns) - 1 and start == len(turns[-1].written):  # else the text was changed since
                     turns[-1].written += [tree_table.read(*one) for one in json.loads(written)]
             return Manuscript(turns)
-        except (ValueError, TypeError, KeyError, IndexError, RecursionError) as problem:
+        except tree_table.WRONG as problem:
             self.notices.append(f"a kept text can't be read, it stays in the library: {safe_line(str(problem), 200)}")
             return None
 
@@ -237,7 +243,10 @@ class Store:
         except (OSError, sqlite3.Error) as second:
             return self._open_elsewhere(second)
         self.moves += 1
-        self.notices.append(f"the library was damaged ({problem}); it is kept as {kept.name}, and a new one was begun")
+        texts = salvage(kept, database)
+        rest = f"; {texts:,} of its texts can be read and are here" if texts else ", and a new one was begun"
+        why = safe_line(str(problem), 200)
+        self.notices.append(f"the library was damaged ({why}); it is kept as {kept.name}{rest}")
         return database
 
     def _adopt(self, database: sqlite3.Connection) -> None:
@@ -275,8 +284,9 @@ class Store:
     def _run(self, command: str, values: tuple[object, ...] = ()) -> list[tuple[Any, ...]]:
         """Damage found while working: the library is set aside, and the next call uses a new one."""
         try:
-            return self._db.execute(command, values).fetchall()
-        except sqlite3.OperationalError:
+            with as_damage():
+                return self._db.execute(command, values).fetchall()
+        except (sqlite3.OperationalError, sqlite3.IntegrityError):
             raise
         except sqlite3.DatabaseError as problem:
             if self.path is not None:
@@ -285,6 +295,7 @@ class Store:
             raise
 
 
+@as_damage()
 def _connect(path: Path | None, alone: bool = False) -> sqlite3.Connection:
     """Open and check a library; None: one in memory; `alone` keeps everyone else out.
 
@@ -307,10 +318,24 @@ def _connect(path: Path | None, alone: bool = False) -> sqlite3.Connection:
                 keep_copy(database, path, version)
             database.executescript(f"{_TABLES} {tree_table.TABLES} PRAGMA user_version = {FORMAT};")
         database.executescript(marks.TABLE)
+        if not _columns(database).items() >= _own_columns().items():
+            raise sqlite3.DatabaseError("its tables have other columns")
     except BaseException:
         database.close()
         raise
     return database
+
+
+def _columns(database: sqlite3.Connection) -> dict[str, str]:
+    """The names of each table's columns."""
+    return dict(database.execute(_COLUMNS))
+
+
+@cache
+def _own_columns() -> dict[str, str]:
+    with closing(sqlite3.connect(":memory:")) as database:
+        database.executescript(f"{_TABLES} {tree_table.TABLES} {marks.TABLE}")
+        return _columns(database)
 
 
 def dump_turns(turns: list[Turn]) -> bytes:
@@ -334,7 +359,9 @@ def load_turns(data: bytes) -> list[Turn]:
 
 def _turn(data: dict[str, Any]) -> Turn:
     given = [Piece(str(text), read_author(author)) for author, text in data["given"]]
-    return Turn(given, [tree_table.read(*one) for one in data["written"]], str(data["typed"]), int(data["seed"]))
+    return Turn(
+        given, [tree_table.read(*one) for one in data["written"]], str(data["typed"]), tree_table.whole(data["seed"])
+    )
 
 
 def _listed(id: Any, title: Any, model: Any, mode: Any, updated: Any, characters: Any, deleted: Any) -> SavedText:

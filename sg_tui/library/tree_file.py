@@ -10,23 +10,24 @@ from typing import Any
 from sg_core.checks import quoted
 from sg_core.errors import SettingError
 from sg_core.inference.token import Token
-from sg_tui.library.tree_table import read_author, read_changes, read_origin
+from sg_tui.library.tree_table import read_author, read_changes, read_origin, whole
 from sg_tui.state.manuscript import Manuscript
 from sg_tui.state.piece import Piece
-from sg_tui.state.tree import BEGINNING, Node, Place, Tree
+from sg_tui.state.tree import BEGINNING, Node, Place, Tree, rooted
 
 FORMAT, VERSION = "sg-tui tree", 1
 
 
 def dump_tree(manuscript: Manuscript) -> str:
     """All branches, those out of sight too; ASCII only, so that any character survives."""
-    numbers = {id: number for number, id in enumerate(manuscript.tree.nodes, 1)}
+    nodes = rooted(manuscript.tree.nodes.values())
+    numbers = {node.id: number for number, node in enumerate(nodes, 1)}
     head = manuscript.head
     data = {
         "format": FORMAT,
         "version": VERSION,
         "head": {"node": numbers.get(head.node, BEGINNING), "length": head.length},
-        "nodes": [_node(node, numbers) for node in manuscript.tree.nodes.values()],
+        "nodes": [_node(node, numbers) for node in nodes],
     }
     return json.dumps(data, indent=1)
 
@@ -68,19 +69,23 @@ def load_tree(data: str | bytes) -> Manuscript:
         tree = Tree()
         for number, one in enumerate(found["nodes"], 1):
             tree.add(_read_node(number, one, tree))
-        return Manuscript(tree=tree, head=Place(int(found["head"]["node"]), int(found["head"]["length"])))
+        return Manuscript(tree=tree, head=Place(whole(found["head"]["node"]), whole(found["head"]["length"])))
     except (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError, RecursionError) as problem:
         raise SettingError(f"this tree can't be read: {type(problem).__name__} {problem}") from problem
 
 
 def _read_node(number: int, data: dict[str, Any], tree: Tree) -> Node:
-    parent, at, pieces = int(data["parent"]), int(data["at"]), [_read_piece(one) for one in data["pieces"]]
+    parent, at, pieces = whole(data["parent"]), whole(data["at"]), [_read_piece(one) for one in data["pieces"]]
     if int(data["id"]) != number:
         raise ValueError(f"node {number} is called {data['id']}")
     if parent not in tree.nodes and parent != BEGINNING:
         raise ValueError(f"node {number} stands on {parent}, which does not come before it")
-    node = Node(number, parent, at, read_origin(data["author"]), str(data["typed"]), int(data["seed"]), _pieces=pieces)
+    node = Node(
+        number, parent, at, read_origin(data["author"]), str(data["typed"]), whole(data["seed"]), _pieces=pieces
+    )
     node.model, node.made = str(data["model"]), float(data["made"])
+    if not math.isfinite(node.made):
+        raise ValueError(f"node {number} was made at no time")
     node.marked, node.folded, node.removed = bool(data["bookmark"]), bool(data["folded"]), bool(data["removed"])
     return node
 

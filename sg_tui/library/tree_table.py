@@ -10,10 +10,11 @@ from dataclasses import astuple, dataclass
 from functools import partial
 from typing import Any, Protocol
 
+from sg_core.checks import quoted
 from sg_core.engine.commands import Scale
 from sg_core.inference.token import Token
 from sg_tui.state.piece import Author, Piece
-from sg_tui.state.tree import BEGINNING, START, Node, Origin, Place, Tree, kept_node
+from sg_tui.state.tree import Node, Origin, Place, Tree, kept_node, rooted
 
 TABLES = """
 CREATE TABLE IF NOT EXISTS trees (text TEXT PRIMARY KEY, node INTEGER NOT NULL, length INTEGER NOT NULL);
@@ -26,6 +27,9 @@ CREATE TABLE IF NOT EXISTS chunks (
     text TEXT NOT NULL, node INTEGER NOT NULL, start INTEGER NOT NULL, pieces BLOB NOT NULL,
     PRIMARY KEY (text, node, start));
 """
+MOST_BYTES = 1 << 28  # of the pieces of one chunk: far more than any has
+# What reading raises where something else stands than was written.
+WRONG = (ValueError, TypeError, KeyError, IndexError, OverflowError, RecursionError, zlib.error)
 _OF_SAME = "other.text = chunks.text AND other.node = chunks.node"
 # What a library beside this one has: of a text it has newer, its nodes as they are there, else those that are new.
 ADOPT = (
@@ -92,16 +96,18 @@ def save(library: Library, text: str, news: Iterable[Growth], head: Place) -> No
 def load(library: Library, text: str) -> tuple[Tree, Place] | None:
     """The tree of a text, and where the text ends; None where there is none.
 
-    Only the nodes are read; their pieces are read when they are wanted. Raises sqlite3.Error, ValueError, TypeError.
+    Where that is not known, the text is the way to what was made last. Only the nodes are read; their pieces are read
+    when they are wanted. Raises sqlite3.Error, or one of WRONG.
     """
     rows = library.query("SELECT node, length FROM trees WHERE text = ?", (text,))
-    if not rows:
-        return None
     chunks: dict[int, list[tuple[int, bytes]]] = {}
     for id, start, data in library.query(_CHUNKS, (text,)):
         chunks.setdefault(id, []).append((start, data))
     nodes = [_node(row, chunks.get(row[0], [])) for row in library.query(_NODES, (text,))]
-    return Tree(_rooted(nodes)), Place(int(rows[0][0]), int(rows[0][1]))
+    tree = Tree(rooted(nodes))
+    if rows:
+        return tree, Place(int(rows[0][0]), int(rows[0][1]))
+    return (tree, tree.end(nodes[-1])) if nodes else None
 
 
 def _node(row: tuple[Any, ...], chunks: list[tuple[int, bytes]]) -> Node:
@@ -114,15 +120,6 @@ def _node(row: tuple[Any, ...], chunks: list[tuple[int, bytes]]) -> Node:
     return node
 
 
-def _rooted(nodes: list[Node]) -> list[Node]:
-    """What stands on a node that is not there stands at the beginning."""
-    ids = {node.id for node in nodes}
-    for node in nodes:
-        if node.parent not in ids:
-            node.parent, node.at = BEGINNING, START.length
-    return nodes
-
-
 def _pieces(chunks: list[tuple[int, bytes]], words: str, author: Origin) -> list[Piece]:
     """The pieces of a node; where they can't be read, its words as one piece."""
     pieces: list[Piece] = []
@@ -130,7 +127,7 @@ def _pieces(chunks: list[tuple[int, bytes]], words: str, author: Origin) -> list
         for start, data in chunks:
             del pieces[start:]
             pieces += load_pieces(data)
-    except (ValueError, TypeError, KeyError, IndexError, RecursionError, zlib.error):
+    except WRONG:
         return [Piece(words, author)] if words else []
     return pieces
 
@@ -144,9 +141,12 @@ def dump_pieces(pieces: Sequence[Piece]) -> bytes:
 def load_pieces(data: bytes) -> list[Piece]:
     """The inverse of `dump_pieces`.
 
-    Raises ValueError, TypeError, KeyError, IndexError or zlib.error for anything else.
+    Raises one of WRONG for anything else.
     """
-    found = json.loads(zlib.decompress(data))
+    unpacking = zlib.decompressobj()
+    found = json.loads(unpacking.decompress(data, MOST_BYTES))
+    if unpacking.unconsumed_tail:
+        raise ValueError("too large")
     return [read(*rest, author=read_author(author)) for author, *rest in found]
 
 
@@ -181,6 +181,14 @@ def read(text: object, id: Any, logprob: Any, top: Any, changes: Any = (), *, au
 def read_changes(rows: Iterable[tuple[Any, Any, Any]]) -> tuple[Scale, ...]:
     """What heads and MLPs were multiplied by. Raises ValueError or TypeError for anything else."""
     return tuple(Scale(int(layer), None if head is None else int(head), float(by)) for layer, head, by in rows)
+
+
+def whole(number: Any) -> int:
+    """A whole number that SQLite can hold. Raises ValueError, TypeError or OverflowError for anything else."""
+    found = int(number)
+    if not -(1 << 63) <= found < 1 << 63:
+        raise ValueError(f"{quoted(found)} is too large")
+    return found
 
 
 def read_author(name: object) -> Author:

@@ -189,6 +189,7 @@ class LibraryActions(ModeScreen):
         if not self._deleted:
             self.desk.say("Nothing was deleted just now; the section “deleted” has what was deleted before.")
             return
+        self.app.clear_notifications()  # that it is deleted
         self._bring_back(self._deleted.pop())
 
     def _bring_back(self, item: Item) -> None:

@@ -22,14 +22,16 @@ FORMS = "The ending says how: .txt the text as it is, .md, .json to take in agai
 class SaveDialog(Dialog[Path]):
     """Writes what `text` makes for the file's ending, and answers with the path; an existing file is asked about first.
 
-    forms: what the endings mean, told below.
+    forms: what the endings mean, told below. what: is saved, as its title says.
     """
 
-    TITLE_TEXT = "save the text"
     HINT = "Enter save   Esc close"
 
-    def __init__(self, text: Callable[[str], str], title: str, suffix: str = ".txt", forms: str = "") -> None:
+    def __init__(
+        self, text: Callable[[str], str], title: str, suffix: str = ".txt", forms: str = "", what: str = "the text"
+    ) -> None:
         super().__init__()
+        self.TITLE_TEXT = f"save {what}"
         self._text, self._file, self._forms = text, file_name(title, suffix), forms
         self._warned: Path | None = None
 

@@ -20,6 +20,7 @@ from sg_tui.screens.train_form import FormActions
 from sg_tui.screens.train_runs import RunsActions
 from sg_tui.widgets.choice import Choice
 from sg_tui.widgets.comparison_view import ComparisonView
+from sg_tui.widgets.layer_view import LayerView
 from sg_tui.widgets.line_input import LineInput
 from sg_tui.widgets.loss_chart import LossChart, Plot
 from sg_tui.widgets.rate_view import RateView
@@ -56,6 +57,7 @@ class TrainScreen(FormActions, RunsActions, ControlActions):
                 yield LossChart(id="chart")
                 yield SampleView(id="samples")
                 yield RateView(id="rates")
+                yield LayerView(id="blocks")
                 yield ComparisonView(id="comparison")
                 yield LineInput(id="line", compact=True)
 

@@ -12,14 +12,15 @@ from sg_tui.screens.train_talk import TalkActions
 from sg_tui.state.training_change import as_line, from_line
 from sg_tui.state.training_run import Run
 from sg_tui.terminal.textsafe import safe_line
+from sg_tui.widgets.layer_view import LayerView
 from sg_tui.widgets.rate_view import RateView
 
-Below = Literal["samples", "rates"]
+Below = Literal["samples", "rates", "blocks"]
 CHANGE_LINE = "change"
 
 
 class ControlActions(TalkActions):
-    """What stands below the chart: samples, or the rates that are tried."""
+    """What stands below the chart: samples, the rates that are tried, or the blocks."""
 
     below: Below = "samples"
 
@@ -41,6 +42,9 @@ class ControlActions(TalkActions):
         self.set_class(self.below == "rates", "-rates")
         if self.below == "rates":
             self.query_one(RateView).show(self.desk.training.search)
+        self.set_class(self.below == "blocks", "-blocks")
+        if self.below == "blocks":
+            self.query_one(LayerView).show(self.desk.training.run)
 
     def take_line(self, what: str, text: str) -> None:
         run = self._live_run
@@ -79,6 +83,11 @@ class ControlActions(TalkActions):
             self.desk.training.search.begin()
             self.desk.submit(FindLearningRate())
         self.draw_all()
+
+    def action_blocks(self) -> None:
+        self.below = "samples" if self.below == "blocks" else "blocks"
+        self.show_below()
+        self.call_after_refresh(self.draw_all)
 
     @property
     def _live_run(self) -> Run | None:

@@ -37,7 +37,7 @@ from sg_tui.widgets.text_editor import TextEditor
 from sg_tui.widgets.text_view import TextView
 from sg_tui.widgets.tour import Tour
 
-FIGURES_SECONDS = 0.15  # between two drawings of figures that change with every token
+FIGURES_SECONDS = 0.25  # between two drawings of figures that change with every token
 SLIM = 80  # columns below which the opened panel has one column
 ENDS = {
     "length": "max tokens reached · Enter goes on",
@@ -181,7 +181,8 @@ class WriteScreen(EditActions, InsideActions, TourActions, TintActions, Settings
         view.border_title, looks = self.frame_words(f"{state_word} · {title}")
         view.border_subtitle = f"↓ {view.unseen} more · End" if view.unseen else looks or self.tint_legend(view)
         prompt = self.query_one(Prompt)
-        prompt.border_subtitle = "Esc stops" if state.running else ENDS.get(state.reason, "")
+        full = f"the context was full, {state.kept:,} tokens are kept · " if state.moves else ""
+        prompt.border_subtitle = f"{full}Esc stops" if state.running else ENDS.get(state.reason, "")
 
     def _show_mode(self) -> None:
         """The frame of the prompt says what typing means."""
@@ -228,7 +229,7 @@ class WriteScreen(EditActions, InsideActions, TourActions, TintActions, Settings
             self.desk.stop()
         elif self.has_class("-panel-open"):
             self.remove_class("-panel-open")
-            self.query_one(Prompt).focus()
+            self.set_focus(self.query_one(Prompt))
         elif isinstance(self.focused, Prompt | HeadMap):
             self.walk()
         else:
@@ -280,7 +281,7 @@ class WriteScreen(EditActions, InsideActions, TourActions, TintActions, Settings
         self.close_several()
         super().take_up(writing)
         self._show_mode()
-        self.query_one(Prompt).focus()
+        self.set_focus(self.query_one(Prompt))
         self.query_one(TextView).go_to_end()
         self.draw_all()
 
@@ -301,13 +302,13 @@ class WriteScreen(EditActions, InsideActions, TourActions, TintActions, Settings
             return
         writing.chat = not writing.chat
         self._show_mode()
-        self.query_one(Prompt).focus()
+        self.set_focus(self.query_one(Prompt))
         self.draw_all()
 
     @on(CompactPanel.Opened)
     def action_panel(self) -> None:
         self.toggle_class("-panel-open")
-        self.query_one(OptimizationsPanel if self.has_class("-panel-open") else Prompt).focus()
+        self.set_focus(self.query_one(OptimizationsPanel if self.has_class("-panel-open") else Prompt))
         self._drawn = ()
         self.call_after_refresh(self._panel_placed)
 

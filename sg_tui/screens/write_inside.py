@@ -44,7 +44,7 @@ class InsideActions(WalkActions):
             self.set_focus(self.query_one(Prompt) if view.cursor is None else view)
         else:
             self.remove_class("-panel-open")
-            self.query_one(HeadMap).focus()
+            self.set_focus(self.query_one(HeadMap))  # at once: the next key is already for the map
         self.call_after_refresh(self.draw_all)
 
     def on_descendant_focus(self) -> None:
@@ -148,4 +148,4 @@ class InsideActions(WalkActions):
             if path is not None:
                 self.desk.say(f"Saved to {path}")
 
-        self.app.push_screen(SaveDialog(lambda suffix: text, name, ".json"), saved)
+        self.app.push_screen(SaveDialog(lambda suffix: text, name, ".json", what="what is seen inside"), saved)

@@ -38,9 +38,8 @@ class TreeActions(SeveralActions):
 
     def _save_tree(self) -> None:
         manuscript = self.desk.writing.manuscript
-        self.app.push_screen(
-            SaveDialog(lambda suffix: dump_tree(manuscript), manuscript.title, ".json"), self._tree_saved
-        )
+        dialog = SaveDialog(lambda suffix: dump_tree(manuscript), manuscript.title, ".json", what="all branches")
+        self.app.push_screen(dialog, self._tree_saved)
 
     def _tree_saved(self, path: Path | None) -> None:
         if path is not None:

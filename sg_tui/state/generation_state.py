@@ -57,6 +57,7 @@ class GenerationState:
         self.reason = ""  # why the newest generation ended
         self.metrics: Metrics | None = None
         self.moves = 0  # how often the newest generation filled the context, and it moved on
+        self.kept = 0  # tokens that were still seen when it last did
         self.asked_precision = ""  # asked for and not answered yet
         self.adapter_amount = 100  # percent of the adapters, as asked for last
         self.ms: deque[float] = deque(maxlen=STRIP)
@@ -183,7 +184,8 @@ class GenerationState:
             case Metrics(request=self.request):
                 self.metrics, self.position = event, event.context_used
             case ContextMoved(request=self.request):
-                self.position, self._settled = event.kept, False
+                self.position = self.kept = event.kept
+                self._settled = False
                 self.moves += 1
             case Done(request=self.request):
                 self._left -= 1

@@ -42,6 +42,7 @@ class InsideState:
         self.shown = False  # whether someone looks
         self.shape = (0, 0)  # layers and heads of the model, before there is one (0, 0)
         self.following = False  # whether the newest token is looked into while tokens come
+        self.elsewhere = False  # though another one is chosen, which the model does not see meanwhile
         self.layer = 0
         self.head: int | None = 0
         self.looked: Looked | None = None

@@ -16,6 +16,7 @@ ALIKE = 0.03  # of the median: tokens within it tell what its operations take
 ENOUGH = 8  # tokens from which a restless machine can be told
 RESTLESS = 0.25  # of the median: so much does a token differ from the one before where others use the machine
 TAKEN_AWAY = 0.25  # share of tokens during which a processor was taken away, from which the machine is busy
+COMPILED = 0.25  # share of tokens beside which kernels were compiled, from which that is why
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,7 @@ class _Timed:
     op_ms: dict[str, float]
     wall_ms: float
     interruptions: int
+    compiling: bool
     moved: bool  # the context moved between the token before and this one
 
 
@@ -71,7 +73,8 @@ class Speed:
         token = event.token
         if event.wall_ms > 0.0:
             moved = token.context_moved > 0
-            self._warm.append(_Timed(token.ms, token.op_ms, event.wall_ms, event.interruptions, moved))
+            lost, compiling = event.interruptions, event.compiling
+            self._warm.append(_Timed(token.ms, token.op_ms, event.wall_ms, lost, compiling, moved))
         else:
             self.cold_ms = token.ms
 
@@ -105,8 +108,13 @@ class Speed:
         return max(0.0, sum(one.wall_ms for one in still) / own - 1) if own > 0 else 0.0
 
     @property
+    def compiling(self) -> bool:
+        """Whether the engine compiled kernels beside these tokens: then it is itself what makes the machine busy."""
+        return sum(one.compiling for one in self._warm) > COMPILED * len(self._warm)
+
+    @property
     def busy(self) -> bool:
-        """Whether something else uses the machine, so that times say little."""
+        """Whether something else uses the machine too, so that times say little."""
         times = [one.ms for one in self._warm]
         if len(times) < ENOUGH or self._bursts:
             return False

@@ -9,9 +9,10 @@ from dataclasses import dataclass, field, replace
 
 from sg_core.engine.events import Sample, Saved, TrainingStarted
 from sg_core.storage.run_log import BACK, CHANGE, RunEvent
-from sg_core.training.results import Evaluation, StepResult
+from sg_core.training.results import Evaluation, LayerFigures, StepResult
 
 SMOOTHING = 0.95  # weight of the past in the moving average of the loss: about the last 20 steps
+LOOKS_KEPT = 400  # of each block
 ETA_STEPS = 400  # the time left is told from at most so many of the latest steps
 
 
@@ -81,6 +82,7 @@ class Run:
     evaluation_seconds: list[float] = field(default_factory=list)
     samples: list[Sample] = field(default_factory=list)
     events: list[RunEvent] = field(default_factory=list)  # what was done to it while it trained
+    layers: dict[int, list[LayerFigures]] = field(default_factory=dict)  # the latest looks at each block
     last: StepResult | None = None
     saved: Saved | None = None
     seconds: float = 0.0  # of training until the last event, pauses left out
@@ -106,6 +108,12 @@ class Run:
             self._cut(facts.first_step)
         self.facts, self.last, self.events = facts, None, list(facts.events)
 
+    def looked_at(self, figures: LayerFigures) -> None:
+        """A block was looked at."""
+        seen = self.layers.setdefault(figures.layer, [])
+        seen.append(figures)
+        del seen[:-LOOKS_KEPT]
+
     def acted(self, event: RunEvent) -> None:
         """Something was done to it: its settings change, or it is again where it was."""
         self.events.append(event)
@@ -125,6 +133,7 @@ class Run:
         kept = sum(one.step <= step for one in self.evaluations)
         del self.evaluations[kept:], self.evaluation_seconds[kept:]
         self.samples = [sample for sample in self.samples if sample.step <= step]
+        self.layers = {layer: [one for one in seen if one.step <= step] for layer, seen in self.layers.items()}
 
     @property
     def name(self) -> str:

@@ -21,7 +21,7 @@ from sg_core.engine.events import (
     TrainingStarted,
 )
 from sg_core.storage.run_log import RunEvent
-from sg_core.training.results import Evaluation, StepResult, Trial
+from sg_core.training.results import Evaluation, LayerFigures, StepResult, Trial
 from sg_tui.state.rate_search import RateSearch
 from sg_tui.state.training_run import Run
 
@@ -123,6 +123,10 @@ class TrainingState:
                 if self.run is None:
                     return False
                 self.run.acted(event)
+            case LayerFigures():
+                if self.run is None:
+                    return False
+                self.run.looked_at(event)
             case Trial() | RateFound():
                 self.search.take(event)
             case TrainingEnded():
@@ -164,10 +168,11 @@ class TrainingState:
                 run.last = event
                 run.curve.add(event.step, event.counted_loss, self.seconds)
             case Evaluation():
-                run.evaluations.append(event)
-                run.evaluation_seconds.append(self.seconds)
+                if event.step not in [one.step for one in run.evaluations[-1:]]:  # a resume evaluates once more
+                    run.evaluations.append(event)
+                    run.evaluation_seconds.append(self.seconds)
             case Sample():
-                run.samples.append(event)
+                run.samples += [event] if event not in run.samples[-1:] else []
                 del run.samples[:-SAMPLES_KEPT]
             case Saved():
                 run.saved, self.failure = event, ""

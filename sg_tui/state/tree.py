@@ -92,6 +92,23 @@ def kept_node(id: int, place: Place, author: Origin, words: str, length: int, lo
     return Node(id, *place, author, load=load, _words=words, _length=length)
 
 
+def rooted(nodes: Iterable[Node]) -> list[Node]:
+    """Each node behind the one it stands on; one on a node that is not there, or on itself, stands at the beginning."""
+    by_id = {node.id: node for node in nodes}
+    ordered: dict[int, Node] = {}
+    for first in by_id.values():
+        way: dict[int, Node] = {}
+        node: Node | None = first
+        while node is not None and node.id not in ordered and node.id not in way:
+            way[node.id] = node
+            node = by_id.get(node.parent)
+        for one in reversed(way.values()):
+            if one.parent not in ordered:
+                one.parent, one.at = START
+            ordered[one.id] = one
+    return list(ordered.values())
+
+
 class Tree:
     """Nodes by id, and those that stand on each, in the order in which they were made.
 

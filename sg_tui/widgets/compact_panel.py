@@ -6,9 +6,10 @@ from textual import events
 from textual.content import Content
 from textual.message import Message
 
+from sg_core.network.optimizations import TABLE
 from sg_tui.state.generation_state import GenerationState
 from sg_tui.widgets import precision_row
-from sg_tui.widgets.optimizations_panel import NAMES, OptimizationsPanel, switches_text
+from sg_tui.widgets.optimizations_panel import NAMES, OptimizationsPanel, effect_text, switches_text
 from sg_tui.widgets.panel import Panel, lines
 from sg_tui.widgets.speed_panel import condition, headline, strip
 
@@ -61,6 +62,18 @@ def _settings_line(state: GenerationState, width: int) -> Content:
         pair = text[2 * number : 2 * number + 2]
         parts.append((pair, "$success" if pair[1] == "+" else "bold $warning"))
     precisions = precision_row.choices(state, " ") if width >= ROOMY else Content(state.precision)
+    left = width - PRECISIONS_AT - precisions.cell_length - 2
     settings = f"temp {sampling.temperature:g}  top-p {sampling.top_p:g}  seed {sampling.seed}"
-    gap = max(2, width - PRECISIONS_AT - precisions.cell_length - len(settings))
-    return Content.assemble(*parts, "  ", precisions, (" " * gap + settings, "$faint")).truncate(width)
+    shown = Content.styled(settings, "$faint") if (off := _first_off(state, left)) is None else off
+    gap = " " * (2 + max(0, left - shown.cell_length))
+    return Content.assemble(*parts, "  ", precisions, gap, shown).truncate(width)
+
+
+def _first_off(state: GenerationState, room: int) -> Content | None:
+    """The first switch that is off and its worth, which stand there instead of the settings; None: all are on."""
+    off = next((one for one in TABLE if one.default and not getattr(state.optimizations, one.name)), None)
+    if off is None:
+        return None
+    effect, name = state.effects.of(state.optimizations, off.name), f"{off.label} off"
+    told = effect_text(effect, room - len(name) - 1) if effect else ""
+    return Content.assemble((name, "bold $warning"), (f" {told}" if told else "", "$foreground"))

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 WORD = 12  # columns of a token's text
 ROOMY = 60  # columns from which the lead is marked in words
+OUT_OF_SIGHT = "the newest; Esc, and it is the chosen one"
 
 
 class LensTable(Panel):
@@ -42,7 +43,8 @@ class LensTable(Panel):
         else:
             lead = looked.inside.lens.lead
             self.border_title = f"lens: each layer's best · {token} came"
-            self.border_subtitle = "it is not the likeliest" if lead is None else "◂ here it takes the lead"
+            told = "it is not the likeliest" if lead is None else "◂ here it takes the lead"
+            self.border_subtitle = OUT_OF_SIGHT if state.elsewhere else told
             self.set_content(lines(lens_rows(looked, state.layer, width, height)))
 
 

@@ -18,6 +18,7 @@ from textual_plot.axis_formatter import AxisFormatter
 from sg_core.storage.run_log import BACK, RunEvent
 from sg_tui.figures import count, duration, number
 from sg_tui.keys import bindings
+from sg_tui.state.normal_run import NormalRun, normal_run
 from sg_tui.state.training_run import Run
 from sg_tui.terminal.textsafe import safe_line
 from sg_tui.widgets.chart import (
@@ -82,6 +83,7 @@ class LossChart(Vertical):
         "chart--reference",
         "chart--gap",
         "chart--event",
+        "chart--normal",
         *(f"chart--run-{number}" for number in range(RUN_COLOURS)),
     }
 
@@ -150,6 +152,9 @@ class LossChart(Vertical):
         self._set_ticks(plot)
         columns = max(2, 2 * (plot.size.width - plot.margin_left - 2))
         window = Window(self._limits[0], self._limits[1], columns)
+        normal = normal_run(self._run)
+        if normal is not None and self.x_axis != "time":
+            self._draw_normal(plot, normal, self._run)
         for run in self._earlier:
             self._draw_earlier(plot, run, window)
         self._draw_run(plot, self._run, window)
@@ -215,6 +220,21 @@ class LossChart(Vertical):
             style = self._style("chart--reference")
             plot.scatter(dashes, np.full_like(dashes, height), marker="┄", marker_style=style)
 
+    def _draw_normal(self, plot: Plot, normal: NormalRun, run: Run) -> None:
+        """Where nine of ten steps of the shipped run lie, a shade in each cell, and its validations."""
+        per_step = run.tokens_per_step if self.x_axis == "tokens" else 1
+        style, (left, right, bottom, top) = self._style("chart--normal"), self._limits
+        columns, rows = max(2, plot.size.width - plot.margin_left - 2), max(2, plot.size.height - 3)
+        x = left + (np.arange(columns) + 0.5) * (right - left) / columns
+        low, high = (self._y(edge) for edge in zip(*(normal.at(one / per_step) for one in x), strict=True))
+        y = bottom + (np.arange(rows) + 0.5) * (top - bottom) / rows
+        half = 0.5 * (top - bottom) / rows
+        row, column = np.nonzero((y[:, None] >= low - half) & (y[:, None] <= high + half))
+        plot.scatter(x[column], y[row], marker="░", marker_style=style)
+        plot.scatter(
+            normal.validation_steps * per_step, self._y(normal.validations), marker="◇", marker_style=style
+        )  # fmt: skip
+
     def _draw_earlier(self, plot: Plot, run: Run, window: Window) -> None:
         xs, ys, style = self._x(run), self._y(run.curve.smoothed), self._run_style(run)
         self._line(plot, xs, ys, window, style)
@@ -244,7 +264,7 @@ class LossChart(Vertical):
         steps: Floats = np.array([one.step for one in run.evaluations], dtype=np.float64)
         return steps * run.tokens_per_step if self.x_axis == "tokens" else steps
 
-    def _y(self, values: Sequence[float]) -> Floats:
+    def _y(self, values: Sequence[float] | Floats) -> Floats:
         """Heights of these losses on the y axis; NaN where a logarithm has none."""
         y: Floats = np.array(values, dtype=np.float64)
         if not self.log_y:
@@ -266,6 +286,8 @@ class LossChart(Vertical):
         parts = [("⠢⠔ each step", "chart--raw"), ("━━ average", f"chart--run-{run.number % RUN_COLOURS}")]
         if run.evaluations:
             parts.append(("◆ validation", "chart--validation"))
+        if normal_run(run) is not None and self.x_axis != "time":
+            parts.append(("░░ ◇ shipped model: 9 of 10 steps, validation", "chart--normal"))
         if math.isfinite(reference_loss(run)):
             parts.append((f"┄┄ nanoGPT {NANOGPT}", "chart--reference"))
         if run.curve.skipped:

@@ -6,8 +6,10 @@ from textual.content import Content
 from textual.message import Message
 from textual.widget import Widget
 
+from sg_tui.widgets.framed import Framed
 
-class Panel(Widget):
+
+class Panel(Framed, Widget):
     """Subclasses give `set_content` new content; the title stands in the frame."""
 
     ALLOW_SELECT = False

@@ -8,13 +8,14 @@ from textual.widgets import TextArea
 
 from sg_tui.keys import actions, bindings
 from sg_tui.terminal.textsafe import safe
+from sg_tui.widgets.framed import Framed
 
 LONGEST_PASTE = 20_000  # characters: wrapping more on every key would be felt
 ARROWS = ("up", "down")  # move within the text first
 KEPT = 200  # prompts in the history
 
 
-class Prompt(TextArea):
+class Prompt(Framed, TextArea):
     """Enter sends, Ctrl+J begins a new line, ↑ ↓ at the edges bring earlier prompts back."""
 
     BINDINGS = bindings("prompt")  # type: ignore[assignment]  # a list of Binding is what Textual wants

@@ -8,6 +8,7 @@ from textual.content import Content
 
 from sg_core.engine.events import Phase
 from sg_tui.figures import duration, nats, number
+from sg_tui.state.normal_run import normal_run
 from sg_tui.state.training_run import Run
 from sg_tui.state.training_state import TrainingState
 from sg_tui.terminal.textsafe import safe_line
@@ -98,6 +99,7 @@ def _figures(state: TrainingState, run: Run, width: int) -> list[Content]:
     rows += [
         _row("loss", nats(last.counted_loss) if last else "–", note="nats a token"),
         _row("  average", nats(run.curve.average), "bold $primary"),
+        *_normal(run),
     ]
     newest = run.evaluations[-1] if run.evaluations else None
     if newest is not None:
@@ -131,6 +133,15 @@ def _figures(state: TrainingState, run: Run, width: int) -> list[Content]:
         rows.append(_row("saved", f"step {run.saved.step:,}"))
         rows.append(Content.styled(f"  {_shortened(run.saved.folder, width - 2)}", "$faint"))
     return rows
+
+
+def _normal(run: Run) -> list[Content]:
+    """Where the losses of the shipped run lay after as many tokens, and whether this run's latest ones do."""
+    normal = normal_run(run)
+    low, high = normal.at(run.step) if normal is not None else (math.nan, math.nan)
+    if normal is None or math.isnan(low):
+        return []
+    return [_row("  normal ░", f"{low:.2f}–{high:.2f}", note=normal.verdict(run))]
 
 
 def _row(label: str, value: str, style: str = "$foreground", note: str = "") -> Content:

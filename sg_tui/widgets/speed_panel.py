@@ -59,7 +59,7 @@ def condition(state: GenerationState) -> str:
     if state.old:
         return "before the change"
     if state.speed.busy:
-        return "the machine is busy"
+        return "kernels are compiled meanwhile" if state.speed.compiling else "the machine is busy"
     return pace_text(state.pace)
 
 
@@ -107,6 +107,8 @@ def _reads(state: GenerationState, width: int) -> Content:
     if figure is not None and not state.old:
         parts.append(Content.assemble(f"{figure.ms / reads.bound_ms:.1f} ×", (" the bound", "$faint")))
     parts.append(Content.assemble(f"{reads.bytes_per_second / 1e9:.0f}", (" GB/s", "$faint")))
+    if reads.held:
+        parts.append(Content.styled(reads.held, "$faint"))
     return _within(parts, width)
 
 

@@ -21,6 +21,7 @@ from sg_tui.keys import bindings
 from sg_tui.state.manuscript import Manuscript, Piece
 from sg_tui.state.tint import Runs
 from sg_tui.terminal.textsafe import raw_index, safe
+from sg_tui.widgets.framed import Framed
 from sg_tui.widgets.shading import LEVELS, Shade, Shading, cut_at
 from sg_tui.widgets.walk_keys import WalkKeys
 from sg_tui.widgets.wrapping import WrappedText, expanded
@@ -40,7 +41,7 @@ CHANGE_HINT = "Alt+C makes it a chat: you speak, the model answers."
 CHAT_CHANGE_HINT = "Alt+C goes back to completing one text."
 
 
-class TextView(WalkKeys, ScrollView, can_focus=True):
+class TextView(WalkKeys, Framed, ScrollView, can_focus=True):
     """Shows a Manuscript. Follows the tail unless the person has scrolled away from it."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {
@@ -88,14 +89,17 @@ class TextView(WalkKeys, ScrollView, can_focus=True):
         added = len(manuscript.pieces) - len(self._pieces)
         if source == self._source and not added and running == self.running:
             return
-        rows = len(self._wrapped)
-        kept = len(self._pieces) if source == self._source else self._common(manuscript)
+        rows, before = len(self._wrapped), len(self._pieces)
+        kept = before if source == self._source else self._common(manuscript)
         self._cut(kept)
         self._append(manuscript.pieces[kept:])
         self._source, self.running = source, running
         self._resized()
         self.unseen = 0 if self._follow else self.unseen + max(0, len(self._wrapped) - rows)
-        self.refresh()
+        if before and kept == before:  # the rows before the last one stay as they are
+            self.refresh_lines(rows - 1, len(self._wrapped) - rows + 1)
+        else:
+            self.refresh()
 
     def _common(self, manuscript: Manuscript) -> int:
         """How many pieces at the beginning are the very same."""
@@ -131,10 +135,12 @@ class TextView(WalkKeys, ScrollView, can_focus=True):
 
     def _resized(self) -> None:
         size = Size(self._wrapped.width, len(self._wrapped) if self._pieces else 0)
-        if self.show_vertical_scrollbar and size.height > self.scrollable_content_region.height:
-            # a longer text only moves the scroll bar; a new layout would draw the whole screen again
+        scrolled = size.height > self.scrollable_content_region.height
+        if self.show_vertical_scrollbar == scrolled and size.width == self.virtual_size.width:
+            # a longer text moves the scroll bar at most; a new layout would draw the whole screen again
             self.set_reactive(Widget.virtual_size, size)
-            self.vertical_scrollbar.window_virtual_size = size.height
+            if scrolled:
+                self.vertical_scrollbar.window_virtual_size = size.height
         else:
             self.virtual_size = size
         if self._follow:

@@ -21,6 +21,7 @@ from sg_core.inference.token import Token
 from sg_core.measure.benchmark import Timing
 from sg_core.network.adapters import Adapters
 from sg_core.network.optimizations import Optimizations
+from sg_core.network.precisions import Precision
 from sg_core.storage.run_log import RunEvent
 from sg_core.training.results import Evaluation, StepResult
 from sg_core.training.settings import TrainingConfig
@@ -98,7 +99,9 @@ class World:
                 if cancelled():
                     return
                 yield Measured(
-                    command.request, f"row {row}", Timing(Optimizations(), "f32", 7, (1.0,) * command.tokens)
+                    command.request,
+                    f"row {row}",
+                    Timing(Optimizations(), "f32", 7, (1.0,) * command.tokens, command.tokens / 1e3),
                 )
 
         def load_adapters(model: Any, references: Sequence[str]) -> None:
@@ -131,6 +134,9 @@ class FakeModel:
         self.sessions: list[FakeSession] = []
         self.has: Callable[[str], bool] = lambda precision: self.precision in ("f32", precision)
         world.models.append(self)
+
+    def storage(self, precision: str) -> Precision:
+        return Precision.named(precision)
 
     def session(
         self, optimizations: Optimizations | None = None, precision: str = "f32", threads: int | None = None
@@ -263,6 +269,7 @@ class FakeTrainer:
         self.passed_over: tuple[str, ...] = ()
         self.saves: list[Path] = []
         self.steering = Steering()
+        self.watch = SimpleNamespace(every=0, figures=None)
         world.trainers.append(self)
 
     @property

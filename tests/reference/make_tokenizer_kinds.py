@@ -24,10 +24,12 @@ TEXTS = [
     "<|user|>Hi <|end|> there<|user|>x",
     "x <w> y<w>z  <w>there lowly low",
     "\u00a0nb\u2003em\u3000id",
+    "🏳\ufe0f\u200d🌈\u200d\ufeffBOM",
+    "a<|endoftext|> b",
 ]
 CORPUS = [
     *TEXTS[:9],
-    *TEXTS[12:],
+    TEXTS[12],
     "the quick brown fox jumps over the lazy dog again and again",
     "low lower lowest",
 ] * 3
@@ -129,6 +131,18 @@ def slow(base: dict[str, Any]) -> dict[str, dict[str, Any]]:
         },
         "slow, with a blank before": {**plain, "tokenizer_config.json": {**gpt2, "add_prefix_space": True}},
         "slow, with a first token": {**plain, "tokenizer_config.json": {**gpt2, "add_bos_token": True}},
+        "slow, without the usual end": {
+            "vocab.json": {token: id - 1 for token, id in vocabulary.items() if id},
+            "merges.txt": merges,
+            "special_tokens_map.json": {"eos_token": "<|end|>", "additional_special_tokens": ["<w>"]},
+        },
+        "slow, with flags in the map": {
+            **plain,
+            "special_tokens_map.json": {
+                "bos_token": "<|endoftext|>",
+                "eos_token": {"content": "<|endoftext|>", "lstrip": False, "rstrip": True},
+            },
+        },
         "slow, without all bytes": {"vocab.json": lacking, "merges.txt": kept},
         "slow, two ways to a token": {
             "vocab.json": {**vocabulary, **{a + b: size + n for n, (a, b) in enumerate(two_ways[:3])}},

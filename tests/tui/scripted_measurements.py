@@ -62,7 +62,7 @@ class ScriptedMeasurements:
             self.optimizations = kept
             label = f"+ {name}" if name else "no optimization"
             times = (0.9 * ms, *[ms] * (command.tokens - 2), 1.2 * ms)
-            self.emit(Measured(command.request, label, Timing(settings, self.precision, 2, times)))
+            self.emit(Measured(command.request, label, Timing(settings, self.precision, 2, times, sum(times) / 1e3)))
             yield
         self.writing = None
         self.emit(Done(command.request, "length", command.tokens), Phase("idle"))

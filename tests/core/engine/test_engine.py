@@ -69,7 +69,7 @@ def test_loading_tells_its_phases_and_the_model(driver: Driver) -> None:
     told = driver.finish(Load("a", threads=3))
     driver.until(lambda: driver.of(Phase)[-1].name == "idle")
     names = [event.name for event in driver.of(Phase)]
-    assert list(dict.fromkeys(names)) == ["importing", "compiling", "loading", "idle"]
+    assert list(dict.fromkeys(names)) == ["importing", "loading", "compiling", "idle"]
     assert Phase("compiling", "kernel", 0, 2) in told
     (loaded,) = driver.of(Loaded)
     assert (loaded.model, loaded.precision, loaded.threads) == ("a", "f32", 3)

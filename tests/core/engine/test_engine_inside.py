@@ -264,13 +264,15 @@ def test_what_looking_needs_is_compiled_while_nothing_is_to_do_and_tokens_come_m
     driver.until(lambda: Phase("preparing", "to look inside", 0, 2) in driver.told)
     driver.finish(Generate(1, "x", max_tokens=5))
     assert driver.of(Done) == [Done(1, "length", 5)]
+    assert all(token.compiling for token in driver.of(TokenEvent))
     assert compiler.log == []
     compiler.may_go.set()
     driver.until(lambda: driver.of(Phase)[-1].name == "idle")
     driver.finish(SetPrecision("int8"))
     driver.until(lambda: driver.of(Phase)[-1].name == "idle" and len(compiler.log) == 2)
-    driver.finish(SetInterventions(MUTED), Load("b"))
+    driver.finish(SetInterventions(MUTED), Load("b"), Generate(2, "x", max_tokens=5))
     assert compiler.log == ["f32", "bf16"]
+    assert not driver.of(TokenEvent)[-1].compiling
     driver.engine.close(timeout=10)
 
 

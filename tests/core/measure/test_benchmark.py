@@ -135,8 +135,8 @@ def test_the_tokens_are_greedy_and_the_optimizations_those_asked_for(
 
 
 def test_figures_of_a_run() -> None:
-    timing = Timing(Optimizations(), "f32", 1, (1.0, 2.0, 9.0))
-    assert (timing.ms_per_token, timing.mean, timing.minimum, timing.maximum) == (2.0, 4.0, 1.0, 9.0)
+    timing = Timing(Optimizations(), "f32", 1, (1.0, 2.0, 9.0), seconds=0.015)
+    assert (timing.ms_per_token, timing.mean, timing.minimum, timing.maximum) == (2.0, 5.0, 1.0, 9.0)
     assert timing.tokens_per_second == 500.0
     row = Measurement("m", timing, weight_bytes=30_000_000, read_rate=20e9, peak_bytes=0)
     assert row.gb_per_second == pytest.approx(15.0)
@@ -145,7 +145,7 @@ def test_figures_of_a_run() -> None:
 
 
 def test_with_lookup_the_figure_of_a_run_is_the_mean() -> None:
-    timing = Timing(Optimizations().with_("lookup"), "f32", 1, (8.0, 0.0, 0.0, 4.0))
+    timing = Timing(Optimizations().with_("lookup"), "f32", 1, (8.0, 0.0, 0.0, 4.0), seconds=0.02)
     assert timing.ms_per_token == 3.0
     assert timing.tokens_per_second == pytest.approx(1000 / 3)
 
@@ -157,7 +157,7 @@ def test_a_token_reads_the_weights_of_its_precision(
     precision: str, bits: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Matrices in the precision, with a scale for 64 numbers in int8 and for 32 in int4; the rest in f32."""
-    monkeypatch.setattr(ReadBandwidth, "measure", lambda self: 1e9)
+    monkeypatch.setattr(ReadBandwidth, "measure", lambda self, size: 1e9)
     model = GPT2.random(GPT2Config(vocab_size=256, n_ctx=24, n_layer=2, n_head=2, n_embd=64))
     row = Benchmark(model).measure(Optimizations(), 2, precision=precision)
     assert row is not None
@@ -169,22 +169,29 @@ def test_a_token_reads_the_weights_of_its_precision(
     assert row.timing.precision == precision
 
 
-def test_the_bound_uses_the_threads_of_the_row(model: GPT2, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[int] = []
+def test_the_bound_is_that_of_the_threads_and_the_bytes_of_the_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = GPT2.random(GPT2Config(vocab_size=2048, n_ctx=24, n_layer=2, n_head=2, n_embd=256))
+    asked: list[tuple[int, int]] = []
 
-    def measure(self: ReadBandwidth) -> float:
-        asked.append(self.threads)
+    def measure(self: ReadBandwidth, size: int) -> float:
+        asked.append((self.threads, size))
         self.bytes_per_second = 1e9 * self.threads
         return self.bytes_per_second
 
     monkeypatch.setattr(ReadBandwidth, "measure", measure)
     benchmark = Benchmark(model)
+    weights = 0
     for threads in (1, 2, 1):
         row = benchmark.measure(Optimizations(), 2, threads=threads)
         assert row is not None
+        weights = row.weight_bytes
         assert row.read_rate == 1e9 * threads
         assert row.peak_bytes > 1e6
-    assert asked == [1, 2]  # a fresh figure is used again
+    assert asked == [(1, weights), (2, weights)]  # a fresh figure is used again
+    row = benchmark.measure(Optimizations(), 2, precision="bf16", threads=1)
+    assert row is not None
+    assert asked[2:] == [(1, row.weight_bytes)]
+    assert row.weight_bytes < weights
 
 
 def test_peak_memory_sees_what_was_taken_since_it_was_restarted() -> None:

@@ -13,6 +13,9 @@ from hypothesis import strategies as st
 from sg_core import GPT2, GPT2Config, Optimizations, Sampling
 from sg_core.kernels.formats import INT4_GROUP
 from sg_core.kernels.simd import LANES
+from sg_core.kernels.team import Team
+from sg_core.network.batch_pass import BatchPass
+from sg_core.network.precisions import Precision
 from sg_core.network.weights import bytes_read
 
 PROMPT = [5, 17, 3, 90, 9]
@@ -57,8 +60,13 @@ def test_a_model_in_int4_is_the_float32_model_of_what_its_weights_stand_for(widt
             assert np.abs(plain.parameters.view(tensor.name) - exact).max() < 0.13 * np.abs(exact).max()
     ids = np.random.default_rng(2).integers(0, 97, 50)
     for some in (ids[:1], ids[:7], ids):  # a row, the few that read stored weights, and those that expand them
+        learning = BatchPass(
+            model.parameters, 1, len(some), Team(1), model.weights("int4")
+        )  # rounds no keys and values
+        assert np.array_equal(
+            learning.logits(some[None].astype(np.int32)), plain.logits(some)
+        )  # sums have one order in every precision
         logits = model.logits(some, precision="int4")
-        assert np.array_equal(logits, plain.logits(some))  # sums have one order in every precision
         shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
         nats = np.log(np.exp(shifted).sum(axis=1)) - shifted[np.arange(len(some)), some]
         assert np.abs(model.losses(some, some, precision="int4") - nats).max() < 1e-5
@@ -110,4 +118,4 @@ def test_a_token_reads_whole_groups(n_embd: int, n_inner: int | None) -> None:
     stored = weights.words.nbytes + weights.scales.nbytes
     positions = config.n_ctx * -(-n_embd // INT4_GROUP) * (INT4_GROUP // 2 + 4)  # never multiplied
     vectors = sum(array.size for array in model.parameters.values() if array.ndim == 1)
-    assert bytes_read(config, "int4") == stored - positions + 4 * (vectors + 2 * n_embd)
+    assert bytes_read(config, Precision.named("int4")) == stored - positions + 4 * (vectors + 2 * n_embd)

@@ -14,7 +14,7 @@ from sg_core import GPT2, GPT2Config, Optimizations, Sampling
 from sg_core.errors import ModelFileError, SettingError
 from sg_core.inference.token import Token
 from sg_core.kernels.formats import FORMATS
-from sg_core.network.precisions import PRECISIONS, Precision
+from sg_core.network.precisions import LOSSLESS, PRECISIONS, Precision
 from sg_core.text.vocabulary import learn_vocabulary
 
 PROMPT = [5, 17, 3, 250, 9]
@@ -173,8 +173,7 @@ def test_damaged_weights_are_named_when_loaded_in_one_precision(tmp_path: Path) 
 
 
 def test_a_precision_is_what_the_kernels_read_it_as() -> None:
-    for name in PRECISIONS:
-        precision = Precision.named(name)
+    for precision in (*(Precision.named(name) for name in PRECISIONS), LOSSLESS[0]):
         format = FORMATS[precision.format]
         assert precision.bits == format.bits
         assert format.group in (0, precision.group_size(64))

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from sg_core.config import GPT2Config
 from sg_core.errors import ModelFileError
+from sg_core.gpt2 import GPT2
 from sg_core.storage.diagnosis import explain, model_folder
 from sg_core.storage.hub import resolve
 from sg_core.storage.pretrained import tensor_shapes, write_model
@@ -63,11 +64,16 @@ def test_a_model_is_its_own_folder(folder: Path) -> None:
         (["vocab.json", "merges.txt"], "is a tokenizer without a model"),
         (["tokenizer.json", "tokenizer_config.json"], "is a tokenizer without a model"),
         (["model.safetensors", "vocab.json"], "has weights but no config.json"),
-        (["config.json", "vocab.json"], "has no model.safetensors"),
+        (["config.json", "vocab.json"], "has no model.safetensors; copy it there from where config.json came from"),
         (["config.json", "gpt2.safetensors"], "has gpt2.safetensors; if these are the model's weights, call the file"),
         (["config.json", "model-00001-of-00002.safetensors"], "but no model.safetensors.index.json"),
         (["essay.docx", "notes.txt", "a.txt", "b.txt"], "is no model (it has a.txt, b.txt, essay.docx, ...)"),
-        (["\x1b[2J.txt"], "is no model (it has \\x1b[2J.txt)"),
+        (["\x1b[2J.docx"], "is no model (it has \\x1b[2J.docx)"),
+        (["a.txt", "README.md", "b.jsonl"], "holds texts (README.md, a.txt, b.jsonl), not a model; to train on them"),
+        (["README.md", "train-00000.parquet"], "is a dataset (it has train-00000.parquet), not a model"),
+        (["dataset_info.json", "state.json", "data-00000-of-00001.arrow"], "is a dataset"),
+        (["ggml-model-f16.bin"], "ggml-model-f16.bin, a file of llama.cpp"),
+        (["gpt2_124M.bin"], "gpt2_124M.bin, weights of llm.c"),
     ],
     ids=lambda value: ",".join(value).replace("\x1b", "ESC") if isinstance(value, list) else None,
 )
@@ -110,6 +116,28 @@ def test_weights_whose_header_has_the_length_of_another_magic_number_are_read(fo
     assert resolve(str(folder)) == folder
 
 
+def test_a_link_to_nothing_is_named(folder: Path) -> None:
+    (folder / "model.safetensors").unlink()
+    (folder / "model.safetensors").symlink_to("../blobs/gone")
+    assert said(folder) == f"{folder / 'model.safetensors'} is a link to a file that is gone; fetch the model again"
+
+
+def test_a_mark_of_the_byte_order_before_json_is_no_obstacle(folder: Path) -> None:
+    for name in ("config.json", "vocab.json"):
+        (folder / name).write_bytes(b"\xef\xbb\xbf" + (folder / name).read_bytes())
+    assert GPT2.from_pretrained(folder).require_tokenizer().encode("to be")
+
+
+def test_an_adapter_beside_a_model_is_told(folder: Path) -> None:
+    (folder / "adapter_config.json").write_text("{}")
+    assert "an adapter too, which is not used; for that: --adapter" in GPT2.from_pretrained(folder).notes[0]
+
+
+def test_the_folder_above_the_cache_is_known(tmp_path: Path) -> None:
+    (tmp_path / "home" / "hub" / "models--me--x").mkdir(parents=True)
+    assert "(HF_HOME); give the id of a model, for example me/x" in said(tmp_path / "home")
+
+
 def test_a_folder_one_level_too_high_says_which_to_give(folder: Path) -> None:
     assert said(folder.parent) == f"{folder.parent} is the folder above a model; give {folder}"
     folder.with_name("another").symlink_to(folder)
@@ -122,7 +150,8 @@ def test_a_folder_one_level_too_high_says_which_to_give(folder: Path) -> None:
         ("model.safetensors", "is a file; give its folder: "),
         ("gpt2.gguf", "holds no model but gpt2.gguf, a file of llama.cpp"),
         ("ckpt.pt", "holds no model but ckpt.pt, a checkpoint of nanoGPT"),
-        ("essay.txt", "is a file; give the folder with its config.json and model.safetensors"),
+        ("essay.txt", "is a text, not a model; to train on it: sg-tui train --data "),
+        ("essay.docx", "is a file; give the folder with its config.json and model.safetensors"),
     ],
 )
 def test_a_file_in_place_of_a_folder_says_what_to_give(folder: Path, name: str, line: str) -> None:

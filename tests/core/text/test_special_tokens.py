@@ -16,6 +16,7 @@ from sg_core.text.tokenizer import Tokenizer
 MARKS = {"<|user|>": 257, "<|assistant|>": 258, "<|end|>": 259}
 DECODER = {str(id): decoder_entry(content) for content, id in ({"<|endoftext|>": 256} | MARKS).items()}
 DESCRIBED = {"tokenizer_class": "GPT2Tokenizer", "eos_token": "<|end|>", "added_tokens_decoder": DECODER}
+FAST = {"tokenizer_class": "PreTrainedTokenizerFast"}
 HI = [ord("H"), ord("i")]
 FOLDERS: dict[str, dict[str, Any]] = {
     "added_tokens.json": {
@@ -108,16 +109,54 @@ def test_a_text_ends_at_every_end_token_that_a_file_names(
 
 def test_a_vocabulary_with_gaps_names_what_can_be_written(tmp_path: Path) -> None:
     vocabulary = {**BYTES, "<|endoftext|>": 260}
-    folder = write_files(tmp_path / "m", vocab=vocabulary, merges=[], added_tokens={"<x>": 270, "<pad>": 300})
+    folder = write_files(tmp_path / "m", vocab=vocabulary, merges=[], added_tokens={"<x>": 261, "<pad>": 300})
     tokenizer = Tokenizer.from_folder(folder)
     tokenizer.fit(280)
-    assert tokenizer.limit == 271
-    assert tokenizer.unnamed == (*range(256, 260), *range(261, 270))
-    assert tokenizer.encode("<x>", special=True) == [270]
+    assert tokenizer.limit == 262
+    assert tokenizer.unnamed == (*range(256, 260),)
+    assert tokenizer.encode("<x>", special=True) == [261]
     with pytest.raises(SettingError, match=r"the token '<pad>', id 300; the model has only the ids 0 to 279"):
         tokenizer.encode("a<pad>", special=True)
     with pytest.raises(SettingError, match=r"vocab_size is 200: .* has the id 200"):
         tokenizer.fit(200)
+
+
+def test_an_added_token_that_the_library_numbers_otherwise_is_not_read_in_silence(tmp_path: Path) -> None:
+    # transformers 5.24 reads <x> as 257, whatever added_tokens.json says
+    folder = write_files(tmp_path / "m", vocab=VOCABULARY, merges=[], added_tokens={"<x>": 270})
+    tokenizer = Tokenizer.from_folder(folder)
+    assert tokenizer.encode("x", special=True) == [120]
+    with pytest.raises(SettingError, match=r"'<x>', id 270; the tokenizers library gives it 257"):
+        tokenizer.encode("a<x>", special=True)
+    tokens = [added(258, "<b>"), added(257, "<a>")]  # not in order: the library counts
+    folder = write_files(tmp_path / "n", tokenizer=fast(VOCABULARY, [], *tokens), tokenizer_config=FAST)
+    with pytest.raises(SettingError, match=r"'<b>', id 258; the tokenizers library gives it 257"):
+        Tokenizer.from_folder(folder).encode("<b>", special=True)
+
+
+def test_the_usual_end_is_added_where_the_model_has_room_for_it(tmp_path: Path) -> None:
+    # as transformers 5.24 does; a vocabulary without it whose model has as many tokens has no end
+    for rows, end in ((260, 256), (256, None)):
+        files = {"vocab": BYTES, "merges": [], "config": {"vocab_size": rows, "eos_token_id": None}}
+        tokenizer = Tokenizer.from_folder(write_files(tmp_path / str(rows), **files))
+        assert tokenizer.end_of_text == end
+        assert (tokenizer.encode("<|endoftext|>", special=True) == [256]) == (end is not None)
+
+
+def test_a_mark_without_an_id_never_takes_that_of_another_token(tmp_path: Path) -> None:
+    gaps = {**{token: id + (id > 99) for token, id in BYTES.items()}}
+    folder = write_files(tmp_path / "m", vocab=gaps, merges=[], special_tokens_map={"eos_token": "<|end|>"})
+    with pytest.raises(ModelFileError, match=r"'<\|end\|>' has no id, and the next one, 256, is that of"):
+        Tokenizer.from_folder(folder)
+    write_files(folder, special_tokens_map={})
+    assert Tokenizer.from_folder(folder).end_of_text is None
+
+
+def test_a_tokenizer_that_takes_marks_for_words_is_refused(tmp_path: Path) -> None:
+    config = {"split_special_tokens": True}
+    folder = write_files(tmp_path / "m", vocab=VOCABULARY, merges=[], tokenizer_config=config)
+    with pytest.raises(ModelFileError, match="split_special_tokens is true"):
+        Tokenizer.from_folder(folder)
 
 
 @pytest.mark.parametrize(
@@ -130,7 +169,7 @@ def test_a_vocabulary_with_gaps_names_what_can_be_written(tmp_path: Path) -> Non
         ({"tokenizer_config": {"added_tokens_decoder": [1]}}, "added_tokens_decoder is not an object"),
         ({"tokenizer_config": {"added_tokens_decoder": {"x": {"content": "<x>"}}}}, "no usable id"),
         ({"added_tokens": {"<|end|>": 257}, "tokenizer_config": {"added_tokens_decoder": DECODER}}, "has the id 257"),
-        ({"generation_config": {"eos_token_id": "x"}}, r"generation_config\.json: eos_token_id is x"),
+        ({"generation_config": {"eos_token_id": "x"}}, r"generation_config\.json: eos_token_id is 'x'"),
         ({"config": {"eos_token_id": [True]}}, r"config\.json: eos_token_id"),
     ],
 )

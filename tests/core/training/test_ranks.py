@@ -27,6 +27,7 @@ from sg_core.training.follow import follow
 from sg_core.training.memory_plan import plan_memory
 from sg_core.training.mpi import LostError, MpiRanks, join, launched
 from sg_core.training.ranks import ALONE, Ranks
+from sg_core.training.results import LayerFigures
 from sg_core.training.slots import SlotTree
 
 CONFIG = GPT2Config(vocab_size=40, n_ctx=16, n_layer=2, n_head=2, n_embd=32)
@@ -92,7 +93,7 @@ def test_gradients_of_slots_are_added_in_one_fixed_tree(slots: int) -> None:
     tree = SlotTree(Parameters(CONFIG), slots)
     for _ in range(2):  # a second time: the rooms are as they were
         for draw in draws:
-            tree.leaf().arena += draw
+            tree.leaf().arena[:] += draw
             tree.add(Team(1))
         tree.finish(Team(1))
         assert tree.total.arena.tobytes() == added(draws).tobytes()
@@ -154,6 +155,32 @@ def test_as_many_slots_give_the_same_bits_in_any_number_of_processes(
     assert {numbers(run) for run in runs} == {told[-1]}
     assert sum(run._optimizer.first.size for run in runs) == WIDE.parameter_count > 5 * NORM_BLOCK
     assert max(run._optimizer.first.size for run in runs) < 1.5 * WIDE.parameter_count / size + 4 * WIDE.n_embd**2
+
+
+def test_blocks_are_looked_at_in_any_number_of_processes() -> None:
+    def looks(run: Trainer) -> list[LayerFigures]:
+        run.watch.every = 2
+        seen = []
+        for _ in range(4):
+            run.step()
+            seen += [run.watch.figures] if run.watch.figures is not None else []
+        return seen
+
+    def dulled(ranks: Ranks = ALONE) -> Trainer:
+        model = GPT2.random(WIDE, seed=0)
+        model.parameters["h.1.mlp.c_fc.bias"][:128] = -50.0
+        return Trainer(model, dataset(), SETTINGS, 1, ranks)
+
+    alone = looks(dulled())
+    assert [(one.step, one.layer) for one in alone] == [(2, 0), (4, 1)]
+    assert alone[1].dead == 0.25
+    for size in (2, 8):
+        for one, other in zip(shared(size, dulled, looks)[0], alone, strict=True):
+            # sums of float32 in another order
+            assert one.grad_norm == pytest.approx(other.grad_norm, rel=1e-4)
+            assert (one.step, one.layer, one.update_ratio, one.dead) == (
+                other.step, other.layer, other.update_ratio, other.dead
+            )  # fmt: skip
 
 
 @pytest.mark.parametrize(("slots", "size"), [(6, 3), (12, 3), (1, 1), (3, 3)])

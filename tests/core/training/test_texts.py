@@ -28,6 +28,11 @@ BYTES = Tokenizer({symbol: byte for byte, symbol in enumerate([*SYMBOLS, END])},
 WORDS = learn_vocabulary("the lantern of the watch goes up the hill, é😀 and all the town is sleeping. " * 90, 400)
 
 
+def packed(data: bytes) -> bytes:
+    """Compressed without a date: it names tests, which every process that runs some must call alike."""
+    return gzip.compress(data, mtime=0)
+
+
 def write(tmp_path: Path, data: bytes) -> str:
     path = tmp_path / "text.txt"
     path.write_bytes(data)
@@ -42,13 +47,13 @@ def write(tmp_path: Path, data: bytes) -> str:
         (b"\xef\xbb\xbf\xef\xbb\xbftwice", "\ufefftwice"),
         (b"one\r\ntwo\rthree\n", "one\r\ntwo\rthree\n"),
         ("é😀\x1b[0m\x0c\u2028".encode(), "é😀\x1b[0m\x0c\u2028"),
-        (b"x" * (20 << 20), "x" * (20 << 20)),
+        pytest.param(b"x" * (20 << 20), "x" * (20 << 20), id="twenty megabytes"),
         ("é😀\r\nx".encode("utf-16"), "é😀\r\nx"),
         (b"\xfe\xff" + "é😀\r\nx".encode("utf-16-be"), "é😀\r\nx"),
         ("é😀\r\nx".encode("utf-32"), "é😀\r\nx"),
-        (gzip.compress("\ufeffé\r\n".encode()), "é\r\n"),
-        (gzip.compress(b"one ") + gzip.compress(b"two"), "one two"),
-        (gzip.compress("é".encode("utf-16")), "é"),
+        (packed("\ufeffé\r\n".encode()), "é\r\n"),
+        (packed(b"one ") + gzip.compress(b"two"), "one two"),
+        (packed("é".encode("utf-16")), "é"),
     ],
     ids=[
         "plain",
@@ -85,9 +90,9 @@ def test_a_file_is_read_as_it_is(tmp_path: Path, data: bytes, text: str) -> None
         (b"PK\x03\x04zip", "is a zip archive or an office document; unpack it"),
         (b"%PDF-1.7", "is a PDF; convert it first"),
         (b"BZh91AY", "compressed with bzip2; unpack it first: bunzip2"),
-        (gzip.compress(b"abc" * 1000)[:-9], "is damaged: it is no whole gzip file"),
-        (gzip.compress(b"abc\0"), "has a NUL byte at byte 3"),
-        (gzip.compress(b""), "is empty"),
+        (packed(b"abc" * 1000)[:-9], "is damaged: it is no whole gzip file"),
+        (packed(b"abc\0"), "has a NUL byte at byte 3"),
+        (packed(b""), "is empty"),
     ],
 )
 def test_a_file_that_is_no_text_is_refused(tmp_path: Path, data: bytes, message: str) -> None:

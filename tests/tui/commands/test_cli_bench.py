@@ -29,9 +29,9 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture(autouse=True)
 def rate(monkeypatch: pytest.MonkeyPatch) -> float:
-    """A bound without reading 256 MB."""
+    """A bound without reading memory."""
 
-    def measure(self: ReadBandwidth) -> float:
+    def measure(self: ReadBandwidth, size: int) -> float:
         self.bytes_per_second = 10e9
         return self.bytes_per_second
 
@@ -112,7 +112,7 @@ def test_precisions_are_compared_with_the_first(model: str, capsys: pytest.Captu
 def test_lookup_is_measured_by_its_mean(capsys: pytest.CaptureFixture[str]) -> None:
     [row] = records(capsys, "bench", "--random", "tiny", "--tokens", "40", "--with", "lookup")
     assert switches(row) == "111111110"
-    assert row["ms_per_token"] == row["mean"]
+    assert row["min"] < row["ms_per_token"] <= row["mean"]  # all that passed holds what the tokens took
 
 
 def test_all_combinations(capsys: pytest.CaptureFixture[str]) -> None:

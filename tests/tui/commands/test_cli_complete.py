@@ -18,6 +18,7 @@ from sg_core.inference.session import Session
 from sg_core.inference.token import Token
 from sg_core.network.interventions import Interventions
 from sg_core.network.optimizations import Optimizations
+from sg_core.network.precisions import Precision
 from sg_tui.cli import main
 
 COMPLETE = ("complete", "The lantern", "--max-tokens", "12")
@@ -105,7 +106,7 @@ def test_kernels_of_the_precision_are_compiled_before_the_text(
     asked: list[Any] = []
     monkeypatch.setattr("sg_core.measure.compilation.warm_up", lambda **named: asked.append(named["precision"]))
     text_of(capsys, *COMPLETE, "--model", model, "--precision", precision)
-    assert asked == [precision]
+    assert asked == [Precision.named(precision).kernels]
 
 
 @pytest.mark.parametrize("arguments", [("complete", "-"), ("complete",)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from sg_core.gpt2 import GPT2
 from sg_core.training.settings import fine_tuning
 from sg_core.training.trainer import Trainer
 from sg_tui.cli import main
+from sg_tui.library.run_records import load_record
 
 SIZES = ("--layers", "1", "--heads", "2", "--embd", "16", "--vocab-size", "280", "--context", "16", "--batch-size", "2")
 SCHEDULE = ("--steps", "6", "--warmup", "2", "--eval-every", "3", "--save-every", "3", "--sample-every", "3")
@@ -55,6 +57,46 @@ def test_a_run_tells_steps_validations_samples_and_what_it_saved(
 
     assert main(["complete", "The", "--model", str(run / "model"), "--max-tokens", "5"]) == 0
     assert capsys.readouterr().out
+
+
+def test_blocks_are_told_of_if_asked(
+    train: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = records(capsys, *train, "--out", str(tmp_path / "run"), "--watch", "2")
+    looks = [row for row in rows if "layer" in row]
+    assert [(row["step"], row["layer"]) for row in looks] == [(2, 0), (4, 0), (6, 0)]
+    assert set(looks[0]) == {"step", "layer", "grad_norm", "update_ratio", "dead"}
+    assert main([*train, "--out", str(tmp_path / "again"), "--watch", "6"]) == 0
+    assert "step 6: block 0  gradient " in capsys.readouterr().out
+
+
+def test_a_run_leaves_its_curve_for_the_app_which_a_resume_goes_on_with(
+    train: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    rows = records(capsys, *train, "--out", str(run))
+    rows += records(capsys, "train", "--resume", str(run), "--steps", "8", "--sample-every", "8")
+    kept = load_record(run)
+    assert kept is not None
+    assert kept.name == "tiny on mist.txt"
+    told = by_kind(rows, "loss")
+    assert [*kept.curve.steps] == [*told] == [1, 2, 3, 4, 5, 6, 7, 8]
+    assert [*kept.curve.losses] == pytest.approx([*told.values()], rel=1e-5)  # as a file keeps them
+    assert {one.step: one.text for one in kept.samples} == by_kind(rows, "sample")
+    assert [one.step for one in kept.evaluations] == [3, 6, 8]
+    assert kept.facts.training.steps == 8
+
+
+def test_a_run_that_was_killed_goes_on_with_the_curve_of_its_checkpoint(
+    train: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    records(capsys, *train, "--out", str(run))
+    shutil.rmtree(run / "step-00000006")  # as if the kill had come before that save, and after that curve
+    records(capsys, "train", "--resume", str(run))
+    kept = load_record(run)
+    assert kept is not None
+    assert [*kept.curve.steps] == [1, 2, 3, 4, 5, 6]
 
 
 def test_the_exported_model_is_calibrated_if_asked(

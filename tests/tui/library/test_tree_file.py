@@ -18,7 +18,7 @@ from sg_tui.library.tree_file import dump_tree, load_tree
 from sg_tui.library.tree_table import dump_pieces, load_pieces
 from sg_tui.state.manuscript import Manuscript
 from sg_tui.state.piece import Author, Piece
-from sg_tui.state.tree import START, Place, Tree, new_node
+from sg_tui.state.tree import START, Place, Tree, new_node, rooted
 
 TEXTS = st.text(st.characters(), max_size=6)  # lone surrogates too
 AUTHORS: tuple[Author, ...] = ("person", "model", "cue", "taken", "edit")
@@ -65,6 +65,16 @@ def test_any_tree_comes_back_as_it_was(manuscript: Manuscript) -> None:
         assert [getattr(one, name) for name in facts] == [getattr(other, name) for name in facts]
 
 
+def test_a_tree_whose_nodes_came_in_another_order_goes_out_and_comes_in() -> None:
+    """As the library gives it where the clock was set back between two sessions; a circle is cut."""
+    first, second = new_node(START, "person", [Piece("a", "person")]), new_node(START, "model", [Piece("b", "model")])
+    second.parent, second.at = first.id, 1
+    text = Manuscript(tree=Tree([second, first]), head=Place(second.id, 1))
+    assert load_tree(dump_tree(text)).text == text.text == "ab"
+    first.parent, first.at = second.id, 1
+    assert [(node.id, node.parent) for node in rooted([second, first])] == [(first.id, 0), (second.id, first.id)]
+
+
 @given(st.lists(pieces(), max_size=4))
 def test_pieces_come_back_from_the_library_as_they_were(some: list[Piece]) -> None:
     assert load_pieces(dump_pieces(some)) == some
@@ -81,6 +91,8 @@ def test_pieces_come_back_from_the_library_as_they_were(some: list[Piece]) -> No
         (lambda data: data["nodes"][0].update(pieces=[[]]), "can't be read"),
         (lambda data: data.update(nodes=3), "can't be read"),
         (lambda data: data.pop("head"), "can't be read"),
+        (lambda data: data["nodes"][0].update(seed=1 << 70), "too large"),
+        (lambda data: data["nodes"][0].update(made=math.nan), "at no time"),
     ],
 )
 def test_what_is_no_tree_is_refused_with_a_line(change: Callable[[dict[str, Any]], object], words: str) -> None:

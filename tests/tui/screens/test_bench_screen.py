@@ -23,7 +23,7 @@ from sg_tui.state.bench_state import BenchState, pattern, switched_on
 
 def row(ms: float, optimizations: Optimizations | None = None, request: int = 1, label: str = "a row") -> Measured:
     times = (ms - 0.1, *[ms] * 62, ms + 0.1)
-    return Measured(request, label, Timing(optimizations or Optimizations(), "f32", 2, times))
+    return Measured(request, label, Timing(optimizations or Optimizations(), "f32", 2, times, sum(times) / 1e3))
 
 
 def measured(*rows: Measured, every_combination: bool = False) -> BenchState:

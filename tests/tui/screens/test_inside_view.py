@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from scripted_engine import ScriptedEngine
 from stories import SMALL, STANDARD, WIDE, screen_text, see, wait_until
+from textual import events
 from textual.pilot import Pilot
 from write_stories import by_hand, opened, send, write
 
@@ -257,6 +258,17 @@ async def test_keys_in_haste_act_on_the_part_that_was_chosen_then() -> None:
         await wait_until(pilot, lambda: engine.scales == (Scale(0, 0, 0.0), Scale(0, 1, 0.0)))
 
 
+async def test_a_key_pressed_right_after_the_one_that_opens_the_map_acts_there() -> None:
+    engine = ScriptedEngine(replies=SENTENCE)
+    async with opened(engine) as (pilot, app, screen):
+        await send(pilot, "See")
+        await wait_until(pilot, lambda: not screen.desk.generation.running)
+        for key in ("alt+i", "m"):  # before any of them is dealt with
+            app.post_message(events.Key(key, key if len(key) == 1 else None))
+        await wait_until(pilot, lambda: engine.scales == (Scale(0, 0, 0.0),))
+        assert screen.query_one(Prompt).text == ""
+
+
 async def test_what_is_changed_is_looked_into_anew() -> None:
     engine = ScriptedEngine(replies=SENTENCE)
     async with opened(engine) as (pilot, _, screen):
@@ -328,6 +340,7 @@ async def test_the_figures_are_saved_as_they_are_shown(tmp_path: Path) -> None:
         await pilot.press("i", "down")
         await see(pilot, "“ sun” came")
         await pilot.press("e")
+        await see(pilot, "save what is seen inside")
         await see(pilot, "inside-sun.json")
         app.screen.query_one("#path").value = str(tmp_path / "out.json")  # type: ignore[attr-defined]
         await pilot.press("enter")

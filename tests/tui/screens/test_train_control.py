@@ -13,7 +13,7 @@ from train_story import training
 from sg_core.engine.commands import BackToBest, ChangeTraining, FindLearningRate, ForkTraining
 from sg_core.engine.events import Failed, RateFound
 from sg_core.storage.run_log import RunEvent, add_event
-from sg_core.training.results import Trial
+from sg_core.training.results import LayerFigures, Trial
 from sg_tui.library.run_records import NAME, RunKeeper, load_records
 
 CHANGE = RunEvent(1, 0, 30, "change", {"learning_rate": 5e-4})
@@ -94,6 +94,23 @@ async def test_a_search_shows_its_curve_and_one_number_which_enter_takes(size: t
         await story.press("r")  # the samples again
         await story.until(lambda: not story.screen.query_one("#rates").display, "the samples again")
         assert len(story.sent(FindLearningRate)) == 1
+
+
+@pytest.mark.parametrize("size", [WIDE, STANDARD])
+async def test_rows_of_heat_tell_what_happens_in_each_block(size: tuple[int, int]) -> None:
+    async with training(size) as story:
+        await story.press("h")
+        await story.see("A block is looked at every few steps")
+        looks = [LayerFigures(8 * n, n % 2, 0.1 + 0.1 * n, 1e-3 if n % 2 else 3e-2, 0.25) for n in range(1, 9)]
+        await story.emit(*looks)
+        await story.see("block 1")
+        rows = {line.split("block ")[1][0]: line for line in story.text.splitlines() if "block " in line}
+        assert "3e-02↑" in rows["0"]  # told without colours too
+        assert "1e-03 " in rows["1"]
+        assert "25.0%" in rows["1"]
+        assert "▅▅▅▅" in rows["1"]  # the middle: as it should be
+        await story.press("h")
+        await story.until(lambda: "block 1" not in story.text, "the samples again")
 
 
 async def test_the_marks_of_a_run_are_there_in_the_next_session(tmp_path: Path) -> None:

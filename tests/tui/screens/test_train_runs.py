@@ -11,8 +11,10 @@ from train_story import CONFIG, Story, train_view, training
 from sg_core.engine.commands import Generate, Load, SaveTraining, Train
 from sg_core.engine.events import Sample, Saved, TrainingEnded, TrainingStarted
 from sg_core.training.results import StepResult
-from sg_core.training.settings import TrainingConfig
+from sg_core.training.settings import NEW_MODEL, PRESETS, TrainingConfig
 from sg_tui.screens.write import WriteScreen
+from sg_tui.state.normal_run import NormalRun
+from sg_tui.state.training_run import Run
 from sg_tui.widgets.sample_view import SampleView
 
 
@@ -153,3 +155,25 @@ async def test_enter_alone_lets_the_model_go_on_also_after_the_end() -> None:
         await story.emit(TrainingEnded(30, "finished"))
         await story.press("enter")
         await story.until(lambda: len(story.sent(Generate)) == 3)
+
+
+# ------------------------------------------------------------------ what is normal
+
+
+@pytest.mark.parametrize("size", [WIDE, STANDARD])
+async def test_behind_the_curve_of_a_new_run_lies_the_band_of_the_shipped_one(size: tuple[int, int]) -> None:
+    async with training(size) as story:
+        preset = PRESETS["tinyshakespeare"]
+        facts = TrainingStarted(
+            NEW_MODEL, preset.config, preset.training, "tinyshakespeare", 411_268, 49_422, 0, None
+        )  # fmt: skip
+        normal = NormalRun(Run(facts, 0, "tinyshakespeare"))
+        middle = [sum(normal.at(step)) / 2 for step in range(1, 601)]
+        await story.emit(facts, *(StepResult(step, loss, 1e-3, 1.0, 9e3) for step, loss in enumerate(middle, 1)))
+        await story.see("░░ ◇ shipped model")
+        chart = [line for line in screen_lines(story.app) if "░" in line]
+        assert len(chart) > 2  # of the chart, below the legend
+        if size == WIDE:
+            await story.see(f"{normal.at(600)[0]:.2f}–{normal.at(600)[1]:.2f}  within")
+        await story.press("x", "x")  # time is that of the machine
+        await story.until(lambda: "░" not in story.text.replace("normal ░", ""), "no band")

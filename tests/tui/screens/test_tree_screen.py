@@ -88,7 +88,7 @@ async def test_all_branches_are_saved_as_json_and_opened_as_another_text(tmp_pat
         manuscript = await forked(pilot, screen)
         id = screen.desk.writing.id
         await pilot.press("alt+t", "s")
-        await see(pilot, "save the text")
+        await see(pilot, "save all branches")
         app.screen.query_one("#path").value = str(tmp_path / "tree.json")  # type: ignore[attr-defined]
         await pilot.press("enter")
         await wait_until(pilot, lambda: (tmp_path / "tree.json").exists() and isinstance(app.screen, TreeScreen))
@@ -96,7 +96,7 @@ async def test_all_branches_are_saved_as_json_and_opened_as_another_text(tmp_pat
         await see(pilot, "saved as JSON")
         app.screen.query_one("#path").value = str(tmp_path)  # type: ignore[attr-defined]
         await pilot.press("enter")
-        await see(pilot, "Is a directory")
+        await see(pilot, "needed")
         app.screen.query_one("#path").value = str(tmp_path / "tree.json")  # type: ignore[attr-defined]
         await pilot.press("enter")
         await wait_until(pilot, lambda: app.screen is screen and screen.desk.writing.id != id)

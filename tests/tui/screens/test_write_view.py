@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from scripted_engine import ScriptedEngine
 from stories import SMALL, STANDARD, WIDE, screen_lines, screen_text, see, wait_until
 from textual import events
+from textual.screen import Screen
+from textual.strip import Strip
 from textual.widgets import OptionList
 from write_stories import by_hand, generations, opened, send, write
 
@@ -34,7 +37,7 @@ async def test_speed_operations_context_and_alternatives_are_shown() -> None:
         await see(pilot, "20 MB read a token  1.4 × the bound  50 GB/s")
 
 
-async def test_a_full_context_is_announced_once_and_counted() -> None:
+async def test_a_full_context_is_told_in_the_frame_and_counted() -> None:
     engine = by_hand(replies=("word " * 700,))
     async with opened(engine) as (pilot, app, _):
         app.desk.set_sampling("max_tokens", 2000)
@@ -43,7 +46,8 @@ async def test_a_full_context_is_announced_once_and_counted() -> None:
         await see(pilot, "201/256")
         engine.advance(400)
         await see(pilot, "moved 3×")
-        assert len([one for one in app._notifications if "context is full" in one.message]) == 1
+        await see(pilot, "the context was full, 128 tokens are kept · Esc stops")
+        assert not app._notifications  # which would cover what is written
 
 
 async def test_the_cursor_shows_the_alternatives_of_any_token() -> None:
@@ -264,3 +268,67 @@ async def test_the_context_in_the_line_of_a_small_screen_is_whole_or_not_there()
             line = speed_line(state, width).plain
             assert len(line) <= width
             assert ("context" in line) == (f"context {state.position}/256" in line), width
+
+
+@pytest.mark.parametrize("size", [STANDARD, SMALL])
+async def test_on_a_small_screen_too_a_switch_that_is_off_is_named_with_what_it_is_worth(size: tuple[int, int]) -> None:
+    engine = by_hand(replies=("word " * 60,))
+    async with opened(engine, size) as (pilot, _, _screen):
+        await send(pilot, "a ")
+        await write(pilot, engine, 20)
+        await see(pilot, "temp 0.8")
+        await pilot.press("alt+1")
+        await see(pilot, "KV cache off")
+        engine.advance(20)
+        await see(pilot, "KV cache off × ")
+        await pilot.press("alt+1")
+        await see(pilot, "temp 0.8")
+
+
+# ------------------------------------------------------------------ what drawing costs
+
+
+async def test_a_token_draws_the_last_rows_again_not_the_whole_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = by_hand(replies=("word " * 700,))
+    drawn: list[int] = []
+    layouts: list[bool] = []
+    render_line, layout = TextView.render_line, Screen._refresh_layout
+
+    def counted(view: TextView, y: int) -> Strip:
+        drawn.append(y)
+        return render_line(view, y)
+
+    def laid_out(screen: Screen[object], *arguments: object, **options: bool) -> None:
+        layouts.append(True)
+        layout(screen, *arguments, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("sg_tui.screens.write.FIGURES_SECONDS", 0.0)
+    async with opened(engine) as (pilot, app, screen):
+        await send(pilot, "a")
+        await write(pilot, engine, 40)
+        view = screen.query_one(TextView)
+        await pilot.pause()
+        monkeypatch.setattr(TextView, "render_line", counted)
+        monkeypatch.setattr(Screen, "_refresh_layout", laid_out)
+        for _ in range(20):
+            engine.advance(1)
+            app.flush_events()
+            await pilot.pause()
+        rows = view.virtual_size.height
+        assert rows > 3
+        assert drawn
+        assert min(drawn) >= 2
+        assert not layouts
+
+
+async def test_a_frame_is_painted_again_only_when_it_says_something_else() -> None:
+    async with opened(by_hand()) as (pilot, _, screen):
+        view = screen.query_one(TextView)
+        view.border_title = "one"
+        await pilot.pause()
+        assert not view._repaint_regions
+        view.border_title = "one"
+        assert not view._repaint_regions
+        view.border_title = "other"
+        assert view._repaint_regions
+        assert view.border_title == "other"

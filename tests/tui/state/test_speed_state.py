@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,7 +12,9 @@ from sg_core.engine.events import TokenEvent
 from sg_core.inference.token import Token
 from sg_core.measure.token_times import WINDOW
 from sg_core.network.optimizations import Optimizations
+from sg_tui.state.generation_state import GenerationState
 from sg_tui.state.speed_state import ALIKE, Speed
+from sg_tui.widgets.speed_panel import condition
 
 ON = Optimizations()
 
@@ -70,6 +74,18 @@ def test_a_machine_that_others_use_is_called_busy(lost: int) -> None:
     uneven = [1.0, 1.0] if lost else [1.0, 2.0]
     assert speed(*(event(ms, lost=lost) for ms in uneven * 10)).busy
     assert not speed(*(event(ms, lost=lost) for ms in uneven * 3)).busy  # too few to tell
+
+
+@pytest.mark.parametrize(
+    ("compiled", "words"),
+    [(0, "the machine is busy"), (9, "kernels are compiled meanwhile"), (2, "the machine is busy")],
+)
+def test_what_the_engine_compiles_itself_is_not_called_the_load_of_others(compiled: int, words: str) -> None:
+    state = GenerationState()
+    for number in range(20):
+        state.speed.take(replace(event(1.0 + number % 2), compiling=number < compiled))
+    assert state.speed.busy
+    assert condition(state) == words
 
 
 def test_nothing_is_told_before_a_token() -> None:
