@@ -21,6 +21,7 @@ from numba import config
 from numba.core import caching, compiler, registry, serialize, sigutils
 
 from sg_core.kernels.store import KernelStore, sweep_versions
+from sg_core.kernels.units import BFLOAT16_TILES
 
 # Numba's own annotations do not know these.
 _compiler: Any = compiler
@@ -89,13 +90,14 @@ def _file_digest(source: Path) -> str:
 
 
 def _surroundings() -> tuple[object, ...]:
-    """What else decides the code: versions, processor, and Numba's settings."""
+    """What else decides the code: versions, processor, what the system permits of it, and Numba's settings."""
     machine = registry.cpu_target.target_context.codegen().magic_tuple()
     return (
         numba.__version__,
         llvmlite.__version__,
         sys.implementation.cache_tag,
         machine,
+        BFLOAT16_TILES,
         _config.OPT,
         _config.BOUNDSCHECK,
     )

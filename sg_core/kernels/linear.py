@@ -12,16 +12,17 @@ from sg_core.kernels.blocked import add_blocked
 from sg_core.kernels.copying import copy
 from sg_core.kernels.formats import BFLOAT16, INT8
 from sg_core.kernels.jit import kernel
-from sg_core.kernels.narrow_products import dots_rounded
+from sg_core.kernels.matrix_products import dots_tiled
+from sg_core.kernels.narrow_products import dots_quantized, dots_rounded
 from sg_core.kernels.products import dots_bfloat16, dots_float16, dots_float32, dots_int4, dots_int8
 from sg_core.kernels.simd import ONE, ZERO, apart
 from sg_core.kernels.team import share_start
-from sg_core.kernels.units import BFLOAT16_DOTS
+from sg_core.kernels.units import BFLOAT16_DOTS, BFLOAT16_TILES
 
 _ZERO = np.float32(0.0)
 # Beside bfloat16 weights x is rounded to that too where the processor multiplies the two at once: every row of every
 # pass alike, so that a token has the same bits in a prompt and on its own.
-_dots_bfloat16 = dots_rounded if BFLOAT16_DOTS else dots_bfloat16
+_dots_bfloat16 = dots_tiled if BFLOAT16_TILES else dots_rounded if BFLOAT16_DOTS else dots_bfloat16
 overload: Any = _overload  # Numba does not annotate it
 
 
@@ -29,7 +30,10 @@ def _dots(
     out: Any, x: Any, words: Any, place: int, stored: int, scales: Any, share: int, panel: Any,
     m0: int, m1: int, n0: int, n1: int,
 ) -> None:  # fmt: skip
-    """out[m0:m1, n0:n1] += x[m0:m1]·w[n0:n1]ᵀ, compiled for each kind of words when it is first used."""
+    """out[m0:m1, n0:n1] += x[m0:m1]·w[n0:n1]ᵀ, compiled for each kind of words when it is first used.
+
+    int8 words say that x is rounded to that too, a row at a time; bytes tell their format in `stored`.
+    """
 
 
 @overload(_dots)
@@ -51,7 +55,10 @@ def _choose_dots(out, x, words, place, stored, scales, share, panel, m0, m1, n0,
         else:
             dots_float16(out, x, words, place, scales, share, panel, m0, m1, n0, n1)
 
-    return {types.float32: float32, types.uint16: halves}.get(words.dtype, reduced)
+    def quantized(out, x, words, place, stored, scales, share, panel, m0, m1, n0, n1):  # type: ignore[no-untyped-def]
+        dots_quantized(out, x, words, place, scales, share, panel, m0, m1, n0, n1)
+
+    return {types.float32: float32, types.uint16: halves, types.int8: quantized}.get(words.dtype, reduced)
 
 
 @kernel

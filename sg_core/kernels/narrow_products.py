@@ -13,12 +13,13 @@ import numpy as np
 from sg_core.kernels.jit import kernel, variant
 from sg_core.kernels.narrow_tiles import BFLOAT16_PAIRS, INT8_QUADS, STEP_BYTES, Narrow, narrow_tile
 from sg_core.kernels.products import FEW, PANEL_SIZE, SEVERAL_ROWS, STREAMS
-from sg_core.kernels.simd import LANES, ONE, apart, put_bfloat16, put_int8
+from sg_core.kernels.simd import LANES, ONE, apart, float32_of_bits, put_bfloat16, put_int8, quantize
 from sg_core.kernels.tiles import DOT_COLUMNS, DOT_ROWS, LINE
 
 _N_BLOCK = 64  # rows of w that stay in the L2 cache while the rows of x pass
 _SPAN = PANEL_SIZE // FEW - 8 * LINE  # words
 _ZERO, _ONE, _LARGEST = np.float32(0.0), np.float32(1.0), np.float32(127.0)
+_UNSIGNED = np.int32(0x7FFFFFFF)
 
 
 @kernel
@@ -34,12 +35,7 @@ def _round_bfloat16(room: Any, place: int, words: int, x: Any, start: int, lengt
 @kernel
 def _round_int8(room: Any, place: int, words: int, x: Any, start: int, length: int, scale: Any) -> Any:
     """As `_round_bfloat16`, each number being worth q * scale; returns the sum of all q."""
-    factor = _ONE / scale if scale > _ZERO else _ZERO
-    total = np.int32(0)
-    for j in range(length):
-        q = np.rint(x[start + j] * factor)
-        total += np.int32(q)
-        put_int8(room, 4 * place + j, q)
+    total = quantize(room, 4 * place, x, start, length, _ONE / scale if scale > _ZERO else _ZERO)
     for j in range(length, 4 * words):
         put_int8(room, 4 * place + j, _ZERO)
     return np.float32(total)
@@ -53,11 +49,11 @@ def _no_scale(x: Any, start: int, length: int) -> Any:
 @kernel
 def _scale(x: Any, start: int, length: int) -> Any:
     """What the largest of a row is when it is worth 127; not finite where one of them is not."""
-    most, damage = _ZERO, _ZERO
-    for i in range(start, start + length):
-        most = max(most, abs(x[i]))
-        damage += x[i] * _ZERO
-    return most / _LARGEST + damage
+    bits = x[start : start + length].view(np.int32)
+    most = np.int32(0)
+    for i in range(length):  # without their signs, numbers are in the order of their bits, and what is none behind them
+        most = max(most, bits[i] & _UNSIGNED)
+    return float32_of_bits(most) / _LARGEST
 
 
 def _products(narrow: Narrow, scale_of: Any, rounded: Any) -> Any:

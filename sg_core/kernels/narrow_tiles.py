@@ -28,7 +28,7 @@ from sg_core.kernels.simd import (
     loop,
     prefetch,
 )
-from sg_core.kernels.units import BYTES, INT8_OFFSET, PAIRS, SUMS, Step, dot_bfloat16, dot_int8
+from sg_core.kernels.units import BYTES, INT8_UNIT, PAIRS, SUMS, Step, dot_bfloat16
 
 STEP_BYTES = 4 * LANES  # of each row, in a step
 _AHEAD = 2048  # bytes: how far before its use a weight is asked for
@@ -51,14 +51,18 @@ class Narrow:
     finish: Callable[[Any, Any, Any, Any, Any], Any] | None
 
 
-def _scaled(builder: Any, totals: Any, x_scale: Any, x_sum: Any, w_scales: Any) -> Any:
+def int8_numbers(dot: Step, unsigned: bool) -> Narrow:
     """Whole sums, times both scales; those of weights without a sign are larger by 128 for each of x."""
-    columns = w_scales.type.count
-    if INT8_OFFSET:
-        more = builder.shl(builder.fptosi(x_sum, I32), I32(7))
-        totals = builder.sub(totals, _spread(builder, more, columns))
-    scales = builder.fmul(w_scales, _spread(builder, x_scale, columns))
-    return builder.fmul(builder.sitofp(totals, ir.VectorType(F32, columns)), scales)
+
+    def finish(builder: Any, totals: Any, x_scale: Any, x_sum: Any, w_scales: Any) -> Any:
+        columns = w_scales.type.count
+        if unsigned:
+            more = builder.shl(builder.fptosi(x_sum, I32), I32(7))
+            totals = builder.sub(totals, _spread(builder, more, columns))
+        scales = builder.fmul(w_scales, _spread(builder, x_scale, columns))
+        return builder.fmul(builder.sitofp(totals, ir.VectorType(F32, columns)), scales)
+
+    return Narrow("int8", 8, BYTES, SUMS, dot, 128 if unsigned else 0, finish)
 
 
 def _spread(builder: Any, scalar: Any, count: int) -> Any:
@@ -69,7 +73,7 @@ def _spread(builder: Any, scalar: Any, count: int) -> Any:
 
 
 BFLOAT16_PAIRS = Narrow("bfloat16", 16, PAIRS, VECTOR, dot_bfloat16, 0, None)
-INT8_QUADS = Narrow("int8", 8, BYTES, SUMS, dot_int8, 128 if INT8_OFFSET else 0, _scaled)
+INT8_QUADS = int8_numbers(*INT8_UNIT)
 
 
 def narrow_tile(rows: int, columns: int, narrow: Narrow, *, adjacent: bool = False) -> Any:

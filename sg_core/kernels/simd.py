@@ -287,6 +287,51 @@ put_int8 = _putting("put_int8", ir.IntType(8), _int8_of)
 
 
 @intrinsic
+def quantize(typing, words, place, values, start, count, factor):  # type: ignore[no-untyped-def]
+    """Bytes `place` to `place + count` = values[start:][:count] * factor, as int8 (any for what is none); their sum."""
+
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        words, place, values, start, count, factor = args
+        base = builder.bitcast(data_pointer(context, builder, sig.args[0], words), ir.IntType(8).as_pointer())
+        target = builder.gep(base, [place])
+        source = builder.gep(data_pointer(context, builder, sig.args[2], values), [start])
+
+        def step(lanes: int) -> Callable[[Any, list[Any]], list[Any]]:
+            numbers, whole = (ir.VectorType(kind, lanes) for kind in (F32, I32))
+            suffix = f"v{lanes}f32"
+            rint = cgutils.get_or_insert_function(
+                builder.module, ir.FunctionType(numbers, [numbers]), f"llvm.rint.{suffix}"
+            )
+            saturate = cgutils.get_or_insert_function(
+                builder.module, ir.FunctionType(whole, [numbers]), f"llvm.fptosi.sat.v{lanes}i32.{suffix}"
+            )
+            factors = ir.Constant(numbers, ir.Undefined)
+            for lane in range(lanes):
+                factors = builder.insert_element(factors, factor, I32(lane))
+
+            def body(index: Any, state: list[Any]) -> list[Any]:
+                value = builder.load(builder.bitcast(builder.gep(source, [index]), numbers.as_pointer()))
+                value.align = 4
+                q = builder.call(saturate, [builder.call(rint, [builder.fmul(value, factors)])])
+                few = ir.VectorType(ir.IntType(8), lanes)
+                pointer = builder.bitcast(builder.gep(target, [index]), few.as_pointer())
+                builder.store(builder.trunc(q, few), pointer).align = 1
+                return [builder.add(state[0], q)]
+
+            return body
+
+        whole = builder.and_(count, i64(-LANES))
+        kind = ir.VectorType(I32, LANES)
+        [vector] = loop(builder, i64(0), whole, LANES, [ir.Constant(kind, [0] * LANES)], step(LANES))
+        [total] = sums_of_lanes(builder, [vector])
+        first = builder.insert_element(ir.Constant(ir.VectorType(I32, 1), ir.Undefined), total, I32(0))
+        [last] = loop(builder, whole, count, 1, [first], step(1))
+        return builder.extract_element(last, I32(0))
+
+    return types.int32(words, types.int64, values, types.int64, types.int64, types.float32), generate
+
+
+@intrinsic
 def apart(typing):  # type: ignore[no-untyped-def]
     """Keeps the function this stands in out of its callers: compiled once, not once a call."""
 

@@ -6,6 +6,9 @@ LANES sums.
 
 from __future__ import annotations
 
+import ctypes
+import platform
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -40,8 +43,20 @@ def _call(builder: Any, name: str, result: Any, *arguments: Any) -> Any:
 
 # ---------------------------------------------------------------- bfloat16
 
+
+def _registers_permitted() -> bool:
+    """Ask Linux, for this process and all its threads, for the state of matrix registers; False where there is none."""
+    if not sys.platform.startswith("linux") or platform.machine() != "x86_64":
+        return False
+    arch_prctl, request, tile_data = 158, 0x1023, 18
+    return bool(ctypes.CDLL(None).syscall(*map(ctypes.c_long, (arch_prctl, request, tile_data))) == 0)
+
+
+# Without the permission the first use would end the process: feature and answer decide.
+BFLOAT16_TILES = {"+amx-tile", "+amx-bf16", "+avx512f"} <= _ON and _registers_permitted()
 # Of AMD's processors, which sse4a tells: on Intel's the instruction has half the rate of a float32 multiplication.
-BFLOAT16_DOTS = {"+avx512bf16", "+avx512bw", "+sse4a"} <= _ON
+BFLOAT16_DOTS = not BFLOAT16_TILES and {"+avx512bf16", "+avx512bw", "+sse4a"} <= _ON
+ROUNDS_BESIDE_BFLOAT16 = BFLOAT16_TILES or BFLOAT16_DOTS  # activations, where the unit takes both sides in 16 bits
 
 
 def dot_bfloat16(builder: Any, sums: Any, x: Any, w: Any) -> Any:
@@ -59,13 +74,15 @@ def _four_by_four(builder: Any, sums: Any, x: Any, w: Any) -> Any:
 
 
 def _dot_product(builder: Any, sums: Any, x: Any, w: Any) -> Any:
-    """NEON's, in two halves."""
-    halves = []
-    for half in (0, 1):
-        few = [_part(builder, vector, half, 2) for vector in (sums, x, w)]
-        halves.append(_call(builder, "llvm.aarch64.neon.sdot.v4i32.v16i8", few[0].type, *few))
-    order = ir.Constant(SUMS, list(range(LANES)))
-    return builder.shuffle_vector(*halves, order)
+    """NEON's, four sums at a time."""
+    parts = []
+    for part in range(LANES // 4):
+        few = [_part(builder, vector, part, LANES // 4) for vector in (sums, x, w)]
+        parts.append(_call(builder, "llvm.aarch64.neon.sdot.v4i32.v16i8", few[0].type, *few))
+    while len(parts) > 1:
+        order = ir.Constant(ir.VectorType(I32, 2 * parts[0].type.count), list(range(2 * parts[0].type.count)))
+        parts = [builder.shuffle_vector(*parts[n : n + 2], order) for n in range(0, len(parts), 2)]
+    return parts[0]
 
 
 def _pairs_of_words(builder: Any, sums: Any, x: Any, w: Any) -> Any:
@@ -92,7 +109,7 @@ def _part(builder: Any, vector: Any, number: int, parts: int) -> Any:
 
 
 def int8_unit(features: frozenset[str]) -> tuple[Step, bool]:
-    """The step of x, w: BYTES, signed; and whether w's lie 128 higher there, so that they have no sign."""
+    """The step of x, w: BYTES, signed; and whether w is to be 128 higher there, so that it has no sign."""
     wide = LANES == 16
     if ("+avx512vnni" if wide else "+avxvnni") in features:
         return _four_by_four, True
@@ -103,4 +120,4 @@ def int8_unit(features: frozenset[str]) -> tuple[Step, bool]:
     return _plain, False
 
 
-dot_int8, INT8_OFFSET = int8_unit(_ON)
+INT8_UNIT = int8_unit(_ON)

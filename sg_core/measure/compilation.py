@@ -15,17 +15,17 @@ _Step = tuple[str, Callable[[], None]]
 def compiled(precision: str = PRECISIONS[0]) -> bool:
     """Whether the kernels of generation in a precision are compiled, in memory, or verified in the folder.
 
-    Reduced precisions share a forward pass.
+    Most reduced precisions share a forward pass.
     """
     from sg_core.kernels.drawing import draw
     from sg_core.kernels.ranking import likeliest
     from sg_core.network.burst import burst
     from sg_core.network.forward import forward
 
-    reduced = Precision.named(precision).reduced
+    kernels = Precision.named(precision).kernels
     plain = [signature for signature in _signatures(forward) if signature[-2:] == ["none", "none"]]  # without more
-    reading = ([_reads_bytes(one) for one in signatures] for signatures in (plain, _signatures(burst)))
-    return all(reduced in kinds for kinds in reading) and bool(_signatures(likeliest)) and bool(_signatures(draw))
+    read = ({_kernels_of(one) for one in signatures} for signatures in (plain, _signatures(burst)))
+    return all(kernels in kinds for kinds in read) and bool(_signatures(likeliest)) and bool(_signatures(draw))
 
 
 def cache_description() -> str:
@@ -141,9 +141,11 @@ def _signatures(function: Any) -> list[list[str]]:
     return kept + [[str(kind) for kind in signature] for signature in function.signatures]
 
 
-def _reads_bytes(signature: list[str]) -> bool:
-    """Whether a forward pass reads stored weights, not float32."""
-    return any("uint8" in kind for kind in signature)
+def _kernels_of(signature: list[str]) -> str:
+    """The `Precision.kernels` of a forward pass: by the words it reads."""
+    if any(kind.startswith("array(int8") for kind in signature):
+        return "w8a8"
+    return "bf16" if any("uint8" in kind for kind in signature) else PRECISIONS[0]
 
 
 def _tiny(kernels: str = PRECISIONS[0]) -> Any:

@@ -23,8 +23,8 @@ class Precision:
 
     bits: of a stored number. format: its number in `kernels.formats.FORMATS`. reduced: whether it rounds the float32
     numbers of the parameters. scaled: neighbours share a scale. kernels: the name of what stands for all that the same
-    kernels compute. drafter: the name of the precision whose weights write ahead for these, "" where none is so much
-    cheaper.
+    kernels compute; they are chosen by the `element` of the stored words. drafter: the name of the precision whose
+    weights write ahead for these, "" where none is so much cheaper.
     """
 
     name: str
@@ -34,6 +34,7 @@ class Precision:
     scaled: bool
     kernels: str
     drafter: str = ""
+    element: str = "u1"
 
     @staticmethod
     def named(name: str) -> Precision:
@@ -160,12 +161,14 @@ _ALL = (
     Precision("f32", 32, 0, reduced=False, scaled=False, kernels="f32", drafter="int8"),
     _BFloat16("bf16", 16, 1, reduced=True, scaled=False, kernels="bf16", drafter="int8"),
     _Int8("int8", 8, 2, reduced=True, scaled=True, kernels="bf16", drafter="int4"),
+    # what is multiplied with them is rounded to int8 too, a row at a time
+    _Int8("w8a8", 8, 2, reduced=True, scaled=True, kernels="w8a8", drafter="int4", element="i1"),
     _Int4("int4", 4, 3, reduced=True, scaled=True, kernels="bf16"),
 )
 # f32 of matrices whose numbers all fit 16 bits: the same numbers, and the same text (see `narrow`).
 LOSSLESS: tuple[Precision, ...] = (
-    _Float16("f32", 16, 4, reduced=False, scaled=False, kernels=NARROW, drafter="int8"),
-    _BFloat16("f32", 16, 1, reduced=False, scaled=False, kernels=NARROW, drafter="int8"),
+    _Float16("f32", 16, 4, reduced=False, scaled=False, kernels=NARROW, drafter="int8", element="u2"),
+    _BFloat16("f32", 16, 1, reduced=False, scaled=False, kernels=NARROW, drafter="int8", element="u2"),
 )
 
 

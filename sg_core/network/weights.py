@@ -145,5 +145,4 @@ def unfilled(config: GPT2Config, storage: Precision) -> Weights:
     size = count * storage.bits // 8
     require_memory(size, f"{storage.name} weights", SettingError)
     scales = np.zeros(count // share if storage.scaled else 1, np.float32)
-    words = np.empty(size, np.uint8)
-    return Weights(storage, plan, words if storage.reduced else words.view(np.uint16), scales, share)
+    return Weights(storage, plan, np.empty(size, np.uint8).view(storage.element), scales, share)

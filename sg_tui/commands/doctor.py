@@ -24,6 +24,8 @@ _FEATURES = (
     "avx512f",
     "avx512vnni",
     "avx512bf16",
+    "avxvnni",
+    "amx-bf16",
     "neon",
     "fullfp16",
     "dotprod",
@@ -130,9 +132,13 @@ def _kernels() -> str:
     from sg_core.measure.compilation import cache_description, compiled
 
     state = "compiled and verified" if compiled() else "not compiled yet (the first start does it)"
-    *others, last = (name for name in PRECISIONS if Precision.named(name).reduced)
-    reduced = "too" if compiled(last) else "not yet (their first use does it)"
-    return f"{state}, for {', '.join(others)} and {last} {reduced}, {cache_description()}"
+    reduced = [name for name in PRECISIONS if Precision.named(name).reduced]
+    there = [name for name in reduced if compiled(name)]
+    if there:
+        state += f", for {', '.join(there)} too"
+    if missing := [name for name in reduced if name not in there]:
+        state += f", for {', '.join(missing)} not yet (their first use does it)"
+    return f"{state}, {cache_description()}"
 
 
 def _terminal() -> str:

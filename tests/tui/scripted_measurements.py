@@ -30,7 +30,7 @@ SWITCHED = {
     "layernorm": ("layernorm",),
     "unembedding": ("unembedding",),
 }
-SPEED = {"f32": 1.0, "bf16": 0.6, "int8": 0.4, "int4": 0.3}  # a token's time against f32's
+SPEED = {"f32": 1.0, "bf16": 0.6, "int8": 0.4, "w8a8": 0.4, "int4": 0.3}  # a token's time against f32's
 
 
 class ScriptedMeasurements:

@@ -86,7 +86,7 @@ def test_what_is_unknown_is_refused_and_the_old_one_stays(driver: Driver, world:
     driver.finish(Load("a"), SetPrecision("int8"))
     driver.finish(SetPrecision("f64"))
     (failed,) = driver.of(Failed)
-    assert "choose from f32, bf16, int8, int4" in failed.message
+    assert "choose from f32, bf16, int8, w8a8, int4" in failed.message
     assert (failed.request, failed.command) == (None, "SetPrecision")
     assert driver.of(PrecisionSet) == [PrecisionSet("int8")]
     assert world.models[0].sessions[0].precision == "int8"

@@ -19,7 +19,6 @@ from sg_core.bfloat16 import to_bfloat16
 from sg_core.kernels import activation, attention, cross_entropy, dropout, elementary, jit, layernorm, linear
 from sg_core.kernels.blocked import BLOCKED_ROOM, add_blocked
 from sg_core.kernels.copying import row_stride
-from sg_core.kernels.formats import BFLOAT16, FLOAT32, INT4, INT8
 from sg_core.kernels.products import PANEL_SIZE, add_outer
 from sg_core.kernels.ranking import likeliest
 from sg_core.kernels.simd import ZERO
@@ -46,14 +45,14 @@ def forward_rows(
     share = Precision.named(precision).group_size(weight.shape[1])
     if precision == "bf16":
         words = to_bfloat16(words).view(np.uint8)
-    elif precision == "int8":
+    elif precision in ("int8", "w8a8"):
         numbers, scales = to_int8(weight.reshape(-1, share))
-        words = numbers.reshape(-1).view(np.uint8)
+        words = numbers.reshape(-1).view(Precision.named(precision).element)
     elif precision == "int4":  # what fills a row up to whole groups is read by nobody
         whole = np.pad(weight, ((0, 0), (0, -weight.shape[1] % share)))
         words, scales = to_int4(whole.reshape(-1, share))
     panel = np.full(PANEL_SIZE, np.nan, np.float32)
-    stored = {"f32": FLOAT32, "bf16": BFLOAT16, "int8": INT8, "int4": INT4}[precision]
+    stored = Precision.named(precision).format
     linear.linear_forward(out, x, words, 0, stored, scales, share, panel, bias, start, stop, thread, threads)
 
 
@@ -81,7 +80,9 @@ def test_a_row_has_the_same_bits_alone_and_among_others_on_any_number_of_threads
         assert np.array_equal(together, alone)
 
 
-@pytest.mark.parametrize(("precision", "worst"), [("bf16", 2**-8), ("int8", 0.5 / 127), ("int4", 0.5 / 7)])
+@pytest.mark.parametrize(
+    ("precision", "worst"), [("bf16", 2**-8), ("int8", 0.5 / 127), ("w8a8", 0.5 / 127), ("int4", 0.5 / 7)]
+)
 def test_a_stored_weight_is_off_by_at_most_half_a_step(precision: str, worst: float) -> None:
     N, K = 40, 1600
     weight = numbers(N, K, seed=1)

@@ -150,7 +150,9 @@ def test_with_lookup_the_figure_of_a_run_is_the_mean() -> None:
     assert timing.tokens_per_second == pytest.approx(1000 / 3)
 
 
-@pytest.mark.parametrize(("precision", "bits"), [("f32", 32), ("bf16", 16), ("int8", 8 + 32 / 64), ("int4", 4 + 1)])
+@pytest.mark.parametrize(
+    ("precision", "bits"), [("f32", 32), ("bf16", 16), ("int8", 8 + 32 / 64), ("w8a8", 8 + 32 / 64), ("int4", 4 + 1)]
+)
 def test_a_token_reads_the_weights_of_its_precision(
     precision: str, bits: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:

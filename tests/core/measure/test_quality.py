@@ -125,7 +125,7 @@ def shipped(source: str) -> dict[str, Quality]:
     return {row.precision: row for row in rows}
 
 
-@pytest.mark.parametrize(("precision", "most"), [("bf16", 0.001), ("int8", 0.005), ("int4", 0.03)])
+@pytest.mark.parametrize(("precision", "most"), [("bf16", 0.001), ("int8", 0.005), ("w8a8", 0.005), ("int4", 0.03)])
 def test_the_shipped_model_loses_next_to_nothing_on_its_own_text(
     real_dataset: Path, precision: str, most: float
 ) -> None:
@@ -134,7 +134,7 @@ def test_the_shipped_model_loses_next_to_nothing_on_its_own_text(
     assert 0 < row.kl < most
 
 
-@pytest.mark.parametrize(("precision", "most"), [("bf16", 0.003), ("int8", 0.015), ("int4", 0.09)])
+@pytest.mark.parametrize(("precision", "most"), [("bf16", 0.003), ("int8", 0.015), ("w8a8", 0.03), ("int4", 0.09)])
 def test_the_shipped_model_loses_little_on_another_text(precision: str, most: float) -> None:
     """A text that surprises it at every token: errors weigh a few times as much."""
     row = shipped("python-docs")[precision]

@@ -189,7 +189,7 @@ def test_a_full_context_is_announced(model: str, capsys: pytest.CaptureFixture[s
         (2, ("--with", "speed"), "'speed' is unknown; choose from kv_cache, linear"),
         (2, ("--with", "lookup", "--without", "lookup"), "lookup stands in --with and in --without"),
         (2, ("--stop", ""), "--stop is empty"),
-        (2, ("--precision", "f64"), "precision is 'f64'; choose from f32, bf16, int8, int4"),
+        (2, ("--precision", "f64"), "precision is 'f64'; choose from f32, bf16, int8, w8a8, int4"),
         (2, ("--nonsense",), "--nonsense"),
         (1, ("--model", "no/such"), "sg-tui models pull no/such"),
     ],

@@ -32,10 +32,10 @@ def text(tmp_path: Path) -> str:
 
 def test_every_precision_has_its_row(model: str, text: str, capsys: pytest.CaptureFixture[str]) -> None:
     rows = records(capsys, "bench", "--quality", "--model", model, "--data", text)
-    assert [row["precision"] for row in rows] == ["f32", "bf16", "int8", "int4"]
+    assert [row["precision"] for row in rows] == ["f32", "bf16", "int8", "w8a8", "int4"]
     assert all(list(row) == KEYS for row in rows)
     loaded = GPT2.from_pretrained(model)
-    measured = measure_quality(loaded, ["f32", "bf16", "int8", "int4"], validation_text(loaded, text))
+    measured = measure_quality(loaded, ["f32", "bf16", "int8", "w8a8", "int4"], validation_text(loaded, text))
     assert measured is not None
     for row, expected in zip(rows, measured, strict=True):
         assert (row["model"], row["tokens"]) == (model, expected.tokens)
@@ -61,7 +61,7 @@ def test_a_table_for_people(model: str, text: str, capsys: pytest.CaptureFixture
     first, head, *rows = out.splitlines()
     assert "windows of 48" in first
     assert "perplexity" in head
-    assert [row.split()[0] for row in rows] == ["f32", "bf16", "int8", "int4"]
+    assert [row.split()[0] for row in rows] == ["f32", "bf16", "int8", "w8a8", "int4"]
     assert "+0.000%" in rows[0]
     assert all(len(row) <= 80 for row in (head, *rows))
 
@@ -70,7 +70,7 @@ def test_a_table_for_people(model: str, text: str, capsys: pytest.CaptureFixture
     ("code", "options", "said"),
     [
         (1, ("--data", "nowhere.txt"), "nowhere.txt"),
-        (2, ("--precision", "int2"), "precision is 'int2'; choose from f32, bf16, int8, int4"),
+        (2, ("--precision", "int2"), "precision is 'int2'; choose from f32, bf16, int8, w8a8, int4"),
         (2, ("--tokens", "0"), "0 is not a whole number from 1"),
         (2, ("--with", "lookup"), "not allowed with"),
     ],

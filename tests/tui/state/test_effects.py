@@ -149,7 +149,7 @@ def test_tokens_that_lookup_may_have_computed_are_not_counted() -> None:
 def test_the_next_precision_is_the_one_after_the_last_that_was_asked_for() -> None:
     state = GenerationState()
     state.take(Loaded("m", GPT2Config.gpt2(), "int8", 1))
-    assert state.next_precision == "int4"
+    assert state.next_precision == "w8a8"
     state.ask_precision("int4")
     assert (state.precision, state.asked_precision, state.next_precision) == ("int8", "int4", "f32")
     state.take(Failed("int4 does not fit", None, "SetPrecision"))
