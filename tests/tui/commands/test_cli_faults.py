@@ -27,7 +27,7 @@ def shell(redirection: str, *arguments: str, **variables: str) -> subprocess.Com
     """`sg-tui` with streams as a shell redirects them."""
     command = ["sh", "-c", f'exec "$@" {redirection}', "sh", sys.executable, "-m", "sg_tui", *arguments]
     return subprocess.run(
-        command, cwd=ROOT, env=environment() | variables, capture_output=True, text=True, check=False, timeout=120
+        command, cwd=ROOT, env=environment() | variables, capture_output=True, text=True, check=False, timeout=600
     )
 
 
@@ -191,3 +191,15 @@ def test_doctor_says_that_kernels_can_not_be_kept(tmp_path: Path) -> None:
     [line] = [line for line in done.stdout.splitlines() if line.startswith("kernels")]
     assert "not compiled yet" in line
     assert "nothing can be written there (not a directory): new ones stay in memory only" in line
+
+
+def test_damaged_weights_are_not_trained(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = make_model(tmp_path / "model")
+    damaged = GPT2.from_pretrained(str(folder))
+    damaged.parameters["h.0.attn.c_attn.weight"][3, 1] = np.inf
+    damaged.save_pretrained(folder)
+    (tmp_path / "text.txt").write_text(TEXT * 20)
+    run = tmp_path / "run"
+    told = failure(capsys, 1, "train", "--model", str(folder), "--data", str(tmp_path / "text.txt"), "--out", str(run))
+    assert "first transformer.h.0.attn.c_attn.weight; its weights are damaged: train another copy of it" in told
+    assert not run.exists()
