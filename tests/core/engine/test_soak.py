@@ -15,6 +15,7 @@ from sg_core.engine.commands import Generate, Load, StopTraining, Train
 from sg_core.engine.events import Done, Failed, TrainingEnded
 from sg_core.engine.parts import real_parts
 from sg_core.measure.compilation import warm_up
+from sg_core.network.precisions import NARROW
 from sg_core.training.results import StepResult
 from sg_core.training.settings import TrainingConfig
 
@@ -53,6 +54,7 @@ def test_nothing_is_lost_over_time(tmp_path: Path, rounds: int, tokens: int, ste
     (tmp_path / "text.txt").write_text("The lantern of the watch goes up the hill, and all the town sleeps.\n" * 200)
     warm_up(training=True)
     warm_up(precision="int8")
+    warm_up(precision=NARROW)  # the shipped model in f32
     before = set(threading.enumerate())  # an engine of an earlier test may still be ending
     driver = Driver(parts=real_parts, patience=20.0 if rounds <= 10 else 600.0)
     written = 0
