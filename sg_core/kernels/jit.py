@@ -86,7 +86,7 @@ def entry(function: F) -> F:
 
 
 def is_compiled(entry: Any) -> bool:
-    """Whether an entry was compiled, or loaded, in this process: what only saves time does not wait for the compiler."""
+    """Whether an entry was compiled, or loaded, in this process: what only saves time does not wait for it."""
     return bool(entry.signatures)
 
 
