@@ -16,7 +16,8 @@ from sg_core.inference.sampler import filters, greedy, key
 from sg_core.inference.sampling import Sampling
 from sg_core.inference.token import TOP, Token
 from sg_core.inference.writer import Writer
-from sg_core.network.burst import BurstPass
+from sg_core.kernels.jit import is_compiled
+from sg_core.network.burst import BurstPass, burst
 
 LONGEST_NS = 20_000_000  # of a burst: whoever shows the tokens, or sets something, does not wait longer
 MOST = 64  # tokens
@@ -63,30 +64,31 @@ class Bursts:
         decoder, on = self._decoder, self._decoder.optimizations
         plain = on.unembedding and not on.needs_earlier_rows and not on.bursts
         watched = decoder.probes or decoder.interventions or decoder.model.adapters
-        return plain and not watched and not decoder.ready and self._writer.chooses_plainly(sampling)
+        free = not decoder.ready and is_compiled(burst)
+        return plain and not watched and free and self._writer.chooses_plainly(sampling)
 
-    def _run(self, burst: BurstPass, sampling: Sampling, steps: int) -> int:
+    def _run(self, one: BurstPass, sampling: Sampling, steps: int) -> int:
         decoder, place = self._decoder, len(self._decoder.ids)
-        count = burst.run(
+        count = one.run(
             decoder.ids[-1], decoder.positions - 1, decoder.cache, decoder.optimizations.gelu_table,
             self._interrupt, self._writer.tokens[2],
             greedy(sampling), filters(sampling),
             np.array([key(sampling.seed, place + step) for step in range(steps)], np.uint64),
         )  # fmt: skip
         if count:
-            self._pace = float(burst.ns[:count, -2:].sum()) / count
+            self._pace = float(one.ns[:count, -2:].sum()) / count
         return count
 
     def token(self, last: bool, moved: int) -> tuple[Token, str]:
         """The next of those that wait, which now belongs to the text, and why nothing follows it ("" if not)."""
-        burst, decoder, at = self._pass, self._decoder, self._used
-        assert burst is not None
+        one, decoder, at = self._pass, self._decoder, self._used
+        assert one is not None
         began = time.perf_counter_ns()
         decoder.accept()
-        top = tuple(zip(burst.top_ids[at].tolist(), burst.top_logprobs[at].tolist(), strict=True))
-        choice = self._writer.take(int(burst.ids[at]), float(burst.logprobs[at]), top, decoder.seen, last)
+        top = tuple(zip(one.top_ids[at].tolist(), one.top_logprobs[at].tolist(), strict=True))
+        choice = self._writer.take(int(one.ids[at]), float(one.logprobs[at]), top, decoder.seen, last)
         decoder.ids.append(choice.id)
         self._used += 1
-        *_, computing, choosing = burst.ns[at].tolist()
+        *_, computing, choosing = one.ns[at].tolist()
         choosing += time.perf_counter_ns() - began
-        return choice.token(burst.ns[at, :-2], computing, choosing, moved), choice.finished
+        return choice.token(one.ns[at, :-2], computing, choosing, moved), choice.finished

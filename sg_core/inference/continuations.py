@@ -15,8 +15,9 @@ from sg_core.inference.sampling import Sampling
 from sg_core.inference.speculation import Lookup
 from sg_core.inference.token import TOP, Token
 from sg_core.inference.writer import Writer
+from sg_core.kernels.jit import is_compiled
 from sg_core.memory import aligned
-from sg_core.network.choosing import Choosing
+from sg_core.network.choosing import Choosing, choose_rows
 from sg_core.types import Cancelled, Count, FloatArray
 
 
@@ -114,7 +115,7 @@ class Continuations:
 
     def _choose(self, logits: FloatArray, lines: list[_Line]) -> bool:
         """Choose for all lines at once, where each choice depends on its logits and the draw alone."""
-        if not lines[0].writer.chooses_plainly(self.sampling):
+        if not lines[0].writer.chooses_plainly(self.sampling) or not is_compiled(choose_rows):
             return False
         team = self._decoder.current_pass.team
         if self._choosing is None or self._choosing.threads < team.threads:

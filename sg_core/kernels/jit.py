@@ -85,6 +85,11 @@ def entry(function: F) -> F:
     return cast(F, dispatcher)
 
 
+def is_compiled(entry: Any) -> bool:
+    """Whether an entry was compiled, or loaded, in this process: what only saves time does not wait for it."""
+    return bool(entry.signatures)
+
+
 def unordered(function: F) -> F:
     """As `kernel`, with sums in any order: for measuring, where a sum only stands for reading."""
     return _decorate(function, fastmath={"reassoc", "contract", "nsz"})
