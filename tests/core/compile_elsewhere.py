@@ -119,6 +119,7 @@ class _Entry:
     def __init__(self, dispatcher: Any, keep: Callable[[Code], None], wanted: list[str]) -> None:
         self._dispatcher, self._keep = dispatcher, keep
         self._name: str = dispatcher.__name__
+        self.__wrapped__ = dispatcher.py_func  # so that `inspect.signature` tells its arguments
         self._wanted = not wanted or self._name in wanted
         self._done: set[tuple[Any, ...]] = set()
         dispatcher.targetoptions |= {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
@@ -152,11 +153,12 @@ def compile_for(target: Target, wanted: list[str], keep: Callable[[Code], None])
     context._internal_codegen = _Codegen(target)
     context_class.get_executable = _unloaded
     config.CPU_FEATURES, config.CPU_NAME = target.features, target.processor
-    from sg_core.kernels import jit, system
+    from sg_core.kernels import by_address, jit, system
 
     system.SYSTEM, system.MACHINE = target.system, target.machine
     kernel: Any = jit.kernel
     jit.entry = lambda function: _Entry(kernel(function), keep, wanted)  # type: ignore[assignment,return-value]
+    by_address.address_of = lambda entry, arguments: int(entry(*arguments))  # compiled, and nowhere
 
     from sg_core.measure import compilation
 
