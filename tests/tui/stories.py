@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pexpect
@@ -40,7 +41,8 @@ def screen_text(app: App[Any]) -> str:
 
 def end(child: pexpect.spawn) -> None:
     """A program in a pseudo-terminal is over when this returns, however busy the machine is."""
-    if child.isalive():
-        child.kill(signal.SIGKILL)
-        child.wait()
-    child.close()
+    with suppress(pexpect.ExceptionPexpect, OSError):  # others may have waited for it already, or closed its terminal
+        if child.isalive():
+            child.kill(signal.SIGKILL)
+            child.wait()
+        child.close()
