@@ -80,6 +80,7 @@ class Generation:
                     return
                 bursts.write(self.sampling, 1 + left)
             if bursts.waits(self.sampling):
+                ahead.forget()
                 token, finished = bursts.token(count == max_tokens, moved)
             else:
                 began = time.perf_counter_ns()

@@ -110,7 +110,7 @@ class Ahead:
         if self._rows is not None and setting == self._setting:
             decoder.times.fill(0)  # this token costs nothing but its choice
         else:
-            self._close()
+            self.forget()
             ready, began = decoder.ready, time.perf_counter_ns()
             self._draft = [] if ready or left < 1 else self._written(left, guess, ends)
             drafted = time.perf_counter_ns()
@@ -142,9 +142,10 @@ class Ahead:
             self._used += 1
             self._decoder.accept()
         else:
-            self._close()
+            self.forget()
 
-    def _close(self) -> None:
+    def forget(self) -> None:
+        """The text goes on without the rest of the draft."""
         if self._draft:
             self._author.learn(len(self._draft), self._used)
         self._rows, self._draft = None, []
