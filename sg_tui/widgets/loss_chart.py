@@ -292,14 +292,14 @@ class LossChart(Vertical):
             parts.append(("◆", "validation", "chart--validation"))
         for event in run.events[-2:]:
             parts.append((numeral(event.number), safe_line(event.words, 30), "chart--event"))
-        if normal_run(run) is not None and self.x_axis != "time":
-            parts.append(("░░ ◇", "shipped model, 9 of 10 steps", "chart--normal"))
         if math.isfinite(reference_loss(run)):
             parts.append(("┄┄", f"nanoGPT {NANOGPT}", "chart--reference"))
         if run.curve.skipped:
             parts.append(("×", f"skipped {run.curve.skipped}", "chart--gap"))
         for one in self._earlier:
             parts.append((letter(one), safe_line(one.name, 26), f"chart--run-{one.number % RUN_COLOURS}"))
+        if normal_run(run) is not None and self.x_axis != "time":
+            parts.append(("░░ ◇", "shipped model, 9 of 10 steps", "chart--normal"))
         drawn = [Text.assemble((sign, self._style(name)), " ", (said, words)) for sign, said, name in parts]
         return Text("  ").join(drawn)
 

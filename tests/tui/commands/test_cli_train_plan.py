@@ -73,7 +73,7 @@ def test_recomputing_takes_less_memory_and_gives_the_same_losses(
     )
     assert kept == computed
     sizes = [records(capsys, *train, "--plan", *option)[0]["plan"] for option in options]
-    assert sizes[0]["memory_validation"] > sizes[1]["memory_validation"]
+    assert sizes[0]["memory_activations"] > sizes[1]["memory_activations"]
 
 
 def test_one_thing_is_told_at_a_time(train: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:

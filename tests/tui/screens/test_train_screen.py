@@ -157,7 +157,7 @@ async def test_another_batch_is_planned_as_one_types_and_measured_when_one_stops
 async def test_a_training_that_does_not_fit_says_what_would(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sg_core.memory.available_memory", lambda: 100_000_000)
     async with train_view() as story:
-        await story.see("! too much; --recompute would make it fit, in about a third more time, a context of")
+        await story.see("! too much; --recompute would make it fit, in about a third more time, a batch of")
         await story.see("known once it fits")
         assert not story.sent(MeasureSteps)
 
@@ -346,8 +346,8 @@ async def test_runs_beside_this_one_can_be_hidden() -> None:
 async def test_the_list_of_models_folds_where_there_is_little_room() -> None:
     async with train_view(STANDARD) as story:
         choice = story.screen.query_one("#model")
-        assert choice.size.height == 1
         await story.see("◉ new, tiny  ↓ 7 more")
+        assert choice.size.height == 1
         choice.focus()
         await story.see("↓ 4 more")
         assert "gpt2-xl" not in story.text
