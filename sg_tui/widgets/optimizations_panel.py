@@ -17,8 +17,8 @@ from sg_tui.widgets.panel import Panel, lines
 
 NAMES = Optimizations.names()
 ROWS = len(NAMES) + 1  # the last one chooses the precision
-PRECISION_LABEL = "precision  "
-GAP = "  "
+PRECISION_LABEL = "stored "  # with all precisions beside it, it just fits 80 columns
+GAP = " "
 BESIDE = 21  # columns of number, label and mark
 CLEAR_RATIO = 1.25  # from here on a ratio says more than a difference
 ALIKE = 0.02  # relative difference below which two times are called alike

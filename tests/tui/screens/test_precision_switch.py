@@ -39,11 +39,11 @@ async def test_a_key_goes_round_the_precisions_while_text_streams() -> None:
         await write(pilot, engine, 12)
         await see(pilot, "0.56 ms/token")
         await pilot.press("alt+p")
-        await see(pilot, "○ f32  ● bf16")
+        await see(pilot, "○ f32 ● bf16")
         await see(pilot, "bf16 · 2 threads")
         await write(pilot, engine, 20)
         await pilot.press("alt+p", "alt+p", "alt+p", "alt+p")
-        await see(pilot, "● f32  ○ bf16")
+        await see(pilot, "● f32 ○ bf16")
         assert asked(engine) == ["bf16", "int8", "w8a8", "int4", "f32"]
         assert screen.query_one(Prompt).text == ""
         assert app.desk.generation.running
@@ -98,9 +98,9 @@ async def test_what_was_asked_for_is_marked_until_it_is_there() -> None:
     engine.script(SetPrecision, [PrecisionSet("bf16")])
     async with opened(engine) as (pilot, _, _):
         await pilot.press("alt+p")
-        await see(pilot, "● f32  ◌ bf16")
+        await see(pilot, "● f32 ◌ bf16")
         engine.run_until_idle()
-        await see(pilot, "○ f32  ● bf16")
+        await see(pilot, "○ f32 ● bf16")
 
 
 async def test_a_precision_that_does_not_fit_is_told_and_passed_over_by_the_next_key() -> None:
