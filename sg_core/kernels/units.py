@@ -7,6 +7,7 @@ LANES sums.
 from __future__ import annotations
 
 import ctypes
+import os
 import platform
 import sys
 from collections.abc import Callable
@@ -52,8 +53,10 @@ def _registers_permitted() -> bool:
     return bool(ctypes.CDLL(None).syscall(*map(ctypes.c_long, (arch_prctl, request, tile_data))) == 0)
 
 
-# Without the permission the first use would end the process: feature and answer decide.
-BFLOAT16_TILES = {"+amx-tile", "+amx-bf16", "+avx512f"} <= _ON and _registers_permitted()
+# Without the permission the first use would end the process: feature and answer decide. And the person: what computes
+# with these registers was compiled and imitated, and has not been run on such a processor yet.
+_ASKED = os.environ.get("SG_AMX") == "1"
+BFLOAT16_TILES = _ASKED and {"+amx-tile", "+amx-bf16", "+avx512f"} <= _ON and _registers_permitted()
 # Of AMD's processors, which sse4a tells: on Intel's the instruction has half the rate of a float32 multiplication.
 BFLOAT16_DOTS = not BFLOAT16_TILES and {"+avx512bf16", "+avx512bw", "+sse4a"} <= _ON
 ROUNDS_BESIDE_BFLOAT16 = BFLOAT16_TILES or BFLOAT16_DOTS  # activations, where the unit takes both sides in 16 bits
